@@ -1,0 +1,49 @@
+"""Write a verb's recipe to stdout; the only place that prints an error and exits.
+
+usage: python -m sm_local VERB     VERB is train, shell, build or pull-dlc; values come from the environment as make exports them
+"""
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from . import engine as engines
+from . import job as jobs
+from . import machine, recipe, settings
+from .errors import SmLocalError
+
+VERBS = ("train", "shell", "build", "pull-dlc")
+GIVEN = ("JOB", "HP", *settings.RULES)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the recipe of one verb; return the exit status."""
+    if len(arguments) != 1 or arguments[0] not in VERBS:
+        print(f"usage: python -m sm_local {'|'.join(VERBS)}", file=sys.stderr)
+        return 2
+    try:
+        print(write(arguments[0], {key: os.environ[key] for key in GIVEN if os.environ.get(key)}), end="")
+    except SmLocalError as error:
+        print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+def write(verb: str, given: dict[str, str]) -> str:
+    """Return a verb's recipe; `given` are the command line's values. Raises SmLocalError."""
+    root = Path()
+    # IMAGE names the project's own image for `build`; for the others it may be any, and the settings' one stays its own
+    values = settings.read(root, {key: value for key, value in given.items() if key != "IMAGE" or verb == "build"})
+    engine = machine.require(machine.find_engine(values["ENGINE"]))
+    if verb == "build":
+        return recipe.build(values, engine)
+    if verb == "pull-dlc":
+        return recipe.pull_dlc(values, engine, given.get("REGION", ""))
+    job = jobs.load(root, values, given)
+    engines.check(job, engine, given)
+    return {"train": recipe.train, "shell": recipe.shell}[verb](job, engine)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# What Docker and Podman have in common: $engine, $image and $missing (what to do when the image is not here) are the recipe's.
+
+mounts=()              # arguments of `run`
+
+# csv FIELD: sets $field; --mount is CSV, so a field that may hold a comma or a quote is quoted.
+csv() { printf -v field '"%s"' "${1//\"/\"\"}"; }
+
+# bind SOURCE TARGET [readonly]: the folder itself. --mount, because --volume would make a missing source.
+bind() {
+  local field
+  csv "source=$PWD/$1"
+  mounts+=(--mount "type=bind,$field,target=$2${3:+,readonly}")
+}
+
+engine_stop() { "$engine" stop -t "$1" "$(< "$dir/container-id")"; }
+
+engine_kill() { "$engine" kill "$(< "$dir/container-id")"; }
+
+# limit WANTED: sets $nofile; an engine refuses more open files than its own hard limit, which is mostly ours.
+limit() {
+  nofile=$(ulimit -Hn)
+  if [[ $nofile == unlimited ]] || (( $1 < nofile )); then nofile=$1; fi
+}
+
+# checkpoints_name: the container's name while it uses opt/ml/checkpoints. Names are unique on an engine, so of two jobs
+# on one folder the engine itself refuses the second, with no lock to go stale.
+checkpoints_name() {
+  local sum
+  sum=$(cd opt/ml/checkpoints && pwd -P | cksum)
+  name=$1-checkpoints-${sum%% *}
+}
+
+# need_image: for verbs in no hurry; a job's refusal is explained when it comes.
+need_image() { "$engine" image inspect "$image" > /dev/null 2>&1 || die "image '$image' is not here; $missing"; }
+
+# explain_refusal ERROR: the engine's words, and what to do.
+explain_refusal() {
+  case $1 in
+    *'No such image'* | *'image not known'*)
+      die "image '$image' is not here; $missing" ;;
+    *'is already in use by container'*)
+      die "opt/ml/checkpoints is in use by job $("$engine" ps -a --filter "name=^/?$name\$" --format '{{.Label "sm-local.job"}}'); wait for it, or 'make stop'" ;;
+    *'could not select device driver'* | *'nknown runtime'* | *'unknown or invalid runtime'* | *nvidia* | *'CDI'*)
+      die "$engine cannot hand out a GPU (${1#*: }); 'make doctor' says why, 'make train GPU=none' runs without" ;;
+    *'failed to mount local volume'* | *'mount overlay'*)
+      die "$engine cannot overlay a channel here (${1##*: }); 'make train CHANNELS=ro' mounts channels read-only" ;;
+    *) die "$engine did not start the job: ${1:-see above}" ;;
+  esac
+}

@@ -1,0 +1,22 @@
+# shellcheck shell=bash
+# A job's folder.
+
+job='' dir=''          # the job's name and its folder, output/<job>
+
+# new_job STEM: make the folder of a new job, in which model and output start empty as on SageMaker.
+new_job() {
+  local stem n=1
+  [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
+  [[ -d output ]] || mkdir output
+  stem=$1-$(date -u +%Y%m%d-%H%M%S)
+  job=$stem
+  until mkdir "output/$job" 2>/dev/null; do       # the atomic step: two jobs of one second get a folder each
+    [[ -d output/$job ]] || die "cannot make output/$job; is output/ yours? 'make chown' gives it back"
+    job=$stem-$((++n))
+  done
+  dir=output/$job
+  trap 'rm -rf "$dir"' EXIT                       # until the job has started there is nothing worth keeping
+  mkdir "$dir/config" "$dir/model" "$dir/output" "$dir/output/data"
+  cp "$0" "$dir/recipe.sh"
+  echo InProgress > "$dir/status"
+}

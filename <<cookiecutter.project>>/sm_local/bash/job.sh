@@ -1,0 +1,134 @@
+# shellcheck shell=bash
+# A job's life: its process group, its signals, its verdict.
+# engine_stop SECONDS and engine_kill come from the engine's file.
+
+running='' rc=''       # the process whose end is the job's end; the container's exit status
+stops=0 ending=''      # signals that asked for a stop; the recipe's exit status then
+
+# run_job COMMAND...: run it as the job, log it, hand signals on as SageMaker does; sets $rc.
+run_job() {
+  local early=''
+  trap 'early=INT' INT; trap 'early=TERM' TERM; trap 'early=HUP' HUP
+  trap - EXIT
+  set -m                                          # a process group of its own: Ctrl-C reaches this script alone
+  { rc=0; "$@" || rc=$?; echo "$rc" > "$dir/exit-code"; } < /dev/null 2>&1 | keep_log "$dir" &
+  running=$!
+  set +m
+  trap interrupt INT
+  trap 'stop_job 143 "$stop_grace"' TERM
+  trap 'stop_job 129 "$stop_grace"' HUP
+  case $early in                                  # it came before there was a job to stop
+    INT) interrupt ;;
+    TERM) stop_job 143 "$stop_grace" ;;
+    HUP) stop_job 129 "$stop_grace" ;;
+  esac
+  point_links "$dir"
+  until wait "$running" 2>/dev/null; do kill -0 "$running" 2>/dev/null || break; done
+  trap '' INT TERM HUP                            # what is left is short, and must not be left half done
+  read -r rc < "$dir/exit-code"
+}
+
+# keep_log FOLDER: stdin to the terminal, live, and to FOLDER/log, also when the reader of the terminal's side has gone.
+# What the Docker client says for itself before a container runs goes to FOLDER/engine-error; the verdict explains it.
+keep_log() {
+  local start='' line='' newline=''
+  trap '' PIPE TTOU
+  : > "$1/log"
+  if IFS= read -r -n 8 start && (( ${#start} < 8 )); then newline=$'\n'; fi
+  if [[ $start == 'docker: ' ]]; then
+    IFS= read -r line || true
+    if [[ $line == 'Error response from daemon'* ]]; then printf '%s\n' "$line" | tee "$1/engine-error" > "$1/log"; cat > /dev/null; return 0; fi
+    newline=$'\n'
+  fi
+  printf '%s' "$start$line$newline" >> "$1/log"
+  printf '%s' "$start$line$newline" 2>/dev/null || true
+  exec tee -a "$1/log" 2>/dev/null
+}
+
+# stop_job STATUS GRACE: as StopTrainingJob: SIGTERM, SIGKILL after GRACE seconds. A closing terminal sends HUP twice and
+# make repeats TERM, so only the first one counts. A trap must return 0, or `set -e` ends the recipe before it has packed.
+stop_job() {
+  if (( stops++ )); then return 0; fi
+  ending=$1
+  echo Stopping > "$dir/status"
+  until_gone stop "$2"
+}
+
+# interrupt: Ctrl-C stops, a second one kills.
+interrupt() {
+  if (( stops )); then until_gone kill; return 0; fi
+  stop_job 130 "$interrupt_grace"
+  say "stopping $job: SIGTERM now, SIGKILL in $interrupt_grace s; Ctrl-C again kills it at once"
+}
+
+# until_gone stop SECONDS | until_gone kill: repeated until the job has ended, for there may be no container yet.
+until_gone() {
+  while kill -0 "$running" 2>/dev/null; do
+    case $1 in
+      stop) engine_stop "$2" || true ;;
+      kill) engine_kill || true ;;
+    esac
+    sleep 0.2
+  done < /dev/null > /dev/null 2>&1 8>&- 9<&- &
+}
+
+# point_links FOLDER: opt/ml/model and opt/ml/output show the last job's; what a person had there is kept.
+point_links() {
+  local name
+  for name in model output; do
+    if [[ -d opt/ml/$name && ! -L opt/ml/$name ]] && ! rmdir "opt/ml/$name" 2>/dev/null; then
+      mkdir -p "output/before-$job"
+      mv "opt/ml/$name" "output/before-$job/"
+      say "opt/ml/$name held files of yours; they are in output/before-$job/$name now"
+    fi
+    ln -sfn "../../$1/$name" "opt/ml/$name"       # not mv: that would move the link into the old job's folder
+  done
+}
+
+# not_started: nothing ran, so nothing is kept; say what the engine had against it.
+not_started() {
+  local error last='' folder
+  error=$(cat "$dir/engine-error" 2> /dev/null || head -n 1 "$dir/log")
+  rm -rf "$dir"
+  for folder in output/*/; do
+    if [[ -e $folder/exit-code && ( ! $last || $folder -nt $last ) ]]; then last=${folder%/}; fi
+  done
+  if [[ $last ]]; then point_links "$last"; else rm -f opt/ml/model opt/ml/output; fi
+  explain_refusal "$error"
+}
+
+# verdict: one line that says how the job ended and where its files are; exits as the container did.
+verdict() {
+  local status=Completed now
+  read -r now < "$dir/status"
+  if [[ $now == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
+  echo "$status $SECONDS" > "$dir/status"
+  case $status in
+    Completed) say "Completed in $SECONDS s: $dir" ;;
+    Stopped)   say "Stopped after $SECONDS s, exit code $rc$(meaning "$rc"): $dir" ;;
+    Failed)    say "Failed after $SECONDS s: $(failure_reason "$rc")$(meaning "$rc"); log, model and output are in $dir" ;;
+  esac
+  if [[ $status == Stopped ]]; then exit "${ending:-143}"; fi
+  exit "$rc"
+}
+
+# failure_reason STATUS: the FailureReason that DescribeTrainingJob would show, at most 1024 characters.
+failure_reason() {
+  local text=''
+  if [[ -f $dir/output/failure && ! -L $dir/output/failure ]]; then
+    text=$(head -c 4096 "$dir/output/failure" | LC_ALL=C tr -d '\000-\010\013-\037\177')
+  fi
+  text="AlgorithmError: $text, exit code: $1"
+  printf '%s' "${text:0:1024}" | iconv -c -f UTF-8 -t UTF-8      # no half character where a locale counts bytes
+}
+
+# meaning STATUS: a plain word for the statuses that are not the script's own.
+meaning() {
+  case $1 in
+    126) echo " (the program that should run is not executable)" ;;
+    127) echo " (the program that should run is not in the image: SageMaker starts 'train', found on PATH)" ;;
+    137) if out_of_memory; then echo " (SIGKILL: out of memory)"; else echo " (SIGKILL: killed after the grace time, by hand, or out of memory)"; fi ;;
+    139) echo " (SIGSEGV: the program crashed in native code)" ;;
+    143) echo " (SIGTERM)" ;;
+  esac
+}

@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# What is Podman's own.
+
+# cow SOURCE TARGET NAME: Podman's own overlay; what the job writes there goes with the container. --volume splits at
+# colons and cannot quote one.
+cow() {
+  if [[ $PWD/$1 == *:* ]]; then
+    say "channel $3 is read-only: Podman cannot overlay a path with a colon"
+    bind "$1" "$2" readonly
+  else
+    mounts+=(--volume "$PWD/$1:$2:O")
+  fi
+}
+
+out_of_memory() { return 1; }   # Podman reports no such event
+
+# started: was there a container? Podman leaves an id behind when its start failed, and says why in a last line.
+started() {
+  if [[ ! -s $dir/container-id ]]; then return 1; fi
+  if (( rc != 125 )); then return 0; fi
+  tail -n 1 "$dir/log" > "$dir/engine-error"
+  [[ $(< "$dir/engine-error") != 'Error: '* ]]
+}

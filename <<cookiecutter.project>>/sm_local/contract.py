@@ -1,0 +1,104 @@
+"""What SageMaker promises a training container. Pure: a Job in, values out; every rule names its source.
+
+Sources: API: shapes of the SageMaker API model. DG: the Developer Guide's page of that name. Captured: files and
+environments of real jobs, 2019 to 2025. docs/contract.md of the template has the whole list, and what is not confirmed.
+"""
+from __future__ import annotations
+
+import json
+import re
+
+from .job import Channel, Job
+
+HOST = "algo-1"  # names are algo-1 … algo-N without padding (DG:your-algorithms-training-algo-running-container)
+PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"),
+              ("us-isof-", "aws-iso-f"), ("eu-isoe-", "aws-iso-e"), ("eusc-", "aws-eusc"))
+
+
+def compact(value: object) -> str:
+    """Return JSON as the platform writes it: compact, in one line, without a newline at its end (captured)."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def command(job: Job) -> tuple[str, tuple[str, ...]]:
+    """Return the entrypoint word ('' for the image's own) and the arguments (DG:your-algorithms-training-algo-dockerfile).
+
+    `train` only when neither ContainerEntrypoint nor ContainerArguments is given. The engines' command line takes one
+    entrypoint word; further ones go in front of the arguments, which gives the process the same argument list.
+    """
+    if not job.entrypoint and not job.arguments:
+        return "", ("train",)
+    return job.entrypoint[0] if job.entrypoint else "", job.entrypoint[1:] + job.arguments
+
+
+def hostname(region: str) -> str:
+    """Return the kernel's host name: never algo-1, which is only a name that resolves (captured)."""
+    return "ip-10-0-0-1." + ("ec2.internal" if region == "us-east-1" else f"{region}.compute.internal")
+
+
+def arn_prefix(job: Job) -> str:
+    """Return TRAINING_JOB_ARN up to the time: the job's name stands there in lower case (captured)."""
+    partition = next((name for prefix, name in PARTITIONS if job.region.startswith(prefix)), "aws")
+    return f"arn:{partition}:sagemaker:{job.region}:{job.account}:training-job/{job.stem.lower()}"
+
+
+def platform_environment(job: Job, gpu: bool) -> dict[str, str]:
+    """Return what the platform sets beside the job's name and ARN: no SM_*, no AWS_DEFAULT_REGION (captured).
+
+    NVIDIA_VISIBLE_DEVICES is `void` on instances without a GPU (captured).
+    """
+    values = {"AWS_REGION": job.region, "DMLC_INTERFACE": "eth0"}
+    return values if gpu else {**values, "NVIDIA_VISIBLE_DEVICES": "void"}
+
+
+def hyperparameters(job: Job) -> dict[str, str]:
+    """Return hyperparameters.json: flat, every value a string (DG:your-algorithms-training-algo-running-container)."""
+    return job.hyperparameters
+
+
+def input_data_config(job: Job) -> dict[str, dict[str, str]]:
+    """Return inputdataconfig.json: no S3 URI, ContentType only when set (DG, captured)."""
+    return {channel.name: describe(channel) for channel in job.channels}
+
+
+def describe(channel: Channel) -> dict[str, str]:
+    """Return what inputdataconfig.json says of a channel; a FastFile channel is called File there (DG)."""
+    content_type = {"ContentType": channel.content_type} if channel.content_type else {}
+    return {**content_type, "TrainingInputMode": "File", "S3DistributionType": channel.distribution, "RecordWrapperType": channel.record_wrapper}
+
+
+def resource_config(job: Job, host: str = HOST, hosts: tuple[str, ...] = (HOST,)) -> dict:
+    """Return resourceconfig.json as one host sees it: seven keys in this order (captured 2025-12).
+
+    `hosts` is sorted as text, algo-10 before algo-2 (DG); a homogeneous job has one group of this name (captured 2022 on).
+    """
+    names = sorted(hosts)
+    group = "homogeneousCluster"
+    return {
+        "current_host": host,
+        "current_instance_type": job.instance_type,
+        "current_group_name": group,
+        "hosts": names,
+        "instance_groups": [{"instance_group_name": group, "instance_type": job.instance_type, "hosts": names}],
+        "network_interface_name": "eth0",
+        "topology": None,
+    }
+
+
+def config_files(job: Job) -> dict[str, str]:
+    """Return the documented files of /opt/ml/input/config and their text."""
+    return {
+        "hyperparameters.json": compact(hyperparameters(job)),
+        "inputdataconfig.json": compact(input_data_config(job)),
+        "resourceconfig.json": compact(resource_config(job)),
+    }
+
+
+def read_only(channel: Channel) -> bool:
+    """Tell whether the container may not write: a FastFile channel is a read-only mount (DG:model-access-training-data)."""
+    return channel.mode == "FastFile"
+
+
+def is_job_name(name: str) -> bool:
+    """Tell whether the API takes a name (API:TrainingJobName)."""
+    return len(name) <= 63 and re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name) is not None

@@ -1,0 +1,116 @@
+"""Print what this machine has and what to do about what it lacks. Standard library only: the template's hook runs it too.
+
+usage: python -m sm_local.doctor    exits with 1 if something that the settings demand is missing
+"""
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from . import machine, settings
+from .errors import SmLocalError
+from .machine import AVAILABLE, UNKNOWN, AwsCli, Engine, Gpu
+
+GET_AWS = "get v2: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
+GIB = 1024**3
+
+
+def main() -> int:
+    """Print the report; return the exit status."""
+    try:
+        values = settings.read(Path(), {key: os.environ[key] for key in settings.RULES if os.environ.get(key)})
+    except SmLocalError as error:
+        print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+        return 1
+    engine = machine.find_engine(values["ENGINE"])
+    lines, missing = report(engine, values, machine.find_aws(), machine.free_bytes(engine.root_dir or "."))
+    print("\n".join(lines))
+    for line in missing:
+        print(f"sm-local: {line}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def report(engine: Engine, values: dict[str, str], aws: list[AwsCli], free: int) -> tuple[list[str], list[str]]:
+    """Return the lines to print and what the settings demand and this machine lacks. Pure."""
+    lines = [f"{name:8}  {text}" for name, text in [
+        ("engine", engine_line(engine)),
+        ("GPU", gpu_line(engine.gpu, values["GPU"])),
+        ("AWS CLI", aws_line(aws)),
+        ("disk", disk_line(free)),
+        ("machine", machine_line(engine)),
+    ]]
+    missing = []
+    if engine.problem:
+        missing.append(f"{engine.name} {engine.problem}; {engine.remedy}")
+    if values["GPU"] not in ("auto", "none") and engine.gpu.verdict != AVAILABLE:
+        missing.append(gpu_demand(engine.gpu, values["GPU"]))
+    return lines, missing
+
+
+def gpu_demand(gpu: Gpu, wanted: str) -> str:
+    """Say that a GPU is demanded and cannot be had."""
+    return f"GPU={wanted}, but the GPU runtime is {gpu.verdict} ({gpu.reason}); install the NVIDIA Container Toolkit, or set GPU=auto"
+
+
+def engine_line(engine: Engine) -> str:
+    """Say which engine, its version, and whether it answers."""
+    if engine.problem:
+        return f"{engine.name}: {engine.problem}; {engine.remedy}"
+    if engine.name == "sandbox":
+        return "none here; the sandbox (Linux namespaces) trains with this machine's Python, without an image"
+    return f"{engine.name} {engine.version} answers"
+
+
+def gpu_line(gpu: Gpu, wanted: str) -> str:
+    """Say the verdict, what it rests on, and which flag a job gets."""
+    if wanted == "none":
+        return "not asked for (GPU=none)"
+    flag = {"gpus": "--gpus", "cdi": "--device nvidia.com/gpu"}.get(gpu.mechanism, "none")
+    if gpu.verdict == AVAILABLE:
+        return f"looks available ({gpu.reason}); flag {flag}; only a run proves it: make shell, then nvidia-smi"
+    if gpu.verdict == UNKNOWN:
+        return f"unknown: {gpu.reason}"
+    hint = ""
+    if shutil.which("nvidia-smi"):
+        hint = "; nvidia-smi is here, so install the NVIDIA Container Toolkit: sudo nvidia-ctk runtime configure --runtime=docker"
+    return f"not found ({gpu.reason}); jobs run on the CPU{hint}"
+
+
+def aws_line(found: list[AwsCli]) -> str:
+    """Say which AWS CLI is first on PATH. Only `make pull-dlc REGION=…` needs one, and it needs v2."""
+    if not found:
+        return f"none on PATH; only 'make pull-dlc REGION=…' needs it (SSO login exists in v2 alone); {GET_AWS}"
+    first = found[0]
+    text = ".".join(map(str, first.version)) or "of unknown version"
+    if first.version[:1] >= (2,):
+        return f"{text} at {first.path}"
+    later = next((aws for aws in found if aws.version[:1] >= (2,)), None)
+    if later:
+        return f"{text} at {first.path} is v1 and first on PATH; 'make pull-dlc' takes v2 at {later.path}"
+    return f"{text} at {first.path} is not v2, which 'make pull-dlc REGION=…' needs (SSO login exists in v2 alone); {GET_AWS}"
+
+
+def disk_line(free: int) -> str:
+    """Say whether a GPU Deep Learning Container (about 28 GB unpacked) fits."""
+    if free < 0:
+        return "unknown: the engine's disk cannot be seen from here"
+    text = f"{free // GIB} GB free"
+    return text if free >= 40 * GIB else f"{text}; a GPU Deep Learning Container takes about 40 GB while it is pulled, a CPU one 12 GB"
+
+
+def machine_line(engine: Engine) -> str:
+    """Say the architecture, and when images will be emulated."""
+    here = platform.machine()
+    text = f"{here} {platform.system()}"
+    if here in ("arm64", "aarch64"):
+        text += "; AWS images are linux/amd64 and run emulated here, TensorFlow may abort on AVX"
+    if engine.desktop:
+        text += "; Docker Desktop"
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Docker, Podman, Sandbox: the same container as each one's command line.
+
+A command is a list of lines, a line a list of Bash words: the recipe shows it as it will run.
+"""
+from __future__ import annotations
+
+import shlex
+
+from . import contract
+from .errors import SmLocalError
+from .job import Job
+from .machine import AVAILABLE, Engine
+
+Lines = list  # of lists of Bash words
+
+
+class Bash(str):
+    """A word that is Bash already: the recipe gets it as it is. Anything else is quoted."""
+
+
+def word(value: str) -> str:
+    """Return a value as one Bash word."""
+    return value if isinstance(value, Bash) else shlex.quote(value)
+
+
+def gpu_flags(engine: Engine, wanted: str) -> list[str]:
+    """Return the arguments that hand out GPUs; none where GPU=auto found no runtime."""
+    if wanted == "none" or (wanted == "auto" and not engine.gpu.mechanism):
+        return []
+    devices = "all" if wanted in ("auto", "required", "all") else wanted
+    if engine.gpu.mechanism == "cdi" or engine.name == "podman":
+        return [text for device in devices.split(",") for text in ("--device", f"nvidia.com/gpu={device}")]
+    return ["--gpus", "all" if devices == "all" else f'"device={devices}"']
+
+
+def uses_gpu(job: Job, engine: Engine) -> bool:
+    """Tell whether a job gets GPUs on this engine."""
+    if engine.name == "sandbox":
+        return engine.gpu.verdict == AVAILABLE and job.settings["GPU"] != "none"
+    return bool(gpu_flags(engine, job.settings["GPU"]))
+
+
+def environment(job: Job, engine: Engine) -> dict[str, str]:
+    """Return every variable the platform and the request set, as values or Bash words. The request's own win."""
+    return {
+        "TRAINING_JOB_NAME": Bash('"$job"'),
+        "TRAINING_JOB_ARN": Bash(f'{word(contract.arn_prefix(job))}"${{job#{job.stem}}}"'),
+        **contract.platform_environment(job, uses_gpu(job, engine)),
+        **job.environment,
+    }
+
+
+def assignments(job: Job, engine: Engine) -> list[str]:
+    """Return the environment as NAME=value Bash words."""
+    return [f"{name}={word(value)}" for name, value in environment(job, engine).items()]
+
+
+def container_command(job: Job, engine: Engine, shell: bool) -> Lines:
+    """Return `docker run …` or `podman run …`. No TTY, no init process, no other user: as SageMaker starts it."""
+    entrypoint, arguments = contract.command(job)
+    settings = job.settings
+    hosts = ["--hostname", contract.hostname(job.region), "--add-host", f"{contract.HOST}:127.0.0.1"]
+    lines = [
+        [engine.name, "run", "--rm", "--pull", "never", "--name", Bash('"$name"'), "--cidfile", Bash('"$dir/container-id"')],
+        ["--label", Bash('sm-local.project="$PWD"'), "--label", Bash('sm-local.job="$job"')],
+        [*hosts],
+        ["--shm-size", settings["SHM"], "--ulimit", Bash('nofile="$nofile:$nofile"')],
+        gpu_flags(engine, settings["GPU"]),
+        ["--platform", platform(job, engine)] if platform(job, engine) else [],
+        *[["--env", Bash(text)] for text in assignments(job, engine)],
+        [Bash('"${mounts[@]}"')],
+        shlex.split(settings["DOCKER_ARGS"]),
+    ]
+    if shell:
+        lines += [[Bash('"${terminal[@]}"'), "--entrypoint", "sh", job.image, "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"]]
+    else:
+        lines += [[*(["--entrypoint", entrypoint] if entrypoint else []), job.image, *arguments]]
+    return [[word(text) for text in line] for line in lines if line]
+
+
+def platform(job: Job, engine: Engine) -> str:
+    """Return the platform to run as: Deep Learning Containers are linux/amd64 only."""
+    arm = engine.arch in ("arm64", "aarch64")
+    return job.settings["PLATFORM"] or ("linux/amd64" if arm and job.source == "dlc" else "")
+
+
+def sandbox_command(job: Job, engine: Engine, shell: bool) -> Lines:
+    """Return the sandbox's command: container/train with a clean environment, and the caller's PATH and HOME."""
+    entrypoint, arguments = contract.command(job)
+    program = [entrypoint, *arguments] if entrypoint else [Bash('"$PWD"/container/train'), *(() if arguments == ("train",) else arguments)]
+    lines = [
+        [Bash('"${sandbox[@]}"'), "env", "-i", Bash('PATH="$PATH"'), Bash('HOME="$HOME"'), Bash(f"HOSTNAME={contract.hostname(job.region)}")],
+        *([[Bash('TERM="${TERM:-dumb}"')]] if shell else []),
+        *[[Bash(text)] for text in [*visible_gpus(job, engine), *assignments(job, engine)]],
+        ["bash"] if shell else program,
+    ]
+    return [[word(text) for text in line] for line in lines]
+
+
+def visible_gpus(job: Job, engine: Engine) -> list[str]:
+    """Return what keeps CUDA to the chosen devices where no engine hands them out."""
+    wanted = job.settings["GPU"]
+    if wanted[0].isdigit():
+        return [f"CUDA_VISIBLE_DEVICES={wanted}"]
+    return [] if uses_gpu(job, engine) else ["CUDA_VISIBLE_DEVICES="]
+
+
+def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
+    """Refuse what the sandbox cannot do, instead of doing something else."""
+    if engine.name != "sandbox":
+        return
+    if "IMAGE" in given:
+        raise SmLocalError(f"IMAGE={given['IMAGE']}: the sandbox has no images; use ENGINE=docker or ENGINE=podman")
+    if job.arguments and not job.entrypoint:
+        raise SmLocalError("job.yaml: ContainerArguments alone go to an image's entrypoint, and the sandbox has no image; add ContainerEntrypoint")
+
+
+def command(job: Job, engine: Engine, shell: bool = False) -> Lines:
+    """Return the command that runs a job, or a shell in its place, on an engine."""
+    return (sandbox_command if engine.name == "sandbox" else container_command)(job, engine, shell)

@@ -1,0 +1,151 @@
+"""What a job is: job.yaml, the tree under opt/ml and the settings, read into one frozen Job."""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import api, hyperparameters, images
+from .errors import SmLocalError
+
+CHANNELS = Path("opt/ml/input/data")
+CHECKPOINTS = "/opt/ml/checkpoints"  # CheckpointConfig.LocalPath's default (API:CheckpointConfig)
+NAME_ROOM = 63 - len("-20261123-104512") - len("-99")  # a job's name has at most 63 characters (API:TrainingJobName)
+
+# Accepted, but not emulated although the container would see a difference: named once before the run.
+NOT_EMULATED = {
+    "EnableNetworkIsolation": "the container can reach the network",
+    "DebugHookConfig": "no debughookconfig.json",
+    "ProfilerConfig": "no profilerconfig.json",
+    "TensorBoardOutputConfig": "no tensorboardoutputconfig.json",
+    "StoppingCondition.MaxRuntimeInSeconds": "",  # its default is part of every request; 'make stop' ends a job
+}
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One input channel: its folder here, and what inputdataconfig.json says of it."""
+
+    name: str
+    folder: str
+    mode: str = "File"  # File or FastFile
+    content_type: str = ""
+    distribution: str = "FullyReplicated"
+    record_wrapper: str = "None"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a recipe needs to know of a job; nothing of it depends on this machine."""
+
+    stem: str  # the job's name is this and the time
+    image: str
+    source: str  # own: `make build` makes it; dlc: `make pull-dlc` fetches it; other: a name to run as it is
+    entrypoint: tuple[str, ...]
+    arguments: tuple[str, ...]
+    hyperparameters: dict[str, str]
+    environment: dict[str, str]
+    channels: tuple[Channel, ...]
+    checkpoints: str  # path in the container, '' without CheckpointConfig
+    instance_type: str
+    region: str
+    account: str
+    settings: dict[str, str]
+    notes: tuple[str, ...] = ()  # a line each, said before the run
+
+
+def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
+    """Read the job that `make` was asked for; `given` are the command line's values. Raises SmLocalError."""
+    request = api.read(root / given.get("JOB", "job.yaml"))
+    body = request.body
+    algorithm, resources = body.get("AlgorithmSpecification", {}), body.get("ResourceConfig", {})
+    image, source = choose_image(algorithm.get("TrainingImage", ""), settings, given)
+    one_host(resources)
+    return Job(
+        stem=stem(body.get("TrainingJobName") or root.resolve().name),
+        image=image,
+        source=source,
+        entrypoint=tuple(algorithm.get("ContainerEntrypoint", ())),
+        arguments=tuple(algorithm.get("ContainerArguments", ())),
+        hyperparameters=choose_hyperparameters(root, body, given),
+        environment=choose_environment(body, source),
+        channels=choose_channels(root, body, algorithm.get("TrainingInputMode", "File")),
+        checkpoints=body["CheckpointConfig"].get("LocalPath", CHECKPOINTS).rstrip("/") if "CheckpointConfig" in body else "",
+        instance_type=resources.get("InstanceType", "ml.m5.xlarge"),
+        region=settings["REGION"],
+        account=account(body.get("RoleArn", "")),
+        settings=settings,
+        notes=request.notes + not_emulated(body),
+    )
+
+
+def stem(name: str) -> str:
+    """Return the part of a job's name that stays: what the API allows, short enough for the time behind it."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name)[:NAME_ROOM].strip("-") or "job"
+
+
+def account(role: str) -> str:
+    """Return the account of a role, or the one that AWS uses in its examples."""
+    found = re.match(r"arn:[^:]+:iam::(\d{12}):", role)
+    return found.group(1) if found else "123456789012"
+
+
+def choose_image(training_image: str, settings: dict[str, str], given: dict[str, str]) -> tuple[str, str]:
+    """Return the image and where it comes from. The command line wins over job.yaml, job.yaml over the settings."""
+    image = given.get("IMAGE") or training_image or settings["IMAGE"]
+    if image == "dlc":
+        return images.dlc_local(settings["DLC"]), "dlc"
+    if not image:
+        raise SmLocalError("settings.env: IMAGE is empty; name the image that 'make build' makes, such as IMAGE=my-model:latest")
+    if image == settings["IMAGE"]:
+        return image, "own"
+    return image, "dlc" if images.is_dlc(image) else "other"
+
+
+def one_host(resources: dict) -> None:
+    """Refuse what needs more than one container."""
+    if resources.get("InstanceGroups") or resources.get("InstanceCount", 1) > 1:
+        raise SmLocalError("job.yaml: ResourceConfig asks for more than one host; this version runs one: set InstanceCount to 1")
+
+
+def choose_hyperparameters(root: Path, body: dict, given: dict[str, str]) -> dict[str, str]:
+    """Return job.yaml's hyperparameters, else the file's; HP='epochs=3 lr=0.1' changes single ones."""
+    values = dict(body["HyperParameters"]) if "HyperParameters" in body else hyperparameters.read(root)
+    values.update(hyperparameters.split(given.get("HP", "")))
+    return values
+
+
+def choose_environment(body: dict, source: str) -> dict[str, str]:
+    """Return the request's Environment. A Deep Learning Container's toolkit is told which script to run (TK:environment.py:589)."""
+    values = dict(body.get("Environment", {}))
+    if source == "dlc" and "sagemaker_program" not in body.get("HyperParameters", {}):
+        values.setdefault("SAGEMAKER_PROGRAM", "train.py")
+    return values
+
+
+def choose_channels(root: Path, body: dict, mode: str) -> tuple[Channel, ...]:
+    """Return the request's channels, else one for every folder of opt/ml/input/data."""
+    if "InputDataConfig" not in body:
+        folders = sorted(path.name for path in (root / CHANNELS).glob("*") if path.is_dir() and not path.name.startswith("."))
+        return tuple(channel(root, {"ChannelName": name}, mode) for name in folders)
+    return tuple(channel(root, entry, mode) for entry in body["InputDataConfig"])
+
+
+def channel(root: Path, entry: dict, default_mode: str) -> Channel:
+    """Return one channel of the request; its data is the folder of its name, wherever its S3Uri points."""
+    name, mode = entry["ChannelName"], entry.get("InputMode", default_mode)
+    folder = CHANNELS / name
+    if not re.fullmatch(r"[A-Za-z0-9.\-_]{1,64}", name) or name in (".", ".."):
+        raise SmLocalError(f"{folder}: a channel's name has letters, digits, '.', '-' and '_' (at most 64); rename the folder")
+    if mode == "Pipe":
+        raise SmLocalError(f"job.yaml: channel {name!r} has InputMode Pipe, which this version does not emulate; use File or FastFile")
+    if not (root / folder).is_dir():
+        raise SmLocalError(f"job.yaml: channel {name!r} has no folder {folder}; put its data there")
+    source = entry.get("DataSource", {})
+    return Channel(name, str(folder), mode, entry.get("ContentType", ""),
+                   source.get("S3DataSource", {}).get("S3DataDistributionType", "FullyReplicated"), entry.get("RecordWrapperType", "None"))
+
+
+def not_emulated(body: dict) -> tuple[str, ...]:
+    """Name what is in the request, would change what the container sees, and is left out here."""
+    return tuple(f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if effect and body.get(key))

@@ -1,0 +1,230 @@
+"""Facts about this machine: engines, GPU runtime, AWS CLI, disk. Standard library only; every child has a timeout and no stdin.
+
+What is asked of `docker info` and why the obvious questions are wrong stands in docs/gpu.md of the template.
+"""
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import SmLocalError
+
+AVAILABLE, NOT_FOUND, UNKNOWN = "looks available", "not found", "unknown"
+TIMEOUT = 15  # seconds: a CLI on a dead network drive or a hung WSL daemon must not hang us
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """Whether the engine can hand out NVIDIA GPUs, why we think so, and the mechanism it would use."""
+
+    verdict: str
+    reason: str
+    mechanism: str = ""  # gpus: `--gpus`; cdi: `--device nvidia.com/gpu=…`
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs containers here. `problem` and `remedy` are set when it is there but cannot be used."""
+
+    name: str
+    version: str = ""
+    problem: str = ""
+    remedy: str = ""
+    owns_files: bool = False  # root inside is root outside: files must be handed back, and channels can be overlaid
+    desktop: bool = False
+    arch: str = ""
+    root_dir: str = ""
+    gpu: Gpu = field(default_factory=lambda: Gpu(NOT_FOUND, "this machine has no container engine"))
+
+
+@dataclass(frozen=True)
+class AwsCli:
+    """One `aws` on PATH."""
+
+    path: str
+    version: tuple[int, ...]  # () when it did not say
+
+
+def run(*command: str, timeout: float = TIMEOUT) -> tuple[int, str, str]:
+    """Return a child's exit status, stdout and stderr; 127 when it cannot be started, 124 after `timeout` seconds."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return 124, "", f"no answer within {timeout:.0f} s"
+    except OSError as error:
+        return 127, "", str(error)
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+# Which engine
+
+
+def docker_is_there() -> bool:
+    """Tell whether a Docker engine belongs to this machine; the `docker` client alone is not one."""
+    if os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT") or _docker_context() not in ("", "default"):
+        return True
+    home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR", "/nonexistent")
+    sockets = [Path("/var/run/docker.sock"), home / ".docker/run/docker.sock", Path(runtime) / "docker.sock"]
+    daemons = [Path("/usr/sbin/dockerd"), Path("/Applications/Docker.app")]
+    return bool(shutil.which("dockerd")) or any(path.exists() for path in sockets + daemons)
+
+
+def _docker_context() -> str:
+    config = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "config.json"
+    try:
+        return json.loads(config.read_text(encoding="utf-8")).get("currentContext", "")
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def find_engine(wanted: str) -> Engine:
+    """Return the engine that the setting ENGINE means here; `auto` is the sandbox only where no engine is there at all."""
+    if wanted == "auto":
+        wanted = "docker" if docker_is_there() else "podman" if shutil.which("podman") else "sandbox"
+    return {"docker": find_docker, "podman": find_podman, "sandbox": find_sandbox}[wanted]()
+
+
+def require(engine: Engine) -> Engine:
+    """Return the engine if it can be used; raise SmLocalError with the remedy otherwise."""
+    if engine.problem:
+        raise SmLocalError(f"{engine.name}: {engine.problem}; {engine.remedy}")
+    return engine
+
+
+def find_docker() -> Engine:
+    """Ask the Docker daemon what it is."""
+    if not shutil.which("docker"):
+        return Engine("docker", problem="there is no docker client on PATH", remedy="install Docker, or use ENGINE=sandbox", gpu=_unknown("there is no docker client"))
+    host = os.environ.get("DOCKER_HOST", "")
+    if re.match(r"ssh://|tcp://(?!localhost|127\.|\[::1\])", host):
+        return Engine("docker", problem=f"DOCKER_HOST is {host}, another machine, which does not see this one's folders",
+                      remedy="unset DOCKER_HOST, or use ENGINE=sandbox", gpu=_unknown("the engine is on another machine"))
+    status, out, err = run("docker", "info", "--format", "{{json .}}")
+    return docker_engine(status, out, err, bool(shutil.which("nvidia-container-runtime-hook") or shutil.which("nvidia-cdi-hook")))
+
+
+def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> Engine:
+    """Return what `docker info --format '{{json .}}'` said, as an Engine. A daemon that is down gives valid JSON and status 1."""
+    info = _json(out)
+    if "host" in info and "store" in info:  # podman behind the name `docker`
+        return podman_engine(info)
+    if status or not info.get("ServerVersion"):
+        reason = _reason(info, err)
+        return Engine("docker", problem=f"does not answer ({reason})", remedy=_docker_remedy(reason), gpu=_unknown("docker does not answer"))
+    system, security = info.get("OperatingSystem") or "", str(info.get("SecurityOptions") or "")
+    desktop = "Docker Desktop" in system
+    local_root = not desktop and "name=rootless" not in security and "name=userns" not in security and sys.platform == "linux"
+    return Engine("docker", info["ServerVersion"], owns_files=local_root, desktop=desktop, arch=info.get("Architecture") or "",
+                  root_dir=info.get("DockerRootDir") or "", gpu=docker_gpu(info, hook_on_path, desktop))
+
+
+def _json(text: str) -> dict:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _reason(info: dict, err: str) -> str:
+    errors = info.get("ServerErrors") or [line for line in err.splitlines() if line.strip()] or ["no reason given"]
+    return str(errors[0]).strip().rstrip(".")
+
+
+def _docker_remedy(reason: str) -> str:
+    if "permission denied" in reason.lower():
+        return "'sudo usermod -aG docker $USER' and a new login let you use it, ENGINE=sandbox trains without"
+    start = "open Docker Desktop" if sys.platform == "darwin" else "start it ('sudo systemctl start docker')"
+    return f"{start}, or train without: ENGINE=sandbox"
+
+
+def find_podman() -> Engine:
+    """Ask Podman what it is."""
+    if not shutil.which("podman"):
+        return Engine("podman", problem="there is no podman on PATH", remedy="install Podman, or use ENGINE=sandbox", gpu=_unknown("there is no podman"))
+    status, out, err = run("podman", "info", "--format", "json")
+    if status:
+        reason = _reason({}, err)
+        return Engine("podman", problem=f"does not answer ({reason})", remedy="'podman info' says more, ENGINE=sandbox trains without", gpu=_unknown("podman does not answer"))
+    return podman_engine(_json(out))
+
+
+def podman_engine(info: dict) -> Engine:
+    """Return what `podman info` said, as an Engine. Podman hands out GPUs by CDI alone; 4.x ignores --gpus silently."""
+    version = (info.get("version") or {}).get("Version", "")
+    specs = [path for folder in ("/etc/cdi", "/var/run/cdi") for path in Path(folder).glob("nvidia*")]
+    gpu = Gpu(AVAILABLE, f"CDI specification {specs[0]}", "cdi") if specs else Gpu(NOT_FOUND, "no CDI specification in /etc/cdi")
+    return Engine("podman", version, arch=(info.get("host") or {}).get("arch", ""), gpu=gpu,
+                  root_dir=(info.get("store") or {}).get("graphRoot", ""))
+
+
+def find_sandbox() -> Engine:
+    """Try whether this machine lets us make the namespaces that the sandbox is made of."""
+    nothing = Gpu(AVAILABLE, "the sandbox sees this machine's devices") if Path("/dev/nvidia0").exists() else Gpu(NOT_FOUND, "no /dev/nvidia0")
+    if not shutil.which("unshare"):
+        return Engine("sandbox", problem="needs Linux namespaces ('unshare' of util-linux), which are not here", remedy="install Docker or Podman", gpu=nothing)
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    status, _, err = run("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", *user, "true")
+    if status:
+        return Engine("sandbox", problem=f"namespaces are forbidden here ({_reason({}, err)})",
+                      remedy="run as root, allow user namespaces, or install Docker or Podman", gpu=nothing)
+    return Engine("sandbox", platform.release().split("-")[0], arch=platform.machine(), gpu=nothing)
+
+
+# GPU runtime
+
+
+def _unknown(reason: str) -> Gpu:
+    return Gpu(UNKNOWN, reason)
+
+
+def docker_gpu(info: dict, hook_on_path: bool, desktop: bool) -> Gpu:
+    """Judge by three independent signs; none is proof, and without any of them `--gpus` may still work."""
+    devices = [device.get("ID", "") for device in info.get("DiscoveredDevices") or [] if isinstance(device, dict)]
+    cdi = [name for name in devices if name.startswith("nvidia.com/gpu=")]
+    if "nvidia" in (info.get("Runtimes") or {}):  # the key itself: nvidia-cdi and nvidia-legacy are others
+        return Gpu(AVAILABLE, "runtime 'nvidia'" + (", which Docker Desktop lists on machines without a GPU too" if desktop else ""), "gpus")
+    if cdi:
+        old = _version(info.get("ServerVersion", "")) < (29, 2)  # from 29.2 on --gpus itself looks for CDI first
+        return Gpu(AVAILABLE, f"CDI device {cdi[0]}", "cdi" if old else "gpus")
+    if hook_on_path:
+        return Gpu(AVAILABLE, "NVIDIA's container hook on PATH, though docker info does not show it", "gpus")
+    return Gpu(NOT_FOUND, "neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+
+
+# AWS CLI
+
+
+def find_aws() -> list[AwsCli]:
+    """Return every `aws` on PATH, first one first. v1 and v2 have the same name; only the number tells them apart."""
+    found = []
+    for folder in dict.fromkeys(os.environ.get("PATH", "").split(os.pathsep)):
+        path = shutil.which("aws", path=folder) if folder else None
+        if path:
+            found.append(AwsCli(path, aws_version(*run(path, "--version"))))
+    return found
+
+
+def aws_version(status: int, out: str, err: str) -> tuple[int, ...]:
+    """Read `aws --version`, which old ones print on stderr. Returns () when it does not say."""
+    found = re.search(r"aws-cli/(\d+)\.(\d+)\.(\d+)", out + err)
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def free_bytes(folder: str) -> int:
+    """Return the free bytes of the file system that holds `folder`, or -1 where that cannot be seen from here."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return -1

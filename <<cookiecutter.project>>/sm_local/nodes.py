@@ -1,0 +1,110 @@
+"""Read YAML or JSON as nodes: a node still has its line and its source text, a loaded value has neither.
+
+A message can then say 1.10 where the value is 1.1, and 2024-01-01 where it is a date.
+"""
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from .errors import SmLocalError
+
+YAML_TAGS = {"str": "string", "int": "integer", "float": "float", "bool": "boolean", "null": "null",
+             "map": "map", "seq": "list"}
+YAML_ERRORS = {
+    "but found another document": "a second document starts here; keep one request in a file",
+    r"found character '\t' that cannot start any token": "a tab stands where only spaces may; indent with spaces",
+}
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file."""
+    try:
+        data = path.read_bytes()
+        return data.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise SmLocalError(f"{path}: no such file; make one, an empty file is a request too") from error
+    except OSError as error:
+        raise SmLocalError(f"{path}: cannot be read ({error.strerror}); make it a file that you may read") from error
+    except UnicodeDecodeError as error:
+        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        raise SmLocalError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from error
+
+
+def compose(path: Path, text: str) -> tuple[Any, Any]:
+    """Return a text's root node, None if there is nothing in it, and the function that makes scalar nodes values."""
+    from ruamel.yaml import YAML  # 25 ms that verbs without a request need not spend
+    from ruamel.yaml.error import YAMLError
+
+    yaml = YAML(typ="safe", pure=True, plug_ins=[])  # YAML 1.2, as AWS CLI v2 reads it
+    yaml.composer.warn_double_anchors = False
+    source, json_error = from_json(text)
+    try:
+        root = yaml.compose(source)
+    except (YAMLError, RecursionError) as error:
+        raise SmLocalError(f"{path}:{syntax_error(text, json_error or error)}") from error
+    return None if root is None or kind(root) == "null" else root, yaml.constructor.construct_object
+
+
+def from_json(text: str) -> tuple[str, Exception | None]:
+    """Return a JSON text as YAML takes it, or what keeps a text that looks like JSON from being it.
+
+    YAML 1.2 reads all of JSON but tabs, which stand between tokens only, and what it takes for line breaks.
+    """
+    if not text.lstrip().startswith("{"):
+        return text, None
+    try:
+        json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        return text, error
+    return re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text).replace("\t", " "), None
+
+
+def syntax_error(text: str, error: Exception) -> str:
+    """Return the line and, in one line, the text of what a parser refused."""
+    facts = vars(error)
+    start = facts.get("context_mark") if str(facts.get("context")).startswith("while scanning") else None
+    mark = start or facts.get("problem_mark")  # a quote that is never closed: where it opens
+    line = facts.get("lineno") or (mark.line if mark else text.count("\n", 0, facts.get("position", 0))) + 1
+    problem = facts.get("problem") or facts.get("reason") or facts.get("msg") or "nested too deeply"
+    source = "".join(text.split("\n")[line - 1 : line]).strip()
+    where = f"check {short(source)!r}" if source else "check the end of the file"
+    return f"{line}: " + YAML_ERRORS.get(problem, f"{problem[:1].lower()}{' '.join(problem[1:].split())}; {where}")
+
+
+def kind(node: Any) -> str:
+    """Return a node's type in the API's words, or its tag where the API has no word for it."""
+    return YAML_TAGS.get(node.tag.replace("tag:yaml.org,2002:", ""), node.tag)
+
+
+def line_number(node: Any) -> int:
+    """Return the line on which a node starts."""
+    return node.start_mark.line + 1
+
+
+def pairs(node: Any, seen: set[int]) -> list[tuple[Any, Any, bool]]:
+    """Return a mapping's entries, then those that `<<` merges, each mapping once: it may merge itself."""
+    seen.add(id(node))
+    own, merged = [], []
+    for key, item in node.value:
+        sources = item.value if item.id == "sequence" else [item]
+        if key.tag == "tag:yaml.org,2002:merge" and all(source.id == "mapping" for source in sources):
+            merged += [(k, v, True) for source in sources if id(source) not in seen for k, v, _ in pairs(source, seen)]
+        else:
+            own.append((key, item, False))
+    return own + merged
+
+
+def short(text: str) -> str:
+    """Return a text, or the start of a long one."""
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def shown(node: Any) -> str:
+    """Return a node as a message names it, by its source text where it has one."""
+    if node.id != "scalar":
+        return f"a {kind(node).replace('tag:yaml.org,2002:', '!!')}"
+    plain = kind(node) != "string" and node.value.isprintable()
+    return (short(node.value) if plain else repr(short(node.value))) or "empty"

@@ -1,0 +1,128 @@
+"""What several values of a CreateTrainingJob request say about each other.
+
+Pure: request → (where, what) for everything that is wrong. A rule sees only values of the right type; None is one that
+was of the wrong type and has been reported.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Broken = Iterator[tuple[str, str]]  # where, what
+
+IMAGE, ALGORITHM = "AlgorithmSpecification.TrainingImage", "AlgorithmSpecification.AlgorithmName"
+GROUPS, PREFERENCES = "ResourceConfig.InstanceGroups", "ResourceConfig.InstancePreferences"
+KEEP_ALIVE, SPOT = "ResourceConfig.KeepAlivePeriodInSeconds", "EnableManagedSpotTraining"
+RUN, WAIT = "StoppingCondition.MaxRuntimeInSeconds", "StoppingCondition.MaxWaitTimeInSeconds"
+S3, FILE_SYSTEM = "DataSource.S3DataSource", "DataSource.FileSystemDataSource"
+MODES = {"File", "FastFile", "Pipe"}
+LONGEST = 28 * 24 * 60 * 60  # seconds (API:StoppingCondition; the model itself has no maximum)
+
+# At most one of each pair (API:AlgorithmSpecification, API:ResourceConfig, DG:train-warm-pools).
+EITHER_OR = (
+    (IMAGE, ALGORITHM),
+    (ALGORITHM, "AlgorithmSpecification.TrainingImageConfig"),
+    (GROUPS, "ResourceConfig.InstanceType"),
+    (GROUPS, "ResourceConfig.InstanceCount"),
+    (GROUPS, KEEP_ALIVE),
+    (SPOT, KEEP_ALIVE),
+    (PREFERENCES, "ResourceConfig.InstanceType"),
+    (PREFERENCES, GROUPS),
+    (PREFERENCES, "ResourceConfig.InstancePlacementConfig"),
+    (SPOT, PREFERENCES),
+)
+# What a channel has, with which value (None: with any), and the only modes in which that works
+# (API:Channel, API:S3DataSource, API:FileSystemDataSource, DG:model-access-training-data).
+ONLY_IN = (
+    ("CompressionType", "Gzip", ("Pipe",)),
+    (f"{S3}.S3DataType", "AugmentedManifestFile", ("Pipe",)),
+    (f"{S3}.S3DataType", "ManifestFile", ("File", "Pipe")),
+    (f"{S3}.S3DataType", "Converse", ("File", "Pipe")),
+    (FILE_SYSTEM, None, ("File",)),
+)
+
+
+def dig(value: Any, path: str) -> Any:
+    """Return what a path of keys leads to, None where there is nothing."""
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def channels(body: dict) -> Iterator[tuple[str, Any, str]]:
+    """Yield the path, value and input mode of each channel; its own mode wins over the job's (API:Channel)."""
+    default = dig(body, "AlgorithmSpecification.TrainingInputMode") or "File"
+    for i, channel in enumerate(dig(body, "InputDataConfig") or []):
+        yield f"InputDataConfig[{i}]", channel, dig(channel, "InputMode") or default
+
+
+def either_or(body: dict) -> Broken:
+    """Find values that exclude each other."""
+    for first, second in EITHER_OR:
+        if dig(body, first) and dig(body, second):
+            yield second, f"stands beside {first}; the API takes one of the two"
+
+
+def wait_only_for_spot(body: dict) -> Broken:
+    """Find a wait in a job that does not wait for spot instances (API:StoppingCondition)."""
+    if dig(body, WAIT) and body.get(SPOT, False) is False:
+        yield WAIT, f"is for spot jobs only; write {SPOT}: true or remove it"
+
+
+def wait_covers_run(body: dict) -> Broken:
+    """Find a wait that is shorter than the run in it (API:StoppingCondition)."""
+    run, wait = dig(body, RUN), dig(body, WAIT)
+    if run and wait and wait < run:
+        yield WAIT, f"is {wait}; the API wants at least MaxRuntimeInSeconds, {run}"
+
+
+def run_is_not_too_long(body: dict) -> Broken:
+    """Find a run that is longer than SageMaker allows."""
+    if (dig(body, RUN) or 0) > LONGEST:
+        yield RUN, f"is {dig(body, RUN)}; SageMaker allows at most 28 days, {LONGEST}"
+
+
+def names_differ(body: dict) -> Broken:
+    """Find channels and instance groups that share a name."""
+    for path, key in (("InputDataConfig", "ChannelName"), (GROUPS, "InstanceGroupName")):
+        names = [dig(item, key) for item in dig(body, path) or []]
+        for i, name in enumerate(names):
+            if name and name in names[:i]:
+                yield f"{path}[{i}].{key}", f"is {name!r}, as {path}[{names.index(name)}] is; write another name"
+
+
+def modes_fit(body: dict) -> Broken:
+    """Find what does not work in its channel's input mode; a mode that does not exist is reported elsewhere."""
+    for path, channel, mode in channels(body):
+        for key, value, allowed in ONLY_IN:
+            found = dig(channel, key)
+            if found is not None and value in (None, found) and mode in MODES.difference(allowed):
+                what = f"is {value!r}, which works" if value else "works"
+                yield f"{path}.{key}", f"{what} in {' and '.join(allowed)} mode only; the channel's InputMode is {mode}"
+
+
+def one_source(body: dict) -> Broken:
+    """Find channels with more than one source (API:DataSource)."""
+    for path, channel, _ in channels(body):
+        sources = list(dig(channel, "DataSource") or {})
+        if len(sources) > 1:
+            yield f"{path}.DataSource", f"has {' and '.join(sources)}; the API takes one of them"
+
+
+def groups_exist(body: dict) -> Broken:
+    """Find channels for instance groups that the request does not have (DG:train-heterogeneous-cluster)."""
+    known = [dig(group, "InstanceGroupName") for group in dig(body, GROUPS) or []]
+    for path, channel, _ in channels(body):
+        for i, name in enumerate(dig(channel, f"{S3}.InstanceGroupNames") or []):
+            if name and name not in known:
+                yield f"{path}.{S3}.InstanceGroupNames[{i}]", f"is {name!r}; {GROUPS} has no group of that name"
+
+
+RULES = (either_or, wait_only_for_spot, wait_covers_run, run_is_not_too_long, names_differ, modes_fit, one_source,
+         groups_exist)
+
+
+def broken_rules(body: dict) -> Broken:
+    """Yield where and what for every rule that a request breaks."""
+    for rule in RULES:
+        yield from rule(body)

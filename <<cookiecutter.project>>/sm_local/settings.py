@@ -1,0 +1,102 @@
+"""How this machine runs a job: settings.env, settings.local.env and the command line, in rising order. Standard library only."""
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import SmLocalError
+
+FILES = ("settings.env", "settings.local.env")
+IMAGE_NAME = r"[\w][\w.:/@-]*"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting is when nobody sets it, which values it takes, and how an error says so."""
+
+    default: str
+    pattern: str
+    wanted: str
+
+
+def choice(*values: str) -> Rule:
+    """Return the rule of a setting that takes one of a few words; the first is the default."""
+    return Rule(values[0], "|".join(values), " or ".join([", ".join(values[:-1]), values[-1]]))
+
+
+RULES = {
+    "ENGINE": choice("auto", "docker", "podman", "sandbox"),
+    "GPU": Rule("auto", r"auto|none|required|all|\d+(,\d+)*", "auto, none, required, all, or devices such as 0,1"),
+    "IMAGE": Rule("", IMAGE_NAME, "an image name such as churn:latest, or dlc on the command line"),
+    "BASE_IMAGE": Rule("python:3.12-slim", IMAGE_NAME, "an image name such as python:3.12-slim"),
+    "DLC": Rule("", IMAGE_NAME, "repository:tag of a Deep Learning Container"),
+    "DLC_REGISTRY": Rule("", r"[\w.:-]+", "a registry host such as 763104351884.dkr.ecr.us-west-2.amazonaws.com"),
+    "REGION": Rule("us-west-2", r"[a-z]+(-[a-z]+)+-\d+", "a region such as us-west-2"),
+    "CODE": choice("auto", "mount", "baked"),
+    "CHANNELS": choice("cow", "ro", "rw"),
+    "NETWORK": choice("bridge", "own"),
+    "SHM": Rule("2g", r"\d+[bkmg]?", "a size such as 512m or 8g"),
+    "NOFILE": Rule("65536", r"\d+", "a number of open files"),
+    "STOP_GRACE": Rule("120", r"\d+", "a number of seconds"),
+    "INTERRUPT_GRACE": Rule("10", r"\d+", "a number of seconds"),
+    "PACK": choice("auto", "always", "never"),
+    "PLATFORM": Rule("", r"linux/[\w/]+", "a platform such as linux/amd64"),
+    "DOCKER_ARGS": Rule("", r"[\s\S]*", "arguments of docker run, quoted as in a shell"),
+    "UPDATE": choice("0", "1"),
+}
+
+
+def read(root: Path, given: dict[str, str]) -> dict[str, str]:
+    """Return every setting's value; `given` are the command line's. Raises SmLocalError naming every bad line."""
+    values = {key: rule.default for key, rule in RULES.items()}
+    problems: list[str] = []
+    for name in FILES:
+        _read_file(root / name, name, values, problems)
+    for key, value in given.items():
+        if key in RULES:
+            _set(values, key, value, f"{key}=", problems)
+    if problems:
+        raise SmLocalError("\n".join(problems))
+    return values
+
+
+def _read_file(path: Path, name: str, values: dict[str, str], problems: list[str]) -> None:
+    if not path.is_file():
+        return
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{name}: cannot be read ({error})")
+        return
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        key, equals, value = line.partition("=")
+        if not equals:
+            problems.append(f"{name}:{number}: {line.strip()!r} has no '='; write KEY=value, or # in front of a comment")
+        else:
+            _set(values, key.strip(), value.strip(), f"{name}:{number}:", problems)
+
+
+def _set(values: dict[str, str], key: str, value: str, where: str, problems: list[str]) -> None:
+    rule = RULES.get(key)
+    if rule is None:
+        near = difflib.get_close_matches(key.upper(), RULES, 1)
+        problems.append(f"{where} {key} is not a setting; " + (f"did you mean {near[0]}?" if near else f"settings are {', '.join(RULES)}"))
+    elif value and not re.fullmatch(rule.pattern, value):
+        problems.append(f"{where} {key} is {value!r}; write {rule.wanted}")
+    elif key == "DOCKER_ARGS" and not _splits(value):
+        problems.append(f"{where} DOCKER_ARGS has a quote that is never closed: {value!r}")
+    else:
+        values[key] = value or rule.default
+
+
+def _splits(value: str) -> bool:
+    try:
+        shlex.split(value)
+    except ValueError:
+        return False
+    return True

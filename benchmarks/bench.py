@@ -1,0 +1,65 @@
+"""Measure sm-local against bare `docker run`, against its own floors and against its peers; print tables of ratios.
+
+usage: python benchmarks/bench.py [--rounds N] [--peers] [--only NAME]    README.md beside this file says what a row means
+"""
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # our own folder stays clean; what is measured keeps its caches
+sys.path.insert(0, str(Path(__file__).parent))
+
+import ours  # noqa: E402
+from workplace import REPO, Workplace  # noqa: E402
+
+
+def main() -> int:
+    """Run the groups that were asked for and print one table each."""
+    options = arguments().parse_args()
+    groups = dict(ours.GROUPS)
+    names = options.only or [*groups]
+    print(f"{datetime.date.today()}, {machine()}, medians [range] of ratios within a round, {options.rounds} rounds\n", flush=True)
+    for name in names:
+        with Workplace(options.template, options.base, lambda text, name=name: progress(f"{name}: {text}")) as place:
+            show(name, groups[name](place, options.rounds))
+    return 0
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15, help="rounds that count; one more is run first and dropped (default: 15)")
+    parser.add_argument("--only", action="append", choices=[*ours.GROUPS], help="one group of rows; may be given again")
+    parser.add_argument("--peers", action="store_true", help="also the SageMaker SDK's local mode v2 and v3, and sagify")
+    parser.add_argument("--base", default="", help="the image to build from (default: the first one that is here of a few)")
+    parser.add_argument("--template", type=Path, default=REPO, help="another checkout of the template, to compare two")
+    return parser
+
+
+def machine() -> str:
+    """Return this machine in words."""
+    return f"{platform.system()} {platform.release().split('-')[0]} on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def progress(text: str) -> None:
+    """Show on a terminal what is going on; a log gets the tables alone."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def show(name: str, rows: list[ours.Row]) -> None:
+    """Print a group's table."""
+    progress("")
+    print(f"| {name} | over | ratio | budget | typical |\n|---|---|---|---|---|")
+    for row in rows:
+        print(f"| {row.what} | {row.over} | {row.ratio} | {row.budget} | {row.note} |")
+    print(flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

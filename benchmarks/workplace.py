@@ -1,0 +1,118 @@
+"""What the rows run in: a folder of their own, an image, baked projects, a clean environment.
+
+Everything is made through the user's door: cookiecutter bakes, `make build` builds.
+"""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import docker as docker_sdk
+
+REPO = Path(__file__).resolve().parent.parent
+PROJECT = "sm-local-bench"
+BASES = ("python:3.12-slim", "sm-local-test-base:bookworm", "base:bookworm")
+USER = 12345  # a number without an account
+
+TRIVIAL = """import pathlib
+print("training", flush=True)
+pathlib.Path("/opt/ml/model/model.txt").write_text("trained")
+"""
+TWO_SECONDS = "import time\ntime.sleep(2)\n" + TRIVIAL
+
+
+class Workplace:
+    """A temporary folder, the image and the projects in it; use it in a `with`."""
+
+    def __init__(self, template: Path, base: str, say: Callable[[str], None]):
+        """Nothing is made yet: rows that need no engine must run without one."""
+        self.template, self.base, self.say = template, base, say
+        self.folder = Path(tempfile.mkdtemp(prefix="sm-local-bench-"))
+        self.folder.chmod(0o755)  # the unprivileged user comes here too
+        (self.folder / "home").mkdir(mode=0o777)
+        self.image = f"{PROJECT}:latest"
+        self._baked: Path | None = None
+        self._built = False
+
+    def __enter__(self) -> Workplace:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._built:
+            docker_sdk.from_env().images.remove(self.image, force=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """Return our environment without what would leak into make; a python3 that is no shim comes first on PATH."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MAKE", "MFLAGS", "PYTHON"))}
+        kept.pop("VIRTUAL_ENV", None)
+        path = os.pathsep.join((str(Path(sys.base_prefix) / "bin"), kept["PATH"]))
+        return {**kept, "PATH": path, "HOME": str(self.folder / "home"), **changes}
+
+    def run(self, *command: str, folder: Path | None = None, **changes: str) -> str:
+        """Run a step of the preparation; end with its output when it fails."""
+        done = subprocess.run(command, cwd=folder or self.folder, env=self.environment(**changes), stdin=subprocess.DEVNULL, text=True,
+                              errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise SystemExit(f"bench: {' '.join(command)} failed with {done.returncode}:\n{done.stdout[-3000:]}")
+        return done.stdout
+
+    def bake_command(self, output: str, *options: str) -> list[str]:
+        """Return cookiecutter's command line for a bake that asks nothing."""
+        config = self.folder / "cookiecutter.yaml"
+        config.write_text(f"cookiecutters_dir: {self.folder}/templates\nreplay_dir: {self.folder}/replay\n")
+        return [sys.executable, "-m", "cookiecutter", "--no-input", "--overwrite-if-exists", "--config-file", str(config),
+                "--output-dir", str(self.folder / output), *options]
+
+    def baked(self) -> Path:
+        """Return the project as the template bakes it, its own environment made."""
+        if not self._baked:
+            self.say("baking, making the project's environment")
+            self.run(*self.bake_command("baked", "--accept-hooks", "no", str(self.template), f"project={PROJECT}"))
+            self._baked = self.folder / "baked" / PROJECT
+            self.run("make", "sm_local/.venv/ready", folder=self._baked)
+        return self._baked
+
+    def project(self, name: str, code: str | None = None, settings: str = "") -> Path:
+        """Return a project of a row's own, its recipe written; `code` replaces the default code/train.py."""
+        copy = self.folder / name
+        shutil.copytree(self.baked(), copy, symlinks=True)
+        if code is not None:
+            (copy / "code/train.py").write_text(code)
+        (copy / "settings.local.env").write_text(settings)
+        self.run("make", "recipe", folder=copy)
+        return copy
+
+    def trained(self, name: str, code: str, settings: str = "") -> Path:
+        """Return a project as above whose image is built."""
+        self.build()
+        return self.project(name, code, settings)
+
+    def build(self) -> None:
+        """Build the image once, with the recipe that `make build` writes."""
+        if not self._built:
+            self.say(f"building {self.image}")
+            self.run("make", "build", f"BASE_IMAGE={self.base_image()}", folder=self.baked())
+            self._built = True
+
+    def base_image(self) -> str:
+        """Return an image with python3 that is here already; a benchmark pulls nothing."""
+        client = docker_sdk.from_env()
+        here = [name for name in ([self.base] if self.base else BASES) if client.images.list(name)]
+        if not here:
+            raise SystemExit(f"bench: none of the images {', '.join([self.base] if self.base else BASES)} is here; "
+                             f"'docker pull {BASES[0]}' fetches one, --base names another")
+        return here[0]
+
+    def as_user(self, project: Path) -> list[str]:
+        """Give a project to an unprivileged member of the docker group; return the words that make us that user."""
+        if os.geteuid():
+            return []
+        socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+        subprocess.run(["chown", "-hR", f"{USER}:{USER}", project], check=True)
+        return ["setpriv", f"--reuid={USER}", f"--regid={USER}", f"--groups={os.stat(socket).st_gid}"]

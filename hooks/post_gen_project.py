@@ -1,0 +1,27 @@
+"""Finish the bake: folders that git cannot keep, then the project's own doctor. Standard library only."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+answers = json.loads(r"""
+<< cookiecutter | tojson >>
+""")
+
+
+def run_doctor():
+    """Print the doctor's report; return its exit status. A bake does not fail because the report cannot be made."""
+    command = [sys.executable, "-B", "-m", "sm_local.doctor"]
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, timeout=90, check=False).returncode
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"sm-local: the doctor gave no report ({error}); 'make doctor' tries again", file=sys.stderr)
+        return 0
+
+
+Path("opt/ml/model").mkdir(exist_ok=True)
+status = run_doctor()
+if status and answers["gpu"] == "required":
+    print("sm-local: not baked: gpu=required; answer gpu=auto to bake it anyway", file=sys.stderr)
+    sys.exit(1)
+print(f"\n{answers['project']} is ready:  cd {answers['project']} && make build && make train      (make help: all verbs)")

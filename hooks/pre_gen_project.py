@@ -1,0 +1,51 @@
+"""Refuse bad answers before anything is rendered. Standard library only: cookiecutter's own Python runs this."""
+import json
+import re
+import sys
+from pathlib import Path
+
+answers = json.loads(r"""
+<< cookiecutter | tojson >>
+""")
+
+IMAGE = r"[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?"
+
+
+def check_project(name):
+    """Return what is wrong with a name that must do as folder, image and job name."""
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 40:
+        return f"project is {name!r}; write lower-case letters, digits and single hyphens, at most 40, such as churn-model"
+    return None
+
+
+def check_region(name):
+    """Return what is wrong with a region; the project's own table knows."""
+    sys.dont_write_bytecode = True  # a __pycache__ in the template would be baked into every project
+    sys.path.insert(0, str(Path(answers["_repo_dir"]) / ("<" + "<cookiecutter.project>>")))
+    from sm_local import errors, images
+
+    try:
+        images.check_region(name)
+    except errors.SmLocalError as error:
+        return f"region: {error}"
+    return None
+
+
+def check_image(question, name):
+    """Return what is wrong with an image name."""
+    if not re.fullmatch(IMAGE, name) or (question == "dlc" and ":" not in name):
+        return f"{question} is {name!r}; write an image name with a tag, such as python:3.12-slim"
+    return None
+
+
+problems = [
+    check_project(answers["project"]),
+    check_region(answers["region"]),
+    check_image("dlc", answers["dlc"]),
+    check_image("base_image", answers["base_image"]),
+]
+for problem in filter(None, problems):
+    print(f"sm-local: {problem}", file=sys.stderr)
+if any(problems):
+    sys.stderr.flush()
+    sys.exit(1)

@@ -1,0 +1,782 @@
+# ruff: noqa: E501  the transcripts below hold whole lines, as a user reads them
+"""Requests as people write them, and every line that they get to read."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+sys.dont_write_bytecode = True
+ROOT = Path(__file__).parent.parent
+TEMPLATE = ROOT / "<<cookiecutter.project>>"
+sys.path.insert(0, str(TEMPLATE))
+
+from sm_local import api, shapes  # noqa: E402
+from sm_local.errors import SmLocalError  # noqa: E402
+
+# A file, then what it is told: the lines that start with the file's name.
+BROKEN = r"""
+## not-a-map
+- TrainingJobName: x
+job.yaml:1: the request is a list; the API wants a map; write 'key: value' lines below it
+## a-word
+hello
+job.yaml:1: the request is 'hello'; the API wants a map; write 'key: value' lines below it
+## unknown-key
+TrainingJobName: a
+HyperParametrs:
+  epochs: '1'
+job.yaml:2: HyperParametrs is not a key of the API; did you mean HyperParameters?
+## unknown-key-case
+algorithmspecification: {}
+job.yaml:1: algorithmspecification is not a key of the API; did you mean AlgorithmSpecification?
+## unknown-key-nested
+ResourceConfig:
+  InstanceTyp: ml.m5.large
+job.yaml:2: ResourceConfig.InstanceTyp is not a key of the API; did you mean InstanceType?
+## key-one-level-up
+InstanceCount: 2
+TrainingImage: x
+job.yaml:1: InstanceCount is not a key of the API here; it belongs in ResourceConfig
+job.yaml:2: TrainingImage is not a key of the API here; it belongs in AlgorithmSpecification
+## unknown-nothing-near
+Zebra: 1
+job.yaml:1: Zebra is not a key of the API; remove it
+## integer-word
+ResourceConfig:
+  InstanceCount: two
+job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer
+## integer-quoted
+ResourceConfig:
+  InstanceCount: '2'
+job.yaml:2: ResourceConfig.InstanceCount is '2'; the API wants an integer; write 2
+## integer-float
+ResourceConfig:
+  InstanceCount: 2.0
+job.yaml:2: ResourceConfig.InstanceCount is 2.0; the API wants an integer; write 2
+## integer-exp
+ResourceConfig:
+  InstanceCount: 1e3
+job.yaml:2: ResourceConfig.InstanceCount is 1e3; the API wants an integer
+## integer-bool
+ResourceConfig:
+  InstanceCount: true
+job.yaml:2: ResourceConfig.InstanceCount is true; the API wants an integer
+## bool-yes
+EnableManagedSpotTraining: yes
+StoppingCondition: {MaxWaitTimeInSeconds: 9}
+job.yaml:1: EnableManagedSpotTraining is 'yes'; the API wants true or false; write true
+## bool-one
+EnableNetworkIsolation: 1
+job.yaml:1: EnableNetworkIsolation is 1; the API wants true or false
+## hp
+HyperParameters:
+  lr: 0.1
+  version: 1.10
+  epochs: 010
+  day: 2024-01-01
+  flag: true
+  none:
+  null: null
+  tilde: ~
+job.yaml:2: HyperParameters.lr is 0.1; the API wants a string; write "0.1"
+job.yaml:3: HyperParameters.version is 1.10; the API wants a string; write "1.10"
+job.yaml:4: HyperParameters.epochs is 010; the API wants a string; write "010"
+job.yaml:5: HyperParameters.day is 2024-01-01; the API wants a string; write "2024-01-01"
+job.yaml:6: HyperParameters.flag is true; the API wants a string; write "true"
+job.yaml:7: HyperParameters.none is empty; the API wants a string; write ""
+job.yaml:8: HyperParameters.null (the key) is null; the API wants a string; write "null"
+job.yaml:8: HyperParameters.null is null; the API wants a string; write "null"
+job.yaml:9: HyperParameters.tilde is ~; the API wants a string; write "~"
+## hp-collections
+HyperParameters:
+  layers: [1, 2]
+  names: [it's]
+  nested:
+    a: 1
+job.yaml:2: HyperParameters.layers is a list; the API wants a string; write '[1, 2]'
+job.yaml:3: HyperParameters.names is a list; the API wants a string; write it as JSON in quotes
+job.yaml:4: HyperParameters.nested is a map; the API wants a string; write it as JSON in quotes
+## hp-key
+HyperParameters:
+  1: a
+  true: b
+  ? [x]
+  : c
+job.yaml:2: HyperParameters.1 (the key) is 1; the API wants a string; write "1"
+job.yaml:3: HyperParameters.true (the key) is true; the API wants a string; write "true"
+job.yaml:4: HyperParameters has a list as a key; write a string
+## hp-list
+HyperParameters:
+- epochs: 3
+job.yaml:1: HyperParameters is a list; the API wants a map; write 'key: value' lines below it
+## hp-value-equals
+HyperParameters: {op: =}
+job.yaml:1: HyperParameters.op is =; the API wants a string; write "="
+## hp-newline
+HyperParameters:
+  text: |
+    one
+    two
+job.yaml:2: HyperParameters.text is 'one\ntwo\n'; it may not have a newline
+## hp-spacekey
+HyperParameters:
+  a b: 1
+job.yaml:2: HyperParameters.'a b' is 1; the API wants a string; write "1"
+## null-map
+HyperParameters:
+job.yaml:1: HyperParameters is empty; the API wants a map; fill it in or remove the line
+## null-list
+InputDataConfig:
+ResourceConfig:
+  InstanceCount:
+job.yaml:1: InputDataConfig is empty; the API wants a list; fill it in or remove the line
+job.yaml:3: ResourceConfig.InstanceCount is empty; the API wants an integer; fill it in or remove the line
+## list-is-map
+InputDataConfig:
+  ChannelName: training
+job.yaml:1: InputDataConfig is a map; the API wants a list; start each item with '- '
+## list-is-word
+AlgorithmSpecification:
+  ContainerEntrypoint: python
+job.yaml:2: AlgorithmSpecification.ContainerEntrypoint is 'python'; the API wants a list; write ["python"]
+## struct-is-word
+ResourceConfig: ml.m5.large
+job.yaml:1: ResourceConfig is 'ml.m5.large'; the API wants a map; write 'key: value' lines below it
+## entrypoint-newline
+AlgorithmSpecification:
+  ContainerEntrypoint:
+  - bash
+  - "a\nb"
+job.yaml:4: AlgorithmSpecification.ContainerEntrypoint[1] is 'a\nb'; it may not have a newline
+## entrypoint-empty
+AlgorithmSpecification:
+  ContainerEntrypoint: []
+job.yaml:2: AlgorithmSpecification.ContainerEntrypoint has 0 items; the API wants at least 1
+## entrypoint-number
+AlgorithmSpecification:
+  ContainerArguments: [--epochs, 3]
+job.yaml:2: AlgorithmSpecification.ContainerArguments[1] is 3; the API wants a string; write "3"
+## range-low
+StoppingCondition: {MaxRuntimeInSeconds: 0}
+job.yaml:1: StoppingCondition.MaxRuntimeInSeconds is 0; the API wants at least 1
+## range-high
+ResourceConfig: {KeepAlivePeriodInSeconds: 30000}
+job.yaml:1: ResourceConfig.KeepAlivePeriodInSeconds is 30000; the API wants at most 21600
+## length-short
+RoleArn: arn
+TrainingJobName: ''
+job.yaml:1: RoleArn has 3 characters; the API wants at least 20
+job.yaml:2: TrainingJobName has 0 characters; the API wants at least 1
+## pattern
+TrainingJobName: my_job
+RoleArn: arn:aws:iam::12:role/some-role
+job.yaml:1: TrainingJobName is 'my_job'; it must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}
+job.yaml:2: RoleArn is 'arn:aws:iam::12:role/some-role'; it must match arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+
+## pattern-java
+Tags:
+- {Key: größe_1 ok, Value: 'a;b'}
+job.yaml:2: Tags[0].Value is 'a;b'; it must match ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)
+## enum-short
+OutputDataConfig: {CompressionType: gzip}
+AlgorithmSpecification: {TrainingInputMode: Fast}
+job.yaml:1: OutputDataConfig.CompressionType is 'gzip'; the API wants GZIP or NONE
+job.yaml:2: AlgorithmSpecification.TrainingInputMode is 'Fast'; the API wants Pipe, File or FastFile
+## enum-one
+ServerlessJobConfig: {BaseModelArn: x, JobType: FineTuning, Peft: QLORA}
+job.yaml:1: ServerlessJobConfig.BaseModelArn is 'x'; it must match (arn:[a-z0-9-\.]{1,63}:sagemaker:\w+(?:-\w+)+:(\d{12}|aws):hub-content\/)[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}\/Model\/[a-zA-Z0-9](-*[a-zA-Z0-9]){0,63}(\/\d{1,4}.\d{1,4}.\d{1,4})?
+job.yaml:1: ServerlessJobConfig.Peft is 'QLORA'; the API wants LORA
+## missing
+InputDataConfig:
+- ContentType: text/csv
+Tags:
+- Key: a
+VpcConfig: {}
+job.yaml:2: InputDataConfig[0].ChannelName is missing; add it, the API demands it here
+job.yaml:4: Tags[0].Value is missing; add it, the API demands it here
+job.yaml:5: VpcConfig.SecurityGroupIds is missing; add it, the API demands it here
+job.yaml:5: VpcConfig.Subnets is missing; add it, the API demands it here
+## duplicate
+TrainingJobName: a
+TrainingJobName: b
+HyperParameters:
+  a: '1'
+  a: '2'
+  a: '3'
+job.yaml:2: TrainingJobName stands here twice, first on line 1; remove one
+job.yaml:5: HyperParameters.a stands here twice, first on line 4; remove one
+job.yaml:6: HyperParameters.a stands here twice, first on line 4; remove one
+## wait-no-spot
+StoppingCondition:
+  MaxRuntimeInSeconds: 60
+  MaxWaitTimeInSeconds: 90
+job.yaml:3: StoppingCondition.MaxWaitTimeInSeconds is for spot jobs only; write EnableManagedSpotTraining: true or remove it
+## wait-short
+EnableManagedSpotTraining: true
+StoppingCondition:
+  MaxRuntimeInSeconds: 60
+  MaxWaitTimeInSeconds: 30
+job.yaml:4: StoppingCondition.MaxWaitTimeInSeconds is 30; the API wants at least MaxRuntimeInSeconds, 60
+## run-long
+StoppingCondition:
+  MaxRuntimeInSeconds: 2419201
+job.yaml:2: StoppingCondition.MaxRuntimeInSeconds is 2419201; SageMaker allows at most 28 days, 2419200
+## groups
+ResourceConfig:
+  InstanceType: ml.m5.large
+  InstanceCount: 1
+  InstanceGroups:
+  - {InstanceType: ml.m5.large, InstanceCount: 1, InstanceGroupName: a}
+  - {InstanceType: ml.m5.large, InstanceCount: 1, InstanceGroupName: a}
+job.yaml:2: ResourceConfig.InstanceType stands beside ResourceConfig.InstanceGroups; the API takes one of the two
+job.yaml:3: ResourceConfig.InstanceCount stands beside ResourceConfig.InstanceGroups; the API takes one of the two
+job.yaml:6: ResourceConfig.InstanceGroups[1].InstanceGroupName is 'a', as ResourceConfig.InstanceGroups[0] is; write another name
+## warm-spot
+EnableManagedSpotTraining: true
+ResourceConfig: {KeepAlivePeriodInSeconds: 60}
+job.yaml:2: ResourceConfig.KeepAlivePeriodInSeconds stands beside EnableManagedSpotTraining; the API takes one of the two
+## image-and-name
+AlgorithmSpecification:
+  TrainingImage: x
+  AlgorithmName: y
+job.yaml:3: AlgorithmSpecification.AlgorithmName stands beside AlgorithmSpecification.TrainingImage; the API takes one of the two
+## gzip-file
+InputDataConfig:
+- ChannelName: a
+  CompressionType: Gzip
+job.yaml:3: InputDataConfig[0].CompressionType is 'Gzip', which works in Pipe mode only; the channel's InputMode is File
+## augmented
+AlgorithmSpecification: {TrainingInputMode: FastFile}
+InputDataConfig:
+- ChannelName: a
+  DataSource: {S3DataSource: {S3DataType: AugmentedManifestFile, S3Uri: 's3://b/k'}}
+- ChannelName: b
+  DataSource:
+    S3DataSource:
+      S3DataType: ManifestFile
+- ChannelName: c
+  DataSource:
+    FileSystemDataSource: {}
+job.yaml:4: InputDataConfig[0].DataSource.S3DataSource.S3DataType is 'AugmentedManifestFile', which works in Pipe mode only; the channel's InputMode is FastFile
+job.yaml:8: InputDataConfig[1].DataSource.S3DataSource.S3DataType is 'ManifestFile', which works in File and Pipe mode only; the channel's InputMode is FastFile
+job.yaml:11: InputDataConfig[2].DataSource.FileSystemDataSource works in File mode only; the channel's InputMode is FastFile
+## same-channel
+InputDataConfig:
+- ChannelName: a
+- ChannelName: b
+- ChannelName: a
+job.yaml:4: InputDataConfig[2].ChannelName is 'a', as InputDataConfig[0] is; write another name
+## two-sources
+InputDataConfig:
+- ChannelName: a
+  DataSource:
+    S3DataSource: {}
+    FileSystemDataSource: {}
+job.yaml:3: InputDataConfig[0].DataSource has S3DataSource and FileSystemDataSource; the API takes one of them
+## group-names
+ResourceConfig:
+  InstanceGroups:
+  - {InstanceType: ml.m5.large, InstanceCount: 1, InstanceGroupName: cpu}
+InputDataConfig:
+- ChannelName: a
+  DataSource:
+    S3DataSource:
+      InstanceGroupNames:
+      - cpu
+      - gpu
+job.yaml:10: InputDataConfig[0].DataSource.S3DataSource.InstanceGroupNames[1] is 'gpu'; ResourceConfig.InstanceGroups has no group of that name
+## s3uri
+CheckpointConfig: {S3Uri: /tmp/x}
+job.yaml:1: CheckpointConfig.S3Uri is '/tmp/x'; it must match (https|s3)://([^/]+)/?(.*)
+## tag
+TrainingJobName: !name a
+Environment: !!omap {A: b}
+ResourceConfig: {InstanceCount: !!int two}
+EnableNetworkIsolation: !!bool maybe
+job.yaml:1: TrainingJobName is a; the API wants a string; remove the tag !name
+job.yaml:2: Environment is a !!omap; the API wants a map; remove the tag !!omap
+job.yaml:3: ResourceConfig.InstanceCount is two; the API wants an integer
+job.yaml:4: EnableNetworkIsolation is maybe; the API wants true or false
+## alias-self
+InputDataConfig: &a [*a]
+HyperParameters: &b
+  <<: *b
+  x: *b
+job.yaml:1: InputDataConfig[0] is a list; the API wants a map; write 'key: value' lines below it
+job.yaml:4: HyperParameters.x is a map; the API wants a string; write it as JSON in quotes
+## alias-self2
+HyperParameters: &b {x: *b}
+job.yaml:1: HyperParameters.x is a map; the API wants a string; write it as JSON in quotes
+## merge-word
+ResourceConfig:
+  <<: 3
+job.yaml:2: ResourceConfig.<< is not a key of the API; remove it
+## nul
+Environment: {A: "a\0b"}
+job.yaml:1: Environment.A is 'a\x00b'; it may not have a NUL character, which no process can be given
+## yaml
+TrainingJobName: a: b
+job.yaml:1: mapping values are not allowed here; check 'TrainingJobName: a: b'
+## quote
+TrainingJobName: a
+RoleArn: "arn
+Tags: []
+job.yaml:2: found unexpected end of stream; check 'RoleArn: "arn'
+## flow
+ResourceConfig: {InstanceCount: 1
+Tags: []
+job.yaml:2: expected ',' or '}', but got ':'; check 'Tags: []'
+## undefined alias
+TrainingJobName: *x
+job.yaml:1: found undefined alias 'x'; check 'TrainingJobName: *x'
+## second
+TrainingJobName: a
+---
+TrainingJobName: b
+job.yaml:2: a second document starts here; keep one request in a file
+## colon
+TrainingJobName: a
+RoleArn
+Tags: []
+job.yaml:2: could not find expected ':'; check 'RoleArn'
+## at
+RoleArn: @x
+job.yaml:1: found character '@' that cannot start any token; check 'RoleArn: @x'
+## order
+Zebra: 1
+ResourceConfig: {InstanceCount: two}
+InputDataConfig:
+- ChannelName: a b
+HyperParameters:
+  lr: 0.1
+job.yaml:1: Zebra is not a key of the API; remove it
+job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer
+job.yaml:4: InputDataConfig[0].ChannelName is 'a b'; it must match [A-Za-z0-9\.\-_]+
+job.yaml:6: HyperParameters.lr is 0.1; the API wants a string; write "0.1"
+"""
+
+# What a transcript cannot show: tabs, characters that are no text, and long files.
+HOSTILE = [
+    pytest.param("ResourceConfig:\n\tInstanceCount: 1\n",
+                 ["job.yaml:2: a tab stands where only spaces may; indent with spaces"], id="tab"),
+    pytest.param("a: 1\nb: \x01\n", ["job.yaml:2: special characters are not allowed; check 'b: \\x01'"], id="control-character"),
+    pytest.param('{\n\t"TrainingJobName": "a"\n\t"RoleArn": "b"\n}\n',
+                 ["job.yaml:3: expecting ',' delimiter; check '\"RoleArn\": \"b\"'"], id="json-without-comma"),
+    pytest.param('{"TrainingJobName": "a",\n"TrainingJobName": "b"}',
+                 ["job.yaml:2: TrainingJobName stands here twice, first on line 1; remove one"], id="json-duplicate"),
+    pytest.param('{\n\t"TrainingJobName": "my_job",\n\t"ResourceConfig": {"InstanceCount": "2",\n\t\t"InstanceType": 3}\n}\n',
+                 ["job.yaml:2: TrainingJobName is 'my_job'; it must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
+                  "job.yaml:3: ResourceConfig.InstanceCount is '2'; the API wants an integer; write 2",
+                  'job.yaml:4: ResourceConfig.InstanceType is 3; the API wants a string; write "3"'], id="json-with-tabs"),
+    pytest.param("[" * 500, [f"job.yaml:1: nested too deeply; check '{'[' * 59}…'"], id="deep-yaml"),
+    pytest.param('{"a":' * 30000, [f"job.yaml:1: nested too deeply; check '{('{' + chr(34) + 'a' + chr(34) + ':') * 11}{{\"a\"…'"], id="deep-json"),
+    pytest.param("TrainingJobName: " + "a" * 64, ["job.yaml:1: TrainingJobName has 64 characters; the API wants at most 63"], id="long-name"),
+    pytest.param("HyperParameters:\n  a: " + "x" * 2501 + "\n  " + "k" * 257 + ": v\n",
+                 ["job.yaml:2: HyperParameters.a has 2501 characters; the API wants at most 2500",
+                  f"job.yaml:3: HyperParameters.{'k' * 59}… (the key) has 257 characters; the API wants at most 256"], id="long-hyperparameters"),
+    pytest.param("HyperParameters:\n" + "".join(f"  k{i}: v\n" for i in range(101)),
+                 ["job.yaml:1: HyperParameters has 101 entries; the API wants at most 100"], id="many-hyperparameters"),
+    pytest.param("Environment:\n  my-var: a\n  DEBUG: 1\n  LONG: " + "x" * 513,
+                 ["job.yaml:2: Environment.my-var (the key) is 'my-var'; it must match [a-zA-Z_][a-zA-Z0-9_]*",
+                  'job.yaml:3: Environment.DEBUG is 1; the API wants a string; write "1"',
+                  "job.yaml:4: Environment.LONG has 513 characters; the API wants at most 512"], id="environment"),
+    pytest.param("InputDataConfig:\n" + "".join(f"- ChannelName: c{i}\n" for i in range(21)),
+                 ["job.yaml:1: InputDataConfig has 21 items; the API wants at most 20"], id="many-channels"),
+    pytest.param("InputDataConfig: &a [" + "*a, " * 5000 + "*a]",
+                 ["job.yaml:1: InputDataConfig has 5001 items; the API wants at most 20",
+                  *(f"job.yaml:1: InputDataConfig[{i}] is a list; the API wants a map; write 'key: value' lines below it" for i in range(20))],
+                 id="a-list-of-itself"),
+    pytest.param("ResourceConfig: {InstanceCount: " + "9" * 5000 + "0.5}",
+                 [f"job.yaml:1: ResourceConfig.InstanceCount is {'9' * 59}…; the API wants an integer"], id="many-digits"),
+]
+
+FULL = """\
+TrainingJobName: churn-2024-01-01
+RoleArn: arn:aws:iam::123456789012:role/service-role/SageMakerRole
+AlgorithmSpecification:
+  TrainingImage: 123456789012.dkr.ecr.us-west-2.amazonaws.com/churn:latest
+  TrainingInputMode: File
+  ContainerEntrypoint: [/bin/bash, -c]
+  ContainerArguments:
+  - python /opt/ml/code/train.py
+  EnableSageMakerMetricsTimeSeries: false
+  MetricDefinitions:
+  - Name: loss
+    Regex: 'loss=([0-9.]+)'
+  TrainingImageConfig:
+    TrainingRepositoryAccessMode: Vpc
+    TrainingRepositoryAuthConfig:
+      TrainingRepositoryCredentialsProviderArn: arn:aws:lambda:us-west-2:123456789012:function:login
+HyperParameters:
+  epochs: "3"
+  lr: '0.1'
+  text: größe 🎉
+Environment:
+  MODE: fast
+  MULTI: |
+    one
+    two
+InputDataConfig:
+- ChannelName: training
+  ContentType: text/csv
+  CompressionType: None
+  RecordWrapperType: None
+  InputMode: FastFile
+  ShuffleConfig:
+    Seed: 12345678901
+  DataSource:
+    S3DataSource:
+      S3DataType: S3Prefix
+      S3Uri: s3://bucket/training/
+      S3DataDistributionType: FullyReplicated
+- ChannelName: stream
+  InputMode: Pipe
+  CompressionType: Gzip
+  DataSource:
+    S3DataSource:
+      S3DataType: AugmentedManifestFile
+      S3Uri: s3://bucket/m.json
+      S3DataDistributionType: ShardedByS3Key
+      AttributeNames: [image, label]
+- ChannelName: disk
+  DataSource:
+    FileSystemDataSource:
+      FileSystemId: fs-0123456789abcdef0
+      FileSystemAccessMode: ro
+      FileSystemType: EFS
+      DirectoryPath: /data
+OutputDataConfig:
+  S3OutputPath: s3://bucket/output
+  KmsKeyId: alias/key
+  CompressionType: GZIP
+ResourceConfig:
+  InstanceType: ml.g5.xlarge
+  InstanceCount: 2
+  VolumeSizeInGB: 50
+VpcConfig:
+  SecurityGroupIds: [sg-0123456789abcdef0]
+  Subnets:
+  - subnet-0123456789abcdef0
+StoppingCondition:
+  MaxRuntimeInSeconds: 3600
+  MaxWaitTimeInSeconds: 7200
+Tags:
+- Key: größe
+  Value: ''
+EnableNetworkIsolation: false
+EnableInterContainerTrafficEncryption: true
+EnableManagedSpotTraining: true
+CheckpointConfig:
+  S3Uri: s3://bucket/checkpoints
+  LocalPath: /opt/ml/checkpoints
+DebugHookConfig:
+  S3OutputPath: s3://bucket/debug
+  CollectionConfigurations:
+  - CollectionName: losses
+    CollectionParameters: {save_interval: "10"}
+DebugRuleConfigurations:
+- RuleConfigurationName: LossNotDecreasing
+  RuleEvaluatorImage: 895741380848.dkr.ecr.us-west-2.amazonaws.com/sagemaker-debugger-rules:latest
+  RuleParameters: {rule_to_invoke: LossNotDecreasing}
+TensorBoardOutputConfig:
+  S3OutputPath: s3://bucket/tensorboard
+ExperimentConfig:
+  ExperimentName: churn
+  TrialName: first
+ProfilerConfig:
+  S3OutputPath: s3://bucket/profiler
+  ProfilingIntervalInMilliseconds: 500
+  DisableProfiler: false
+RetryStrategy:
+  MaximumRetryAttempts: 2
+RemoteDebugConfig:
+  EnableRemoteDebug: false
+InfraCheckConfig:
+  EnableInfraCheck: true
+SessionChainingConfig:
+  EnableSessionTagChaining: true
+"""
+
+DESCRIBED = {
+    "TrainingJobName": "churn-2024-05-01-10-00-00-000",
+    "TrainingJobArn": "arn:aws:sagemaker:us-west-2:123456789012:training-job/churn-2024-05-01-10-00-00-000",
+    "ModelArtifacts": {"S3ModelArtifacts": "s3://bucket/output/churn/output/model.tar.gz"},
+    "TrainingJobStatus": "Completed",
+    "SecondaryStatus": "Completed",
+    "HyperParameters": {"epochs": "3", "sagemaker_program": "\"train.py\"", "face": "\U0001f600"},
+    "AlgorithmSpecification": {
+        "TrainingImage": "123456789012.dkr.ecr.us-west-2.amazonaws.com/churn:latest",
+        "TrainingInputMode": "File",
+        "EnableSageMakerMetricsTimeSeries": False,
+    },
+    "RoleArn": "arn:aws:iam::123456789012:role/service-role/SageMakerRole",
+    "InputDataConfig": [
+        {
+            "ChannelName": "training",
+            "DataSource": {
+                "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/training", "S3DataDistributionType": "FullyReplicated"}
+            },
+            "CompressionType": "None",
+            "RecordWrapperType": "None",
+        }
+    ],
+    "OutputDataConfig": {"KmsKeyId": "", "S3OutputPath": "s3://bucket/output", "CompressionType": "GZIP"},
+    "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
+    "CreationTime": "2024-05-01T10:00:00.123000+00:00",
+    "TrainingStartTime": 1714557600.5,
+    "SecondaryStatusTransitions": [
+        {"Status": "Starting", "StartTime": "2024-05-01T10:00:00.123000+00:00", "StatusMessage": "Preparing the instances for training"}
+    ],
+    "FinalMetricDataList": [{"MetricName": "loss", "Value": 0.25, "Timestamp": "2024-05-01T10:05:00+00:00"}],
+    "EnableNetworkIsolation": False,
+    "EnableInterContainerTrafficEncryption": False,
+    "EnableManagedSpotTraining": False,
+    "TrainingTimeInSeconds": 120,
+    "BillableTimeInSeconds": 120,
+    "ProfilingStatus": "Disabled",
+}
+DROPPED = (
+    "TrainingJobArn", "ModelArtifacts", "TrainingJobStatus", "SecondaryStatus", "CreationTime", "TrainingStartTime",
+    "SecondaryStatusTransitions", "FinalMetricDataList", "TrainingTimeInSeconds", "BillableTimeInSeconds", "ProfilingStatus",
+)
+
+
+def transcripts() -> list:
+    """Return a pytest.param of file and lines for each case in BROKEN."""
+    cases = re.split(r"(?m)^## (.+)\n", BROKEN)[1:]
+    return [pytest.param(*parted(text), id=name.replace(" ", "-")) for name, text in zip(cases[::2], cases[1::2])]
+
+
+def parted(text: str) -> tuple[str, list[str]]:
+    """Part a case into the file and what is said of it."""
+    lines = text.strip("\n").split("\n")
+    said = [line for line in lines if line.startswith("job.yaml:")]
+    return "".join(f"{line}\n" for line in lines if line not in said), said
+
+
+def read(text: str | bytes, name: str = "job.yaml") -> api.Request:
+    """Read a request from a file in the working folder."""
+    Path(name).write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+    return api.read(Path(name))
+
+
+def refused(text: str | bytes, name: str = "job.yaml") -> list[str]:
+    """Return the lines that a request is refused with."""
+    with pytest.raises(SmLocalError) as caught:
+        read(text, name)
+    return str(caught.value).split("\n")
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "lines"), [*transcripts(), *HOSTILE])
+def test_a_broken_request_is_told_everything_at_once(text, lines):
+    assert refused(text) == lines
+
+
+def test_there_are_many_broken_requests():
+    assert len(transcripts()) >= 60
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n", "---\n...\n", "{}", "~", "\ufeff", "--- {}\n"])
+def test_an_empty_file_is_an_empty_request(text):
+    assert read(text) == api.Request({}, ())
+
+
+def test_a_full_request_passes_as_it_is():
+    from ruamel.yaml import YAML
+
+    request = read(FULL)
+    assert request == api.Request(YAML(typ="safe", pure=True).load(FULL), ())
+    assert list(request.body) == [line.partition(":")[0] for line in FULL.splitlines() if re.match(r"\w", line)]
+
+
+@pytest.mark.parametrize("style", [{"indent": 4}, {"indent": "\t"}, {"separators": (",", ":")}, {"ensure_ascii": False}], ids=str)
+def test_json_and_yaml_say_the_same(style):
+    body = read(FULL).body
+    body["HyperParameters"]["odd"] = "tab\there, \u2028 \x85 \U0001f600 \" \\ / <<"
+    body["HyperParameters"]["\U0001f600"] = "1.10"
+    assert read(json.dumps(body, **style), "job.json") == api.Request(body, ())
+
+
+def test_values_are_plain_and_keep_their_text():
+    text = "HyperParameters: {lr: '1.10', flag: \"yes\", word: yes, time: 1:30, tagged: !!str 010}\nResourceConfig: {InstanceCount: 0x2}\n"
+    body = read(text).body
+    assert body == {
+        "HyperParameters": {"lr": "1.10", "flag": "yes", "word": "yes", "time": "1:30", "tagged": "010"},
+        "ResourceConfig": {"InstanceCount": 2},
+    }
+    assert {type(value) for value in (body, *body["HyperParameters"].values())} == {dict, str}
+
+
+def test_anchors_and_merges_work():
+    text = (
+        "HyperParameters: &all {epochs: '3', lr: '0.1'}\n"
+        "Environment:\n  <<: [*all, {A: x, lr: unseen}]\n  epochs: '4'\n  B: &b y\n  C: *b\n"
+        "InputDataConfig:\n- &train {ChannelName: training, ContentType: text/csv}\n- <<: *train\n  ChannelName: validation\n"
+    )
+    assert read(text).body == {
+        "HyperParameters": {"epochs": "3", "lr": "0.1"},
+        "Environment": {"epochs": "4", "B": "y", "C": "y", "lr": "0.1", "A": "x"},
+        "InputDataConfig": [
+            {"ChannelName": "training", "ContentType": "text/csv"},
+            {"ChannelName": "validation", "ContentType": "text/csv"},
+        ],
+    }
+
+
+def test_merges_that_double_at_every_level_take_no_time():
+    levels = "".join(f"  k{i}: &m{i} {{<<: [*m{i - 1}, *m{i - 1}]}}\n" for i in range(1, 60))
+    lines = refused("HyperParameters:\n  k0: &m0 {a: b}\n" + levels + "Environment:\n  <<: *m59\n  c: d\n")
+    assert len(lines) == 60
+    assert set(lines) == {
+        f"job.yaml:{i + 2}: HyperParameters.k{i} is a map; the API wants a string; write it as JSON in quotes" for i in range(60)
+    }
+
+
+def test_any_part_may_be_left_out():
+    text = (
+        "AlgorithmSpecification: {}\nInputDataConfig: [{ChannelName: a, DataSource: {S3DataSource: {}}}]\nOutputDataConfig: {}\n"
+        "ResourceConfig: {}\nStoppingCondition: {}\nCheckpointConfig: {}\nDebugHookConfig: {}\nTensorBoardOutputConfig: {}\n"
+    )
+    assert read(text).notes == ()
+
+
+def test_an_unknown_instance_type_is_a_note():
+    groups = "[{InstanceGroupName: a, InstanceCount: 1, InstanceType: local}]"
+    request = read(f"ResourceConfig:\n  InstanceGroups: {groups}\n")
+    assert request.body["ResourceConfig"]["InstanceGroups"][0]["InstanceType"] == "local"
+    unknown = f"this copy of the API (botocore {shapes.API['botocore']}) does not know it"
+    assert request.notes == (f"job.yaml:2: ResourceConfig.InstanceGroups[0].InstanceType is 'local'; {unknown}",)
+    (near,) = read("ResourceConfig:\n  InstanceType: ml.p5.480xlarge\n").notes
+    assert near.startswith(f"job.yaml:2: ResourceConfig.InstanceType is 'ml.p5.480xlarge'; {unknown}, but ml.p5.48xlarge, ")
+
+
+@pytest.mark.parametrize("style", ["json", "yaml"])
+def test_what_describe_prints_is_a_request(style):
+    from ruamel.yaml import YAML
+
+    with Path("job.yaml").open("w", encoding="utf-8") as file:
+        json.dump(DESCRIBED, file, indent=4) if style == "json" else YAML().dump(DESCRIBED, file)
+    request = api.read(Path("job.yaml"))
+    assert request.body == {key: value for key, value in DESCRIBED.items() if key not in DROPPED}
+    assert request.notes == (
+        "job.yaml: left out what only DescribeTrainingJob has: TrainingJobArn, ModelArtifacts, TrainingJobStatus and 8 more",
+    )
+
+
+def test_what_a_newer_describe_prints_is_dropped_with_a_note():
+    text = (
+        "TrainingJobStatus: Completed\nNewInMay: 1\n"
+        "ResourceConfig: {InstancePreferences: [{InstanceType: ml.m5.large}], SelectedInstanceType: ml.m5.large}\n"
+    )
+    assert read(text) == api.Request(
+        {"ResourceConfig": {"InstancePreferences": [{"InstanceType": "ml.m5.large"}]}},
+        (
+            "job.yaml: left out what only DescribeTrainingJob has: TrainingJobStatus, ResourceConfig.SelectedInstanceType",
+            "job.yaml:2: NewInMay is not a key of the API; remove it",
+        ),
+    )
+
+
+def test_a_described_job_that_was_edited_wrongly_is_refused():
+    text = "TrainingJobStatus: Completed\nResourceConfig: {InstanceCount: two}\n"
+    assert refused(text) == ["job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer"]
+
+
+def test_files_that_cannot_be_read():
+    Path("folder").mkdir()
+    with pytest.raises(SmLocalError, match=r"^no/job\.yaml: no such file; make one, an empty file is a request too$"):
+        api.read(Path("no/job.yaml"))
+    with pytest.raises(SmLocalError, match=r"^folder: cannot be read \(Is a directory\); make it a file that you may read$"):
+        api.read(Path("folder"))
+    assert refused(b"TrainingJobName: a\nTags: [\xe9]\n") == ["job.yaml:2: byte 0xe9 is not UTF-8; save the file as UTF-8"]
+    assert refused('{"Tags": []}'.encode("utf-16")) == ["job.yaml:1: byte 0xff is not UTF-8; save the file as UTF-8"]
+
+
+def test_every_pattern_can_be_checked():
+    for name, shape in shapes.SHAPES.items():
+        translated = re.sub(r"\\p\{\w+\}", lambda found: shapes.JAVA[found[0]], shape.get("pattern", ""))
+        assert re.compile(translated), name
+
+
+def test_what_may_be_left_out_is_what_the_api_requires():
+    for name, keys in shapes.MAY_BE_LEFT_OUT.items():
+        assert keys <= {*shapes.SHAPES[name]["required"]}, name
+    assert shapes.SHAPES.keys() >= shapes.OPEN_ENUMS
+
+
+def refresh_api():
+    """Import tools/refresh_api.py."""
+    spec = importlib.util.spec_from_file_location("refresh_api", ROOT / "tools" / "refresh_api.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def botocore_model() -> dict:
+    """Return the SageMaker model of the botocore that is installed, or skip."""
+    botocore = pytest.importorskip("botocore")
+    newest = max(Path(botocore.__file__).parent.glob("data/sagemaker/*/service-2.json.gz"))
+    return json.loads(gzip.decompress(newest.read_bytes()))
+
+
+def test_botocore_takes_what_passes_here():
+    from ruamel.yaml import YAML
+
+    model = botocore_model()
+    from botocore.model import ServiceModel
+    from botocore.validate import ParamValidator
+
+    shape = ServiceModel(model).shape_for("CreateTrainingJobRequest")
+    assert ParamValidator().validate(read(FULL).body, shape).generate_report() == ""
+    assert ParamValidator().validate(YAML(typ="safe").load(FULL), shape).generate_report() == ""
+
+
+def test_api_json_is_what_refresh_api_cuts():
+    model = botocore_model()
+    import botocore
+
+    if botocore.__version__ != shapes.API["botocore"]:
+        pytest.skip(f"api.json is of botocore {shapes.API['botocore']}, here is {botocore.__version__}")
+    assert (shapes.API["apiVersion"], shapes.SHAPES) == (model["metadata"]["apiVersion"], refresh_api().cut(model["shapes"]))
+    assert Path(shapes.__file__).with_name("api.json").read_text() == refresh_api().render(botocore.__version__, model)
+
+
+def wheel(path: Path, model: dict) -> Path:
+    """Write the least that a botocore wheel has."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("botocore-9.9.9.dist-info/METADATA", "")
+        archive.writestr("botocore/data/sagemaker/2017-07-24/service-2.json.gz", gzip.compress(json.dumps(model).encode()))
+    return path
+
+
+def test_refresh_api_replaces_the_file_or_leaves_it_alone(tmp_path, monkeypatch, capsys):
+    tool = refresh_api()
+    monkeypatch.setattr(tool, "API", tmp_path / "api.json")
+    tool.API.write_text("old")
+    assert tool.main([str(wheel(tmp_path / "bad.whl", {"shapes": {}}))]) == 1
+    assert tool.main(["no.whl"]) == 1
+    assert (tool.API.read_text(), sorted(path.name for path in tmp_path.iterdir())) == ("old", ["api.json", "bad.whl"])
+    string = {"type": "string", "documentation": "<p>long</p>"}
+    request = {"type": "structure", "members": {"A": {"shape": "S", "documentation": "x"}}}
+    model = {"metadata": {"apiVersion": "2017-07-24"}, "shapes": dict.fromkeys(tool.ROOTS, request) | {"S": string, "Unused": string}}
+    assert tool.main([str(wheel(tmp_path / "good.whl", model))]) == 0
+    assert tool.API.read_text() == (
+        '{\n"botocore": "9.9.9",\n"apiVersion": "2017-07-24",\n"shapes": {\n'
+        '"CreateTrainingJobRequest": {"type": "structure", "members": {"A": "S"}},\n'
+        '"DescribeTrainingJobResponse": {"type": "structure", "members": {"A": "S"}},\n'
+        '"S": {"type": "string"}\n}\n}\n'
+    )
+    assert capsys.readouterr().out == "api.json: 3 shapes from botocore 9.9.9\n"

@@ -1,0 +1,162 @@
+"""Root inside, yours outside: as an unprivileged member of the docker group nothing of the project is ever root's."""
+import os
+import signal
+import subprocess
+
+import pytest
+from conftest import USER, clean_environment, containers, jobs, make, script
+from terminal import CTRL_C, Terminal, eventually
+
+pytestmark = [pytest.mark.engine, pytest.mark.linux, pytest.mark.usefixtures("built")]
+
+WRITES = """
+import util
+for d in ("/opt/ml/model", "/opt/ml/output/data", "/opt/ml/checkpoints", "/opt/ml/code", "/opt/ml/input/data/training"):
+    os.makedirs(d + "/made/deep", exist_ok=True); open(d + "/made/deep/f", "w").write("x")
+    os.chmod(d + "/made/deep", 0o700)
+    if not os.path.lexists(d + "/link"): os.symlink("/etc/passwd", d + "/link")
+"""
+
+
+def as_user(project) -> list[str]:
+    """Return the command prefix that makes us an unprivileged member of the docker group; we may be one already."""
+    if os.geteuid():
+        return []
+    group = os.stat(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")).st_gid
+    return ["setpriv", f"--reuid={USER}", f"--regid={USER}", f"--groups={group}"]
+
+
+@pytest.fixture
+def theirs(project):
+    """Return a project that belongs to the unprivileged user, and is made ready to run without Python."""
+    (project / "code/util.py").write_text("x = 1\n")
+    make(project, "recipe", "ENGINE=docker")
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-hR", f"{USER}:{USER}", project], check=True)
+    return project
+
+
+def run(project, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([*as_user(project), "bash", "recipes/train.sh"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=90, check=False, env=clean_environment(HOME="/nonexistent"), **options)
+
+
+def roots(project) -> list[str]:
+    """Return everything in the project that belongs to root; the caller's own where he is root."""
+    found = subprocess.run(["find", project, "-user", "0"], capture_output=True, text=True, check=True).stdout
+    return found.splitlines()
+
+
+def test_after_success(theirs, docker):
+    outside = theirs.parent / "outside"
+    outside.mkdir()
+    (outside / "of-root").write_text("r")
+    script(theirs, WRITES + f"os.symlink({str(outside)!r}, '/opt/ml/model/outside')")
+    done = run(theirs)
+    assert done.returncode == 0, done.stdout
+    assert roots(theirs) == []
+    assert (outside / "of-root").stat().st_uid == os.geteuid()
+    assert os.stat("/etc/passwd").st_uid == 0
+    assert containers(docker, theirs) == []
+    assert docker.containers.list(all=True, filters={"label": "sm-local.helper"}) == []
+
+
+def test_after_failure(theirs):
+    script(theirs, WRITES + "sys.exit(9)")
+    assert run(theirs).returncode == 9
+    assert roots(theirs) == []
+
+
+def test_pycache_of_a_script_that_imports(theirs):
+    script(theirs, "sys.dont_write_bytecode = False\nimport util\n")
+    assert run(theirs).returncode == 0
+    assert list((theirs / "code/__pycache__").iterdir())
+    assert roots(theirs) == []
+
+
+def test_after_ctrl_c(theirs):
+    script(theirs, WRITES + "print('ready', flush=True); time.sleep(60)")
+    (theirs / "settings.local.env").write_text("INTERRUPT_GRACE=1\n")
+    make(theirs, "recipe", "INTERRUPT_GRACE=1", "ENGINE=docker")
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-hR", f"{USER}:{USER}", theirs], check=True)
+    terminal = Terminal([*as_user(theirs), "bash", "recipes/train.sh"], theirs, clean_environment(HOME="/nonexistent"))
+    terminal.wait_for("ready")
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130
+    assert roots(theirs) == []
+
+
+def test_after_kill_9_of_the_recipe(theirs, docker):
+    script(theirs, WRITES + "print('ready', flush=True); time.sleep(3); open('/opt/ml/model/late', 'w')")
+    process = subprocess.Popen([*as_user(theirs), "bash", "recipes/train.sh"], cwd=theirs, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                               env=clean_environment(HOME="/nonexistent"))
+    while "ready" not in process.stdout.readline():
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert eventually(lambda: containers(docker, theirs) == [] and roots(theirs) == [], 30), roots(theirs)
+    job = jobs(theirs)[-1]
+    assert (job / "model/late").exists() and (job / "exit-code").read_text() == "0\n"
+
+
+def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
+    dockerfile = theirs.parent / "Dockerfile"
+    dockerfile.write_text(f"FROM {built}\nRUN rm -f /bin/chown /usr/bin/chown /bin/sh /bin/dash /usr/bin/sh /usr/bin/dash /bin/bash /usr/bin/find\n")
+    subprocess.run(
+        ["docker", "build", "--quiet", "--tag", "sm-local-test-bare:latest", "-f", dockerfile, theirs / "container"], check=True, capture_output=True)
+    try:
+        script(theirs, WRITES)
+        (theirs / "job.yaml").write_text("AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\nCheckpointConfig: {}\n")
+        make(theirs, "recipe", "IMAGE=sm-local-test-bare:latest", "CODE=mount", "ENGINE=docker")
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-hR", f"{USER}:{USER}", theirs], check=True)
+        done = run(theirs)
+        assert done.returncode == 0, done.stdout
+        assert roots(theirs) == [], done.stdout
+    finally:
+        docker.images.remove("sm-local-test-bare:latest", force=True)
+
+
+def test_channels_rw_gives_back_what_is_new_and_leaves_a_colleague_s_data(theirs):
+    channel = theirs / "opt/ml/input/data/training"
+    (channel / "old-of-root").write_text("r")
+    if os.geteuid() == 0:
+        os.utime(channel / "old-of-root", (1e9, 1e9))
+        (channel / "colleague").write_text("c")
+        os.chown(channel / "colleague", 4321, 4321)
+    make(theirs, "recipe", "CHANNELS=rw", "ENGINE=docker")
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-hR", f"{USER}:{USER}", theirs / "recipes", theirs / "output"], check=True)
+    script(theirs, WRITES)
+    assert run(theirs).returncode == 0
+    assert (channel / "made/deep/f").stat().st_uid != 0 or os.geteuid() == 0 and (channel / "made/deep/f").stat().st_uid == USER
+    if os.geteuid() == 0:
+        assert (channel / "old-of-root").stat().st_uid == 0
+        assert (channel / "colleague").stat().st_uid == 4321
+
+
+def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
+    left = theirs / "output/job-1/model"
+    left.mkdir(parents=True)
+    subprocess.run(["docker", "run", "--rm", "--mount", f"type=bind,source={theirs},target=/w", built, "sh", "-c",
+                    "mkdir -p /w/output/job-1/model/d && touch /w/output/job-1/recipe.sh /w/output/job-1/model/d/f /w/code/x && ln -s /etc /w/output/job-1/model/l"], check=True)
+    if os.geteuid() == 0:
+        subprocess.run(["chown", f"{USER}:{USER}", left, left.parent], check=True)
+    assert roots(theirs)
+    done = subprocess.run([*as_user(theirs), "bash", "sm_local/scripts/chown.sh"], cwd=theirs, capture_output=True, text=True, check=False,
+                          env=clean_environment(HOME="/nonexistent"))
+    assert done.returncode == 0 and "yours again: output code" in done.stderr, done.stderr
+    assert roots(theirs) == []
+    done = subprocess.run([*as_user(theirs), "bash", "sm_local/scripts/chown.sh"], cwd=theirs, capture_output=True, text=True, check=False,
+                          env=clean_environment(HOME="/nonexistent"))
+    assert "nothing here belongs to root" in done.stderr
+
+
+def test_make_clean_after_all_that(theirs):
+    script(theirs, WRITES)
+    run(theirs)
+    done = subprocess.run([*as_user(theirs), "bash", "sm_local/scripts/clean.sh", "1"], cwd=theirs, capture_output=True, text=True, check=False,
+                          env=clean_environment(HOME="/nonexistent"))
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (theirs / "output").iterdir()) in ([], [".gitignore"])

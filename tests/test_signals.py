@@ -1,0 +1,180 @@
+"""Ctrl-C, HUP, TERM, a reader that goes away: the right signal arrives once, and what the handler wrote is kept."""
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import clean_environment, containers, jobs, last_job, make, script
+from terminal import CTRL_C, Terminal, eventually
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
+ENGINES = ["docker", "sandbox"]
+
+HANDLER = """
+def stop(*_):
+    with open("/opt/ml/model/signals", "a") as file: file.write("TERM ")
+    print("handler ran", flush=True)
+    time.sleep(1)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, lambda *_: open("/opt/ml/model/signals", "a").write("INT "))
+signal.signal(signal.SIGHUP, lambda *_: open("/opt/ml/model/signals", "a").write("HUP "))
+print("ready", flush=True)
+for _ in range(600): time.sleep(0.1)
+"""
+DEAF = """
+print("ready", flush=True)
+for _ in range(600): time.sleep(0.1)
+"""
+
+
+def start(project, engine, *command) -> Terminal:
+    make(project, "recipe", f"ENGINE={engine}")  # so that the delay below is the job's, not Python's
+    return Terminal(list(command) or ["bash", "recipes/train.sh"], project, clean_environment())
+
+
+def assert_nothing_runs(docker, project) -> None:
+    assert eventually(lambda: containers(docker, project) == [], 15)
+    assert not list(project.glob("output/*/stage/*"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ctrl_c_lets_the_handler_finish_and_packs_what_it_wrote(project, docker, engine):
+    script(project, HANDLER)
+    terminal = start(project, engine)
+    terminal.wait_for("ready")
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130, terminal.text
+    assert "SIGTERM now, SIGKILL in 10 s; Ctrl-C again kills it at once" in terminal.text
+    assert "handler ran" in terminal.text and "Stopped after" in terminal.text
+    job = last_job(project)
+    assert (job / "model/signals").read_text() == "TERM "
+    assert (job / "model.tar.gz").exists() and (job / "status").read_text().startswith("Stopped ")
+    assert (job / "exit-code").read_text() == "0\n"
+    assert_nothing_runs(docker, project)
+
+
+def test_ctrl_c_under_make(project, docker):
+    script(project, HANDLER)
+    make(project, "recipe")
+    terminal = Terminal(["make", "train"], project, clean_environment())
+    terminal.wait_for("ready")
+    terminal.type(CTRL_C)
+    assert terminal.wait() != 0
+    assert (last_job(project) / "model/signals").read_text() == "TERM " and (last_job(project) / "model.tar.gz").exists()
+    assert_nothing_runs(docker, project)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("delay", [0.05, 0.5, 2])
+def test_ctrl_c_at_any_moment_ends_the_job(project, docker, engine, delay):
+    script(project, HANDLER)
+    terminal = start(project, engine)
+    time.sleep(delay)
+    terminal.type(CTRL_C)
+    assert terminal.wait(40) == 130, terminal.text
+    assert_nothing_runs(docker, project)
+    for job in jobs(project):  # a signal before the start leaves nothing behind
+        assert (job / "status").read_text().startswith("Stopped ")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("delay", [0.05, 0.5, 2])
+def test_a_second_ctrl_c_kills(project, docker, engine, delay):
+    script(project, DEAF)
+    terminal = start(project, engine)
+    time.sleep(delay)
+    terminal.type(CTRL_C)
+    time.sleep(0.7)
+    if terminal.read(0):
+        begin = time.monotonic()
+        try:
+            terminal.type(CTRL_C)
+        except OSError:
+            pass  # it had ended by the first one
+        assert terminal.wait(40) == 130, terminal.text
+        assert time.monotonic() - begin < 7, terminal.text
+    assert_nothing_runs(docker, project)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_script_without_a_handler_is_killed_after_the_grace(project, docker, engine):
+    script(project, DEAF)
+    (project / "settings.local.env").write_text("INTERRUPT_GRACE=2\n")
+    terminal = start(project, engine)
+    terminal.wait_for("ready")
+    terminal.type(CTRL_C)
+    assert terminal.wait(40) == 130
+    assert (last_job(project) / "exit-code").read_text() == "137\n"
+    assert_nothing_runs(docker, project)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_closing_the_terminal_stops_the_job(project, docker, engine):
+    script(project, HANDLER)
+    terminal = start(project, engine)
+    terminal.wait_for("ready")
+    terminal.close()
+    assert terminal.reap(time.monotonic() + 40) == 129
+    job = last_job(project)
+    assert (job / "model/signals").read_text() == "TERM " and (job / "model.tar.gz").exists()
+    assert_nothing_runs(docker, project)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_term_to_make_stops_the_job_once(project, docker, engine):
+    script(project, HANDLER)
+    make(project, "recipe", f"ENGINE={engine}")
+    process = subprocess.Popen(["make", "train", f"ENGINE={engine}"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, env=clean_environment(), start_new_session=True)
+    while "ready" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(40) != 0
+    assert eventually(lambda: (last_job(project) / "status").read_text().startswith("Stopped "))
+    assert (last_job(project) / "model/signals").read_text() == "TERM " and (last_job(project) / "model.tar.gz").exists()
+    assert_nothing_runs(docker, project)
+
+
+def test_a_reader_that_goes_away_costs_nothing(project, docker):
+    script(project, "for n in range(2000): print('line', n, flush=True)\nopen('/opt/ml/model/m', 'w').write('m')")
+    done = subprocess.run("make train | head -1", shell=True, cwd=project, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False)
+    assert done.stdout == "line 0\n"
+    assert eventually(lambda: (last_job(project) / "status").read_text().startswith("Completed "))
+    assert len((last_job(project) / "log").read_text().splitlines()) == 2000
+    assert (last_job(project) / "model.tar.gz").exists()
+    assert_nothing_runs(docker, project)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_make_stop_gives_the_grace_of_stop_training_job(project, docker, engine):
+    script(project, HANDLER)
+    terminal = start(project, engine)
+    terminal.wait_for("ready")
+    (project / "job.yaml").write_text("TrainingJobName: [not valid\n")  # nor is Python asked for
+    done = make(project, "stop")
+    assert done.returncode == 0 and "SIGKILL in 120 s" in done.stdout, done.stdout
+    assert terminal.wait(40) == 143, terminal.text
+    assert (last_job(project) / "model/signals").read_text() == "TERM "
+    assert "no job of this project is running" in make(project, "stop").stdout
+    assert_nothing_runs(docker, project)
+
+
+def test_jobs_tells_what_ran_and_how_it_ended(project, docker):
+    script(project, "print('ready', flush=True); time.sleep(30)")
+    terminal = start(project, "docker")
+    terminal.wait_for("ready")
+    running = make(project, "jobs").stdout
+    assert jobs(project)[0].name in running and " InProgress " in running
+    os.kill(terminal.pid, signal.SIGKILL)
+    terminal.reap(time.monotonic() + 10)
+    assert " InProgress " in make(project, "jobs").stdout  # the container runs on
+    (project / "settings.local.env").write_text("STOP_GRACE=1\n")
+    make(project, "stop")
+    assert eventually(lambda: containers(docker, project) == [])
+    script(project, "sys.exit(3)")
+    make(project, "train")
+    listing = make(project, "jobs").stdout.splitlines()
+    assert listing[0].split() == ["JOB", "STATUS", "EXIT", "SECONDS", "FOLDER"]
+    assert listing[1].split()[1] == "Abandoned" and listing[2].split()[1:3] == ["Failed", "3"]
