@@ -136,9 +136,9 @@ def base_image(docker) -> str:
 
 def bake(folder: Path, *, template: Path = REPO, accept_hooks: bool = True, **given: str) -> Path:
     """Bake a project into a folder with the cookiecutter library; refuse a misspelt answer, which cookiecutter ignores."""
-    from cookiecutter.main import cookiecutter
-
     import json
+
+    from cookiecutter.main import cookiecutter
 
     known = json.loads((REPO / "cookiecutter.json").read_text())
     assert not given.keys() - known.keys(), given
@@ -198,3 +198,16 @@ def script(project: Path, body: str) -> None:
 def containers(docker, project: Path) -> list[str]:
     """Return the names of the containers that a project has, running or not."""
     return [name for container in docker.api.containers(all=True, filters={"label": f"sm-local.project={project}"}) for name in container["Names"]]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say loudly what was skipped: a check that nobody runs is no check."""
+    for report in terminalreporter.stats.get("skipped", []):
+        terminalreporter.write_line(f"NOT RUN: {report.nodeid}: {report.longrepr[-1] if report.longrepr else ''}")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """In CI a skip is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and exitstatus == 0 and reporter.stats.get("skipped"):
+        session.exitstatus = 1

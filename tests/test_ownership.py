@@ -58,7 +58,7 @@ def test_after_success(theirs, docker):
     assert (outside / "of-root").stat().st_uid == os.geteuid()
     assert os.stat("/etc/passwd").st_uid == 0
     assert containers(docker, theirs) == []
-    assert docker.containers.list(all=True, filters={"label": "sm-local.helper"}) == []
+    assert eventually(lambda: docker.api.containers(all=True, filters={"label": "sm-local.helper"}) == [])
 
 
 def test_after_failure(theirs):

@@ -190,15 +190,12 @@ def resume(model, job, epochs):
         return 0
     checkpoint = json.loads(path.read_text())
     differs = [name for name in job if checkpoint["job"].get(name) != job[name]]
-    if differs or checkpoint["epoch"] > epochs:
+    if differs or checkpoint["epoch"] >= epochs:
         os.replace(path, path.with_name("checkpoint.other.json"))  # not overwritten: it may have cost hours
-        differs = differs or [f"epochs ({checkpoint['epoch']})"]
-        print(f"checkpoint.json has other {', '.join(differs)}: now checkpoint.other.json; starting anew", flush=True)
+        why = f"has other {', '.join(differs)}" if differs else f"has all {checkpoint['epoch']} epochs behind it"
+        print(f"checkpoint.json {why}: now checkpoint.other.json; starting anew", flush=True)
         return 0
-    if checkpoint["epoch"] < epochs:
-        print(f"resuming at epoch {checkpoint['epoch'] + 1}", flush=True)
-    else:
-        print(f"{path} has all {epochs} epochs: saving its model; delete it to train again", flush=True)
+    print(f"resuming at epoch {checkpoint['epoch'] + 1}", flush=True)
     model["weights"] = checkpoint["weights"]
     return checkpoint["epoch"]
 

@@ -64,7 +64,7 @@ def container_command(job: Job, engine: Engine, shell: bool) -> Lines:
         [engine.name, "run", "--rm", "--pull", "never", "--name", Bash('"$name"'), "--cidfile", Bash('"$dir/container-id"')],
         ["--label", Bash('sm-local.project="$PWD"'), "--label", Bash('sm-local.job="$job"')],
         [*hosts],
-        ["--shm-size", settings["SHM"], "--ulimit", Bash('nofile="$nofile:$nofile"')],
+        ["--shm-size", settings["SHM"], Bash('"${limits[@]}"')],
         gpu_flags(engine, settings["GPU"]),
         ["--platform", platform(job, engine)] if platform(job, engine) else [],
         *[["--env", Bash(text)] for text in assignments(job, engine)],

@@ -171,8 +171,11 @@ def setting_up(job: Job, engine: Engine) -> list[str]:
     """Return the lines that make the job's folder, its config files and its mounts."""
     files = [f"printf %s {word(text)} > \"$dir/config/{name}\"" for name, text in contract.config_files(job).items()]
     settings = job.settings
-    last = f"in_namespaces {contract.hostname(job.region)} {settings['SHM']}" if engine.name == "sandbox" else f"limit {settings['NOFILE']}"
-    return [f"new_job {word(job.stem)}", *files, *mounts(job, engine), last]
+    if engine.name == "sandbox":
+        last = [f"in_namespaces {contract.hostname(job.region)} {settings['SHM']}"]
+    else:
+        last = [f"limit {settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
+    return [f"new_job {word(job.stem)}", *files, *mounts(job, engine), *last]
 
 
 def mounts(job: Job, engine: Engine) -> list[str]:

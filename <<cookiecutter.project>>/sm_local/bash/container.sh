@@ -17,10 +17,12 @@ engine_stop() { "$engine" stop -t "$1" "$(< "$dir/container-id")"; }
 
 engine_kill() { "$engine" kill "$(< "$dir/container-id")"; }
 
-# limit WANTED: sets $nofile; an engine refuses more open files than its own hard limit, which is mostly ours.
+# limit WANTED: sets $limits; an engine that may not raise its own hard limit, mostly ours, refuses a job with more open files.
 limit() {
+  local nofile
   nofile=$(ulimit -Hn)
   if [[ $nofile == unlimited ]] || (( $1 < nofile )); then nofile=$1; fi
+  limits=(--ulimit "nofile=$nofile:$nofile")
 }
 
 # checkpoints_name: the container's name while it uses opt/ml/checkpoints. Names are unique on an engine, so of two jobs

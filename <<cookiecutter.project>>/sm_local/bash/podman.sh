@@ -21,3 +21,13 @@ started() {
   tail -n 1 "$dir/log" > "$dir/engine-error"
   [[ $(< "$dir/engine-error") != 'Error: '* ]]
 }
+
+# limit_processes: adds to $limits. Podman's default is the caller's own hard limit, and it lowers its own to pid_max first:
+# where it may not raise limits again, no container starts.
+limit_processes() {
+  local nproc most
+  if [[ ! -r /proc/sys/kernel/pid_max ]]; then return 0; fi
+  nproc=$(ulimit -Hu)
+  read -r most < /proc/sys/kernel/pid_max
+  if [[ $nproc == unlimited ]] || (( most < nproc )); then limits+=(--ulimit "nproc=$most:$most"); fi
+}

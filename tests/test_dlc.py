@@ -1,0 +1,68 @@
+"""A Deep Learning Container's toolkit finds and runs code/train.py: an image around the real sagemaker-training."""
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import last_job, make, script
+
+pytestmark = [pytest.mark.engine, pytest.mark.linux]
+DLC = "pytorch:2.13-cpu-amzn2023-sagemaker"
+LOCAL = f"sm-local/dlc/{DLC}"
+
+
+@pytest.fixture(scope="module")
+def toolkit(docker, base_image, tmp_path_factory):
+    """Build an image that starts jobs as a Deep Learning Container does. The toolkit comes as wheels made on the host."""
+    folder = tmp_path_factory.mktemp("dlc")
+    python = docker.containers.run(base_image, ["python3", "-c", "import sys; print('%d%d' % sys.version_info[:2])"], remove=True).decode().strip()
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    pip = [folder / "venv/bin/pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "wheels", "sagemaker-training==5.1.4"], check=True)
+    needs = ["numpy", "boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six", "pip", "retrying", "gevent", "greenlet", "inotify_simple", "werkzeug",
+             "markupsafe", "paramiko", "bcrypt", "cryptography", "cffi", "pycparser", "pynacl", "psutil", "protobuf", "scipy", "zope.event", "zope.interface", "setuptools", "invoke"]
+    subprocess.run([*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python, "--implementation", "cp",
+                    "--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_34_x86_64", "--dest", folder / "wheels", *needs], check=True)
+    (folder / "Dockerfile").write_text(f"""FROM {base_image}
+COPY wheels /wheels
+RUN python3 -c "import glob,sys,zipfile; [zipfile.ZipFile(w).extractall('/usr/lib/python3/site') for w in glob.glob('/wheels/*.whl')]" \\
+ && printf '#!/usr/bin/python3\\nfrom sagemaker_training.cli.train import main\\nmain()\\n' > /usr/local/bin/train && chmod +x /usr/local/bin/train \\
+ && (command -v python || ln -s "$(command -v python3)" /usr/bin/python)
+ENV PYTHONPATH=/usr/lib/python3/site
+ENTRYPOINT ["bash", "-m", "-c", "exec \\"$@\\"", "--"]
+CMD ["/bin/bash"]
+""")
+    subprocess.run(["docker", "build", "--quiet", "--tag", LOCAL, folder], check=True, capture_output=True)
+    yield LOCAL
+    docker.images.remove(LOCAL, force=True)
+
+
+def test_the_toolkit_runs_code_train_py(project, toolkit):
+    script(project, """
+import json
+json.dump({"argv": sys.argv, "cwd": os.getcwd(), "sm": {k: v for k, v in os.environ.items() if k.startswith("SM_")}}, open("/opt/ml/output/data/seen.json", "w"))
+""")
+    done = make(project, "train", "IMAGE=dlc", "HP=epochs=3")
+    assert done.returncode == 0, done.stdout
+    seen = json.loads((last_job(project) / "output/data/seen.json").read_text())
+    assert seen["cwd"] == "/opt/ml/code" and seen["argv"][seen["argv"].index("--epochs") :][:2] == ["--epochs", "3"]
+    assert seen["sm"]["SM_CHANNEL_TRAINING"] == "/opt/ml/input/data/training"
+    assert (seen["sm"]["SM_CURRENT_HOST"], seen["sm"]["SM_HOSTS"], seen["sm"]["SM_CURRENT_INSTANCE_TYPE"]) == ("algo-1", '["algo-1"]', "ml.m5.xlarge")
+
+
+def test_the_default_script_trains_under_the_toolkit(project, toolkit):
+    done = make(project, "train", "IMAGE=dlc")
+    assert done.returncode == 0, done.stdout
+    assert (last_job(project) / "model/model.json").exists() and "train_loss" in done.stdout
+
+
+def test_a_failure_under_the_toolkit_reads_as_on_sagemaker(project, toolkit):
+    script(project, "print('bad luck', file=sys.stderr); sys.exit(7)")
+    done = make(project, "train", "IMAGE=dlc")
+    assert "AlgorithmError: ExecuteUserScriptError" in done.stdout and "ExitCode 7" in done.stdout
+    assert (last_job(project) / "exit-code").read_text() == "1\n"
+
+
+def test_a_dlc_that_is_not_here_names_pull_dlc(project, docker):
+    done = make(project, "train", "IMAGE=dlc", "DLC=pytorch:9.9-cpu-amzn2023-sagemaker")
+    assert "image 'sm-local/dlc/pytorch:9.9-cpu-amzn2023-sagemaker' is not here; run 'make pull-dlc'" in done.stdout

@@ -1,0 +1,48 @@
+"""The same job on Podman."""
+import shutil
+import subprocess
+
+import pytest
+from conftest import last_job, make, need, script
+
+pytestmark = [pytest.mark.engine, pytest.mark.linux]
+
+
+@pytest.fixture(scope="module")
+def in_podman(built, tmp_path_factory):
+    """Give Podman the project's image."""
+    need("podman", "podman")
+    archive = tmp_path_factory.mktemp("podman") / "image.tar"
+    subprocess.run(["docker", "save", "--output", archive, built], check=True)
+    subprocess.run(["podman", "load", "--input", archive], check=True, capture_output=True)
+    subprocess.run(["podman", "tag", f"docker.io/library/{built}", f"localhost/{built}"], check=False, capture_output=True)
+    yield
+    subprocess.run(["podman", "rmi", "--force", f"localhost/{built}", f"docker.io/library/{built}"], check=False, capture_output=True)
+
+
+def test_train_on_podman(project, in_podman):
+    script(project, """
+import socket
+print("pid", os.getpid(), socket.gethostname(), socket.gethostbyname("algo-1"), os.environ["TRAINING_JOB_NAME"])
+os.remove("/opt/ml/input/data/training/train.csv")
+open("/opt/ml/model/m", "w").write("m"); sys.exit(7)
+""")
+    done = make(project, "train", "ENGINE=podman")
+    job = last_job(project)
+    assert f"pid 1 ip-10-0-0-1.us-west-2.compute.internal 127.0.0.1 {job.name}" in done.stdout, done.stdout
+    assert "exit code: 7" in done.stdout and (job / "exit-code").read_text() == "7\n"
+    assert (project / "opt/ml/input/data/training/train.csv").exists()
+    assert (job / "model.tar.gz").exists()
+
+
+def test_a_missing_image_on_podman_names_the_remedy(project):
+    need("podman", "podman")
+    done = make(project, "train", "ENGINE=podman", "IMAGE=localhost/none:1")
+    assert "image 'localhost/none:1' is not here; 'podman pull localhost/none:1' fetches it" in done.stdout
+
+
+def test_build_and_shell_on_podman(project, in_podman):
+    assert shutil.which("podman")
+    make(project, "recipe", "VERB=shell", "ENGINE=podman")
+    done = subprocess.run(["bash", "recipes/shell.sh"], cwd=project, input="echo shell in $AWS_REGION\n", text=True, capture_output=True, check=False)
+    assert "shell in us-west-2" in done.stdout, done.stderr

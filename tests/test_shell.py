@@ -1,0 +1,83 @@
+"""`make shell`: a shell where `train` would run, and nothing that `train` does not have."""
+import subprocess
+
+import pytest
+from conftest import clean_environment, jobs, make, script
+from terminal import Terminal, eventually
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
+
+
+def inspect(docker, project) -> dict:
+    """Return `docker inspect` of the project's one running container, without what every container has of its own."""
+    label = {"label": f"sm-local.project={project}"}
+    assert eventually(lambda: any(container["State"] == "running" for container in docker.api.containers(filters=label)))
+    seen = docker.api.inspect_container(docker.api.containers(filters=label)[0]["Id"])
+    job = seen["Config"]["Labels"]["sm-local.job"]
+    return normalise({part: seen[part] for part in ("Config", "HostConfig", "Mounts", "Platform", "Image", "Driver", "AppArmorProfile")}, job)
+
+
+def normalise(value, job: str):
+    """Replace the job's name and what the engine makes up anew for each container."""
+    if isinstance(value, dict):
+        return {key: normalise(item, job) for key, item in value.items() if key not in ("Name", "ContainerIDFile", "Source")}
+    if isinstance(value, list):
+        return sorted((normalise(item, job) for item in value), key=str) if value and isinstance(value[0], (dict, str)) else value
+    return value.replace(job, "JOB") if isinstance(value, str) else value
+
+
+# where Docker says: entrypoint, TTY, name
+MAY_DIFFER = {"Config": {"Entrypoint", "Cmd", "Tty", "OpenStdin", "StdinOnce", "AttachStdin"}, "HostConfig": {"ConsoleSize"}}
+
+
+def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker):
+    script(project, "print('ready', flush=True); time.sleep(20)")
+    (project / "job.yaml").write_text("Environment: {A: 'b c'}\nCheckpointConfig: {}\n")
+    arguments = ["DOCKER_ARGS=--cpus 1 --publish 127.0.0.1::5678", "SHM=100m"]
+    train = subprocess.Popen(["make", "train", *arguments], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             env=clean_environment())
+    of_train = inspect(docker, project)
+    train.terminate()
+    train.communicate(timeout=30)
+    terminal = Terminal(["make", "shell", *arguments], project, clean_environment())
+    terminal.wait_for("# $")
+    of_shell = inspect(docker, project)
+    terminal.type(b"exit\n")
+    assert terminal.wait() == 0, terminal.text
+    for part, keys in MAY_DIFFER.items():
+        assert {key for key in of_train[part] if of_train[part][key] != of_shell[part][key]} <= keys
+    assert {part: of_train[part] for part in of_train if part not in MAY_DIFFER} == {part: of_shell[part] for part in of_shell if part not in MAY_DIFFER}
+
+
+@pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
+def test_shell_takes_piped_input(project, engine_name):
+    make(project, "recipe", "VERB=shell", f"ENGINE={engine_name}")
+    done = subprocess.run(["bash", "recipes/shell.sh"], cwd=project, input="echo $TRAINING_JOB_NAME; ls /opt/ml; exit 5\n", text=True, capture_output=True, check=False)
+    assert done.returncode == 5, done.stderr
+    name, *folders = done.stdout.split()
+    assert name.startswith("sm-local-test-") and folders == ["checkpoints", "code", "input", "model", "output"]
+    assert jobs(project) == []
+
+
+def test_shell_without_a_terminal_ends_by_itself(project):
+    done = subprocess.run("make shell </dev/null | cat", shell=True, cwd=project, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False)
+    assert "Error" not in done.stderr and "TTY" not in done.stderr, done.stderr
+
+
+def test_train_without_a_terminal_works(project):
+    done = subprocess.run("make train </dev/null | cat", shell=True, cwd=project, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False)
+    assert "train_loss" in done.stdout and "Completed" in done.stderr
+
+
+def test_what_is_written_in_a_shell_is_kept(project):
+    make(project, "recipe", "VERB=shell")
+    done = subprocess.run(["bash", "recipes/shell.sh"], cwd=project, input="echo w > /opt/ml/model/w; echo x > /opt/ml/code/edited.py\n", text=True, capture_output=True, check=False)
+    (job,) = jobs(project)
+    assert (job / "model/w").read_text() == "w\n" and f"output/{job.name}" in done.stderr
+    assert (project / "code/edited.py").read_text() == "x\n"
+
+
+def test_shell_without_an_image_is_one_line(project):
+    done = make(project, "shell", "IMAGE=nowhere/none:1")
+    assert done.stdout.splitlines()[0] == "sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it"
+    assert jobs(project) == []

@@ -1,0 +1,80 @@
+"""clean, pack, jobs, stop, recipe: the verbs that need neither a job nor an engine."""
+import os
+
+from conftest import clean_environment, make
+from terminal import Terminal
+
+NO_ENGINE = {"PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///nonexistent"}
+
+
+def leave_a_job(project, name: str = "j-20260101-000000", status: str = "Completed 3"):
+    """Make a finished job's folder by hand."""
+    folder = project / "output" / name
+    for part in ("model", "output/data", "config"):
+        (folder / part).mkdir(parents=True)
+    (folder / "model/m").write_text("m")
+    (folder / "status").write_text(status + "\n")
+    (folder / "exit-code").write_text("0\n")
+    if (project / "opt/ml/model").is_dir() and not (project / "opt/ml/model").is_symlink():
+        (project / "opt/ml/model").rmdir()
+    for part in ("model", "output"):
+        (project / "opt/ml" / part).unlink(missing_ok=True)
+        (project / "opt/ml" / part).symlink_to(f"../../output/{name}/{part}")
+    return folder
+
+
+def test_clean_shows_asks_and_deletes_only_output_and_generated_files(project):
+    job = leave_a_job(project)
+    kept = sorted(path for path in project.rglob("*") if not str(path.relative_to(project)).startswith(("output/", "recipes", "sm_local/.venv", "opt/ml/model", "opt/ml/output")))
+    terminal = Terminal(["make", "clean"], project, clean_environment())
+    terminal.wait_for(r"delete these\? \[y/N\] ")
+    assert f"output/{job.name}" in terminal.text
+    terminal.type(b"n\n")
+    assert terminal.wait() != 0 and job.exists()
+    terminal = Terminal(["make", "clean"], project, clean_environment())
+    terminal.wait_for("delete these")
+    terminal.type(b"y\n")
+    assert terminal.wait() == 0, terminal.text
+    assert not job.exists() and not (project / "recipes").exists() and not (project / "sm_local/.venv").exists()
+    assert not (project / "opt/ml/model").is_symlink()
+    assert [path for path in kept if not os.path.lexists(path)] == []
+
+
+def test_clean_without_a_terminal_deletes_nothing_unless_told(project):
+    job = leave_a_job(project)
+    done = make(project, "clean")
+    assert done.returncode == 2 and job.exists()
+    assert "sm-local: that would be deleted; 'make clean YES=1' deletes it without asking" in done.stdout
+    assert make(project, "clean", "YES=1").returncode == 0 and not job.exists()
+
+
+def test_pack_takes_the_last_job_or_the_one_named(project):
+    done = make(project, "pack")
+    assert done.returncode == 2 and "no job has run yet; 'make train' runs one" in done.stdout
+    first, second = leave_a_job(project, "a-20260101-000000"), leave_a_job(project, "b-20260101-000000")
+    assert make(project, "pack").returncode == 0
+    assert (second / "model.tar.gz").exists() and not (first / "model.tar.gz").exists() and not (second / "output.tar.gz").exists()
+    assert make(project, "pack", f"JOB=output/{first.name}").returncode == 0 and (first / "model.tar.gz").exists()
+    assert "output/none is not a job's folder; 'make jobs' lists them" in make(project, "pack", "JOB=output/none").stdout
+
+
+def test_stop_and_jobs_work_when_everything_else_is_broken(project):
+    leave_a_job(project)
+    leave_a_job(project, "k-20260101-000000", "InProgress")
+    (project / "job.yaml").write_text("{")
+    (project / "settings.env").write_text("NONSENSE\n")
+    environment = clean_environment(**NO_ENGINE)
+    done = make(project, "stop", env=environment)
+    assert (done.returncode, done.stdout) == (0, "sm-local: no job of this project is running\n")
+    done = make(project, "jobs", env=environment)
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["JOB", "STATUS", "EXIT", "SECONDS", "FOLDER"],
+        ["j-20260101-000000", "Completed", "0", "3", "output/j-20260101-000000"],
+        ["k-20260101-000000", "Abandoned", "0", "-", "output/k-20260101-000000"],
+    ]
+
+
+def test_recipe_prints_what_would_run(project):
+    done = make(project, "recipe", "VERB=train", "ENGINE=sandbox")
+    assert done.returncode == 0 and done.stdout.startswith("#!/usr/bin/env bash\n") and done.stdout.endswith('main "$@"\n')
+    assert done.stdout == (project / "recipes/train.sh").read_text()

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# usage: bash tools/lint.sh    ruff and shellcheck over the repository and the template
+set -euo pipefail
+
+main() {
+  local template='<<cookiecutter.project>>'
+  ruff check --no-cache .
+  shellcheck .ci/run tools/*.sh "$template/container/train"
+  (cd "$template" && shellcheck -x sm_local/scripts/*.sh)    # bash/*.sh are checked as recipes carry them: tests/test_recipes.py
+  echo "lint: clean"
+}
+
+main "$@"
