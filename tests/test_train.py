@@ -18,7 +18,7 @@ def test_train_ends_with_a_model_and_says_where_it_is(project):
     assert done.returncode == 0, done.stdout
     job = last_job(project)
     assert re.search(r"epoch=\d+; train_loss=[\d.]+;", done.stdout)
-    assert f"Completed in {(job / 'status').read_text().split()[1]} s: output/{job.name}" in done.stdout
+    assert f"Completed in {(job / 'status').read_text().split()[1]} s; model: output/{job.name}/model\n" in done.stdout
     assert (job / "model/model.json").exists()
     assert (job / "exit-code").read_text() == "0\n"
     assert [line for line in (job / "log").read_text().splitlines() if line.startswith("epoch=")]

@@ -14,9 +14,9 @@ main() {
     echo "demo: no container engine answers: training in the sandbox, with this machine's Python"
   else
     echo "demo: $engine answers: training in a container"
-    make build ENGINE="$engine"
+    make --no-print-directory build ENGINE="$engine"
   fi
-  make train ENGINE="$engine"
+  make --no-print-directory train ENGINE="$engine"
   ls -l opt/ml/model/
 }
 

@@ -104,13 +104,16 @@ verdict() {
   if [[ $now == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
   echo "$status $SECONDS" > "$dir/status"
   case $status in
-    Completed) say "Completed in $SECONDS s: $dir" ;;
+    Completed) say "Completed in $SECONDS s; model: $dir/model$(emptiness "$dir/model")" ;;
     Stopped)   say "Stopped after $SECONDS s, exit code $rc$(meaning "$rc"): $dir" ;;
     Failed)    say "Failed after $SECONDS s: $(failure_reason "$rc")$(meaning "$rc"); log, model and output are in $dir" ;;
   esac
   if [[ $status == Stopped ]]; then exit "${ending:-143}"; fi
   exit "$rc"
 }
+
+# emptiness FOLDER: a job that saved nothing has mostly saved it elsewhere.
+emptiness() { local entry; for entry in "$1"/* "$1"/.[!.]*; do if [[ -e $entry ]]; then return 0; fi; done; echo " (empty: nothing was written to /opt/ml/model)"; }
 
 # failure_reason STATUS: the FailureReason that DescribeTrainingJob would show, at most 1024 characters.
 failure_reason() {
