@@ -26,13 +26,18 @@ def as_user(project) -> list[str]:
     return ["setpriv", f"--reuid={USER}", f"--regid={USER}", f"--groups={group}"]
 
 
-@pytest.fixture
-def theirs(project):
-    """Return a project that belongs to the unprivileged user, and is made ready to run without Python."""
-    (project / "code/util.py").write_text("x = 1\n")
-    make(project, "recipe", "ENGINE=docker")
+def hand_over(project, *arguments: str) -> None:
+    """Write the recipe, so that the user needs no Python, and give the project to the unprivileged user."""
+    make(project, "recipe", "ENGINE=docker", *arguments)
     if os.geteuid() == 0:
         subprocess.run(["chown", "-hR", f"{USER}:{USER}", project], check=True)
+
+
+@pytest.fixture
+def theirs(project):
+    """Return a project that belongs to the unprivileged user."""
+    (project / "code/util.py").write_text("x = 1\n")
+    hand_over(project)
     return project
 
 
@@ -76,10 +81,7 @@ def test_pycache_of_a_script_that_imports(theirs):
 
 def test_after_ctrl_c(theirs):
     script(theirs, WRITES + "print('ready', flush=True); time.sleep(60)")
-    (theirs / "settings.local.env").write_text("INTERRUPT_GRACE=1\n")
-    make(theirs, "recipe", "INTERRUPT_GRACE=1", "ENGINE=docker")
-    if os.geteuid() == 0:
-        subprocess.run(["chown", "-hR", f"{USER}:{USER}", theirs], check=True)
+    hand_over(theirs, "INTERRUPT_GRACE=1")
     terminal = Terminal([*as_user(theirs), "bash", "recipes/train.sh"], theirs, clean_environment(HOME="/nonexistent"))
     terminal.wait_for("ready")
     terminal.type(CTRL_C)
@@ -108,14 +110,20 @@ def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
     try:
         script(theirs, WRITES)
         (theirs / "job.yaml").write_text("AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\nCheckpointConfig: {}\n")
-        make(theirs, "recipe", "IMAGE=sm-local-test-bare:latest", "CODE=mount", "ENGINE=docker")
-        if os.geteuid() == 0:
-            subprocess.run(["chown", "-hR", f"{USER}:{USER}", theirs], check=True)
+        hand_over(theirs, "IMAGE=sm-local-test-bare:latest", "CODE=mount")
         done = run(theirs)
         assert done.returncode == 0, done.stdout
         assert roots(theirs) == [], done.stdout
     finally:
         docker.images.remove("sm-local-test-bare:latest", force=True)
+
+
+def test_a_missing_image_is_one_line_here_too(theirs):
+    hand_over(theirs, "IMAGE=nowhere/none:1")
+    done = run(theirs)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1:] == ["sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it"]
+    assert jobs(theirs) == [] and roots(theirs) == []
 
 
 def test_channels_rw_gives_back_what_is_new_and_leaves_a_colleague_s_data(theirs):

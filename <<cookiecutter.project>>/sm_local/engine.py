@@ -4,6 +4,7 @@ A command is a list of lines, a line a list of Bash words: the recipe shows it a
 """
 from __future__ import annotations
 
+import re
 import shlex
 
 from . import contract
@@ -19,8 +20,12 @@ class Bash(str):
 
 
 def word(value: str) -> str:
-    """Return a value as one Bash word."""
-    return value if isinstance(value, Bash) else shlex.quote(value)
+    """Return a value as one Bash word; double quotes where single ones would not read well."""
+    if isinstance(value, Bash):
+        return value
+    if "'" in value and not re.search(r'["$`\\\\!]', value):
+        return f'"{value}"'
+    return shlex.quote(value)
 
 
 def gpu_flags(engine: Engine, wanted: str) -> list[str]:

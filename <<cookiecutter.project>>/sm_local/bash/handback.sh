@@ -43,7 +43,7 @@ finish_helper() {
   exec 8>&-
   read -r word <&9 || true
   exec 9<&-
-  if [[ $word == given ]] || run_with_host_tools "$1"; then return 0; fi
+  if [[ $word == given ]] || ! started || run_with_host_tools "$1"; then return 0; fi
   say "files in $dir are still root's; 'sudo chown -R $EUID $dir' gives them back"
 }
 

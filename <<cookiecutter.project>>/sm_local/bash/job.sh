@@ -25,7 +25,7 @@ run_job() {
   point_links "$dir"
   until wait "$running" 2>/dev/null; do kill -0 "$running" 2>/dev/null || break; done
   trap '' INT TERM HUP                            # what is left is short, and must not be left half done
-  read -r rc < "$dir/exit-code"
+  read -r rc 2> /dev/null < "$dir/exit-code" || rc=137      # none: the job's own processes here were killed too
 }
 
 # keep_log FOLDER: stdin to the terminal, live, and to FOLDER/log, also when the reader of the terminal's side has gone.
