@@ -9,6 +9,9 @@ from conftest import last_job, make, script
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 DLC = "pytorch:2.13-cpu-amzn2023-sagemaker"
 LOCAL = f"sm-local/dlc/{DLC}"
+PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64", "manylinux_2_34_x86_64")
+NEEDS = """numpy boto3 botocore s3transfer jmespath python-dateutil urllib3 six pip retrying gevent greenlet inotify_simple werkzeug markupsafe
+paramiko bcrypt cryptography cffi pycparser pynacl psutil protobuf scipy zope.event zope.interface setuptools invoke"""
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +22,8 @@ def toolkit(docker, base_image, tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     pip = [folder / "venv/bin/pip", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "wheels", "sagemaker-training==5.1.4"], check=True)
-    needs = ["numpy", "boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six", "pip", "retrying", "gevent", "greenlet", "inotify_simple", "werkzeug",
-             "markupsafe", "paramiko", "bcrypt", "cryptography", "cffi", "pycparser", "pynacl", "psutil", "protobuf", "scipy", "zope.event", "zope.interface", "setuptools", "invoke"]
     subprocess.run([*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python, "--implementation", "cp",
-                    "--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_34_x86_64", "--dest", folder / "wheels", *needs], check=True)
+                    *[word for name in PLATFORMS for word in ("--platform", name)], "--dest", folder / "wheels", *NEEDS.split()], check=True)
     (folder / "Dockerfile").write_text(f"""FROM {base_image}
 COPY wheels /wheels
 RUN python3 -c "import glob,sys,zipfile; [zipfile.ZipFile(w).extractall('/usr/lib/python3/site') for w in glob.glob('/wheels/*.whl')]" \\
@@ -40,7 +41,8 @@ CMD ["/bin/bash"]
 def test_the_toolkit_runs_code_train_py(project, toolkit):
     script(project, """
 import json
-json.dump({"argv": sys.argv, "cwd": os.getcwd(), "sm": {k: v for k, v in os.environ.items() if k.startswith("SM_")}}, open("/opt/ml/output/data/seen.json", "w"))
+sm = {key: value for key, value in os.environ.items() if key.startswith("SM_")}
+json.dump({"argv": sys.argv, "cwd": os.getcwd(), "sm": sm}, open("/opt/ml/output/data/seen.json", "w"))
 """)
     done = make(project, "train", "IMAGE=dlc", "HP=epochs=3")
     assert done.returncode == 0, done.stdout

@@ -147,8 +147,8 @@ def test_channels_rw_gives_back_what_is_new_and_leaves_a_colleague_s_data(theirs
 def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
     left = theirs / "output/job-1/model"
     left.mkdir(parents=True)
-    subprocess.run(["docker", "run", "--rm", "--mount", f"type=bind,source={theirs},target=/w", built, "sh", "-c",
-                    "mkdir -p /w/output/job-1/model/d && touch /w/output/job-1/recipe.sh /w/output/job-1/model/d/f /w/code/x && ln -s /etc /w/output/job-1/model/l"], check=True)
+    leave = "mkdir -p output/job-1/model/d && touch output/job-1/recipe.sh output/job-1/model/d/f code/x && ln -s /etc output/job-1/model/l"
+    subprocess.run(["docker", "run", "--rm", "--mount", f"type=bind,source={theirs},target=/w", "--workdir", "/w", built, "sh", "-c", leave], check=True)
     if os.geteuid() == 0:
         subprocess.run(["chown", f"{USER}:{USER}", left, left.parent], check=True)
     assert roots(theirs)

@@ -26,12 +26,22 @@ def normalise(value, job: str):
     return value.replace(job, "JOB") if isinstance(value, str) else value
 
 
+def typed(project, text: str) -> subprocess.CompletedProcess:
+    """Feed the shell's recipe through a pipe."""
+    return subprocess.run(["bash", "recipes/shell.sh"], cwd=project, input=text, text=True, capture_output=True, timeout=60, check=False)
+
+
+def piped(project, command: str) -> subprocess.CompletedProcess:
+    """Run a command line."""
+    return subprocess.run(command, shell=True, cwd=project, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False)
+
+
 # where Docker says: entrypoint, TTY, name
 MAY_DIFFER = {"Config": {"Entrypoint", "Cmd", "Tty", "OpenStdin", "StdinOnce", "AttachStdin"}, "HostConfig": {"ConsoleSize"}}
 
 
 def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker):
-    script(project, "print('ready', flush=True); time.sleep(20)")
+    script(project, "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True); time.sleep(60)")
     (project / "job.yaml").write_text("Environment: {A: 'b c'}\nCheckpointConfig: {}\n")
     arguments = ["DOCKER_ARGS=--cpus 1 --publish 127.0.0.1::5678", "SHM=100m"]
     train = subprocess.Popen(["make", "train", *arguments], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -52,7 +62,7 @@ def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker)
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
 def test_shell_takes_piped_input(project, engine_name):
     make(project, "recipe", "VERB=shell", f"ENGINE={engine_name}")
-    done = subprocess.run(["bash", "recipes/shell.sh"], cwd=project, input="echo $TRAINING_JOB_NAME; ls /opt/ml; exit 5\n", text=True, capture_output=True, check=False)
+    done = typed(project, "echo $TRAINING_JOB_NAME; ls /opt/ml; exit 5\n")
     assert done.returncode == 5, done.stderr
     name, *folders = done.stdout.split()
     assert name.startswith("sm-local-test-") and folders == ["checkpoints", "code", "input", "model", "output"]
@@ -60,18 +70,18 @@ def test_shell_takes_piped_input(project, engine_name):
 
 
 def test_shell_without_a_terminal_ends_by_itself(project):
-    done = subprocess.run("make shell </dev/null | cat", shell=True, cwd=project, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False)
+    done = piped(project, "make shell </dev/null | cat")
     assert "Error" not in done.stderr and "TTY" not in done.stderr, done.stderr
 
 
 def test_train_without_a_terminal_works(project):
-    done = subprocess.run("make train </dev/null | cat", shell=True, cwd=project, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False)
+    done = piped(project, "make train </dev/null | cat")
     assert "train_loss" in done.stdout and "Completed" in done.stderr
 
 
 def test_what_is_written_in_a_shell_is_kept(project):
     make(project, "recipe", "VERB=shell")
-    done = subprocess.run(["bash", "recipes/shell.sh"], cwd=project, input="echo w > /opt/ml/model/w; echo x > /opt/ml/code/edited.py\n", text=True, capture_output=True, check=False)
+    done = typed(project, "echo w > /opt/ml/model/w; echo x > /opt/ml/code/edited.py\n")
     (job,) = jobs(project)
     assert (job / "model/w").read_text() == "w\n" and f"output/{job.name}" in done.stderr
     assert (project / "code/edited.py").read_text() == "x\n"

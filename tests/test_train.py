@@ -148,7 +148,8 @@ def test_what_the_container_finds(project, engine_name):
     seen = json.loads((last_job(project) / "output/data/seen.json").read_text())
     job = last_job(project).name
     assert job.startswith("Churn-Model-")
-    assert {key: seen["env"][key] for key in ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN", "AWS_REGION", "DMLC_INTERFACE", "NVIDIA_VISIBLE_DEVICES", "A", "HOSTNAME")} == {
+    names = ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN", "AWS_REGION", "DMLC_INTERFACE", "NVIDIA_VISIBLE_DEVICES", "A", "HOSTNAME")
+    assert {key: seen["env"][key] for key in names} == {
         "TRAINING_JOB_NAME": job,
         "TRAINING_JOB_ARN": f"arn:aws:sagemaker:us-west-2:123456789012:training-job/{job.lower()}",
         "AWS_REGION": "us-west-2", "DMLC_INTERFACE": "eth0", "NVIDIA_VISIBLE_DEVICES": "void", "A": "x y=$HOME'\"\né",

@@ -11,7 +11,7 @@ from . import contract, images
 from . import engine as engines
 from .engine import word
 from .errors import SmLocalError
-from .job import Job
+from .job import Channel, Job
 from .machine import Engine
 
 FUNCTIONS = Path(__file__).parent / "bash"
@@ -86,11 +86,13 @@ def train(job: Job, engine: Engine) -> str:
         "",
         *setting_up(job, engine),
         *naming(job, engine),
-        *(["warn_if_stale"] if job.source == "own" and not sandboxed else []),
         f"say {headline(job, engine)}",
         *[f"say {word(note)}" for note in notes(job, engine)],
         *([f"start_helper {word(job.image)}"] if helped else []),
-        *show(engines.command(job, engine), "run_job "),
+        *show(engines.command(job, engine), "start_job "),
+        *(["warn_if_stale"] if job.source == "own" and not sandboxed else []),
+        'point_links "$dir"',
+        "wait_job",
         *([f"finish_helper {word(job.image)}"] if helped else []),
         "if ! started; then not_started; fi",
         *(["drop_scratch"] if sandboxed else []),
@@ -175,7 +177,8 @@ def setting_up(job: Job, engine: Engine) -> list[str]:
         last = [f"in_namespaces {contract.hostname(job.region)} {settings['SHM']}"]
     else:
         last = [f"limit {settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
-    return [f"new_job {word(job.stem)}", *files, *mounts(job, engine), *last]
+    scratch = [f"cow/{channel.name}/{part}" for channel in job.channels if mode(job, engine, channel) == "cow" for part in ("upper", "work")]
+    return [" ".join(["new_job", word(job.stem), *(scratch if engine.name != "podman" else [])]), *files, *mounts(job, engine), *last]
 
 
 def mounts(job: Job, engine: Engine) -> list[str]:
@@ -183,7 +186,7 @@ def mounts(job: Job, engine: Engine) -> list[str]:
     lines = ['bind "$dir/config" /opt/ml/input/config']
     for channel in job.channels:
         source, target = word(channel.folder), f"/opt/ml/input/data/{channel.name}"
-        how = "ro" if contract.read_only(channel) else channel_mode(job, engine)
+        how = mode(job, engine, channel)
         lines += {"cow": [f"cow {source} {target} {channel.name}"], "ro": [f"bind {source} {target} readonly"], "rw": [f"bind {source} {target}"]}[how]
         if how == "rw" and engine.owns_files:
             lines.append(f"give {source} new-{channel.name}")
@@ -195,6 +198,11 @@ def mounts(job: Job, engine: Engine) -> list[str]:
         lines += ["bind code /opt/ml/code"]
         lines += ["give code code"] if engine.owns_files else []
     return lines
+
+
+def mode(job: Job, engine: Engine, channel: Channel) -> str:
+    """Return how one channel is mounted."""
+    return "ro" if contract.read_only(channel) else channel_mode(job, engine)
 
 
 def channel_mode(job: Job, engine: Engine) -> str:

@@ -5,7 +5,6 @@
 # folder, the source stays as it is, nothing is copied.
 cow() {
   local field path options upper="$PWD/$dir/cow/$3"
-  mkdir -p "$upper/upper" "$upper/work"
   overlay_path "$PWD/$1"; options=lowerdir=$path
   overlay_path "$upper"; options=$options,upperdir=$path/upper,workdir=$path/work
   csv "volume-opt=o=$options"

@@ -3,7 +3,8 @@
 
 job='' dir=''          # the job's name and its folder, output/<job>
 
-# new_job STEM: make the folder of a new job, in which model and output start empty as on SageMaker.
+# new_job STEM FOLDER...: make the folder of a new job, in which model and output start empty as on SageMaker, and in it
+# the further folders that its mounts need.
 new_job() {
   local stem n=1
   [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
@@ -16,7 +17,8 @@ new_job() {
   done
   dir=output/$job
   trap 'rm -rf "$dir"' EXIT                       # until the job has started there is nothing worth keeping
-  mkdir "$dir/config" "$dir/model" "$dir/output" "$dir/output/data"
+  shift
+  mkdir -p "$dir/config" "$dir/model" "$dir/output/data" "${@/#/$dir/}"
   cp "$0" "$dir/recipe.sh"
   echo InProgress > "$dir/status"
 }

@@ -5,8 +5,8 @@
 running='' rc=''       # the process whose end is the job's end; the container's exit status
 stops=0 ending=''      # signals that asked for a stop; the recipe's exit status then
 
-# run_job COMMAND...: run it as the job, log it, hand signals on as SageMaker does; sets $rc.
-run_job() {
+# start_job COMMAND...: start it as the job, log it, and hand signals on as SageMaker does.
+start_job() {
   local early=''
   trap 'early=INT' INT; trap 'early=TERM' TERM; trap 'early=HUP' HUP
   trap - EXIT
@@ -22,7 +22,10 @@ run_job() {
     TERM) stop_job 143 "$stop_grace" ;;
     HUP) stop_job 129 "$stop_grace" ;;
   esac
-  point_links "$dir"
+}
+
+# wait_job: wait for the job's end; sets $rc.
+wait_job() {
   until wait "$running" 2>/dev/null; do kill -0 "$running" 2>/dev/null || break; done
   trap '' INT TERM HUP                            # what is left is short, and must not be left half done
   read -r rc 2> /dev/null < "$dir/exit-code" || rc=137      # none: the job's own processes here were killed too

@@ -23,7 +23,6 @@ archive() {
     shopt -s dotglob nullglob
     set -- *
     if (( $# == 0 )); then exit 0; fi
-    printf '%s\0' "$@" | COPYFILE_DISABLE=1 tar -c "${owner[@]}" --null -T - -f - | "$compress" > "$file.new"
-    mv "$file.new" "$file"
-  ) || say "could not pack $1; its files are where they were"
+    printf '%s\0' "$@" | COPYFILE_DISABLE=1 tar -c "${owner[@]}" --null -T - -f - | "$compress" > "$file"
+  ) || { rm -f "$2"; say "could not pack $1; its files are where they were"; }
 }

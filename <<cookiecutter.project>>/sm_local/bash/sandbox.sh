@@ -8,10 +8,7 @@ mounts=()              # three words a mount: how, the source, the target under 
 bind() { mounts+=("${3:-bind}" "$PWD/$1" "$2"); }
 
 # cow SOURCE TARGET NAME
-cow() {
-  mkdir -p "$dir/cow/$3/upper" "$dir/cow/$3/work"
-  mounts+=("cow:$PWD/$dir/cow/$3" "$PWD/$1" "$2")
-}
+cow() { mounts+=("cow:$PWD/$dir/cow/$3" "$PWD/$1" "$2"); }
 
 # in_namespaces HOSTNAME SHM: sets $sandbox, the command in front of the job's own.
 in_namespaces() {
