@@ -1,4 +1,4 @@
-"""Time commands in interleaved rounds A B C … A B C; quote ratios within a round, for machines drift by more than we measure.
+"""Time commands in interleaved rounds A B C, C B A, …; quote ratios within a round, for machines drift by more than we measure.
 
 Standard library only.
 """
@@ -81,11 +81,11 @@ class Times:
 
 
 def interleave(cases: list[Case], rounds: int, say: Callable[[str], None] = lambda _: None) -> Times:
-    """Run all cases in turn, rounds + 1 times, and drop the first round."""
+    """Run all cases in turn, rounds + 1 times, every second round backwards, and drop the first round."""
     seconds: dict[str, list[float]] = {case.name: [] for case in cases}
     for number in range(rounds + 1):
         say(f"round {number} of {rounds}")
-        for case in cases:
+        for case in cases[:: -1 if number % 2 else 1]:
             taken = case.run()
             if number:
                 seconds[case.name].append(taken)

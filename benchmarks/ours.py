@@ -2,17 +2,17 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import Case, Spread, Times, interleave
+from measure import Case, Times, interleave
 from workplace import PROJECT, TRIVIAL, TWO_SECONDS, Workplace
 
 MB = 1 << 20
+BARE = "bare docker run"
 
 
 @dataclass(frozen=True)
@@ -41,53 +41,51 @@ def verdict(value: float, limit: float | None, unit: str = "") -> str:
 
 
 def train(place: Workplace, rounds: int) -> list[Row]:
-    """`make train` and `bash recipes/train.sh` over a bare docker run, and where the difference goes."""
-    project = place.trained("headline", TRIVIAL)
-    fake = fake_docker(place)
-    here, faked = place.environment(), place.environment(PATH=f"{fake.parent}:{place.environment()['PATH']}")
-    line = own_command(place, project)
+    """`make train` and `bash recipes/train.sh` over a bare docker run; a second bare one says what the machine's noise is."""
+    project, here = place.trained("headline", TRIVIAL), place.environment()
+    command = bare(project, place.image)
     cases = [
-        Case("bare docker run", bare(project, place.image), project, here, lambda: empty_model(project)),
-        Case("the recipe's own docker run", line, project, here, lambda: fresh_replay(project)),
-        Case("bash recipes/train.sh", ["bash", "recipes/train.sh"], project, here),
-        Case("make train", ["make", "train"], project, here),
-        Case("make, nothing to do", ["make", "recipes/train.sh"], project, here),
+        Case(BARE, command, project, here, lambda: empty(project)),
+        Case("bash recipes/train.sh", ["bash", "recipes/train.sh"], project, here, lambda: empty(project)),
+        Case("make train", ["make", "train"], project, here, lambda: empty(project)),
+        Case("a second bare docker run: the noise", command, project, here, lambda: empty(project)),
+    ]
+    times = interleave(cases, 3 * rounds, place.say)
+    limit = 1.25 if os.geteuid() else 1.05  # not root: hand-back is part of it, and the other budget counts
+    return [row(times, "make train", BARE, limit), row(times, "bash recipes/train.sh", BARE), row(times, cases[-1].name, BARE)]
+
+
+def pieces(place: Workplace, rounds: int) -> list[Row]:
+    """Where our time goes: each piece alone, in parts of a bare docker run."""
+    project, here = place.trained("pieces", TRIVIAL), place.environment()
+    faked = place.environment(PATH=f"{fake_docker(place).parent}:{here['PATH']}")
+    cases = [
+        Case(BARE, bare(project, place.image), project, here, lambda: empty(project)),
+        Case("own run", own_command(place, project), project, here, lambda: fresh_replay(project)),
+        Case("make", ["make", "recipes/train.sh"], project, here),
         Case("state.sh", ["sh", "sm_local/scripts/state.sh", "job.yaml", ""], project, here),
-        Case("bash -n recipes/train.sh", ["bash", "-n", "recipes/train.sh"], project, here),
-        Case("recipe with a docker that does nothing", ["bash", "recipes/train.sh"], project, faked),
-        Case("the same without packing", ["bash", str(unpacked(project))], project, faked),
-        Case("a docker that does nothing", ["docker"], project, faked),
+        Case("bash", ["bash", "-n", "recipes/train.sh"], project, here),
+        Case("recipe", ["bash", "recipes/train.sh"], project, faked, lambda: empty(project)),
+        Case("recipe without pack", ["bash", str(unpacked(project))], project, faked, lambda: empty(project)),
+        Case("fake docker", ["docker"], project, faked),
     ]
     times = interleave(cases, rounds, place.say)
-    limit = 1.25 if os.geteuid() else 1.05  # not root: hand-back is part of it, and the other budget counts
     return [
-        row(times, "make train", "bare docker run", limit),
-        row(times, "bash recipes/train.sh", "bare docker run"),
-        row(times, "the recipe's own docker run", "bare docker run"),
-        *where_time_goes(times),
+        piece(times, "make: reads the Makefile, runs state.sh", "make"),
+        piece(times, "· of it state.sh: what was the recipe made from?", "state.sh"),
+        piece(times, "recipe, with a docker that does nothing", "recipe", "fake docker"),
+        piece(times, "· of it Bash starts and reads the recipe", "bash"),
+        piece(times, "· of it packing", "recipe", "recipe without pack"),
+        piece(times, "docker run: what the recipe's options and the overlay add", "own run", BARE),
     ]
 
 
-def where_time_goes(times: Times) -> list[Row]:
-    """Return the pieces that are ours, in milliseconds and in parts of a bare run."""
-    pieces = [
-        ("make: reading the Makefile, state.sh", "make, nothing to do", None),
-        ("· of it state.sh", "state.sh", None),
-        ("the recipe without docker: folders, log, links, verdict, packing", "recipe with a docker that does nothing", "a docker that does nothing"),
-        ("· of it Bash reading the recipe", "bash -n recipes/train.sh", None),
-        ("· of it packing", "recipe with a docker that does nothing", "the same without packing"),
-        ("docker run: what our options add (overlay, names, labels)", "the recipe's own docker run", "bare docker run"),
-    ]
-    return [piece(times, what, name, less) for what, name, less in pieces]
-
-
-def piece(times: Times, what: str, name: str, less: str | None) -> Row:
+def piece(times: Times, what: str, name: str, less: str = "") -> Row:
     """Return one piece's line: (name - less) in parts of a bare run."""
-    seconds = dict(times.seconds, nothing=[0.0] * len(times.seconds[name]))
-    times = Times(seconds)
-    spread = times.share(name, less or "nothing", "bare docker run")
-    return Row(what, "bare docker run", f"{100 * spread.middle:+.1f} % [{100 * spread.low:+.1f}–{100 * spread.high:+.1f}]", "",
-               f"{times.added(name, less or 'nothing'):.1f} ms")
+    less = less or "nothing"
+    times = Times({**times.seconds, "nothing": [0.0] * len(times.seconds[name])})
+    spread = times.share(name, less, BARE)
+    return Row(what, BARE, f"{100 * spread.middle:+.1f} % [{100 * spread.low:+.1f}–{100 * spread.high:+.1f}]", "", f"{times.added(name, less):.1f} ms")
 
 
 def bare(project: Path, image: str) -> list[str]:
@@ -106,18 +104,20 @@ def bare(project: Path, image: str) -> list[str]:
             image, "train"]
 
 
-def empty_model(project: Path) -> None:
-    """Let a bare run start with an empty model folder, as ours do."""
+def empty(project: Path) -> None:
+    """Forget earlier jobs: a bare run starts with an empty model folder, and ours finds its name free."""
     (project / "output/bare/model/model.txt").unlink(missing_ok=True)
+    for folder in (project / "output").glob(f"{PROJECT}-*"):
+        shutil.rmtree(folder)
 
 
 def fake_docker(place: Workplace) -> Path:
-    """Return a `docker` that only leaves what a job leaves: an id, a line of output, a model. Its arguments go to $ARGUMENTS, if that is set."""
+    """Return a `docker` that takes 0.15 s and leaves what a job leaves: an id, a line, a model. Its arguments go to $ARGUMENTS, if that is set."""
     fake = place.folder / "fake/docker"
     fake.parent.mkdir()
     fake.write_text("""#!/bin/sh
 [ -z "$ARGUMENTS" ] || printf '%s\\0' docker "$@" > "$ARGUMENTS"
-echo training
+echo training; sleep 0.15
 while [ "$1" ]; do
   if [ "$1" = --cidfile ]; then echo 1 > "$2"; echo trained > "${2%/*}/model/model.txt"; fi
   shift
@@ -291,5 +291,4 @@ def pack(place: Workplace, rounds: int) -> list[Row]:
     return [row(times, cases[2].name, cases[1].name), row(times, cases[2].name, cases[0].name)]
 
 
-GROUPS = {"train": train, "user": user, "sandbox": sandbox, "recipe": recipe, "bake": bake, "channels": channels, "pack": pack}
-__all__ = ["GROUPS", "Row", "Spread", "row", "shlex"]
+GROUPS = {"train": train, "pieces": pieces, "user": user, "sandbox": sandbox, "recipe": recipe, "bake": bake, "channels": channels, "pack": pack}

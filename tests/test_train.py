@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tarfile
 import time
@@ -126,7 +127,7 @@ import json, socket
 seen = {
     "argv": open("/proc/1/cmdline").read().split("\\0")[:-1], "env": dict(os.environ), "cwd": os.getcwd(), "uid": os.getuid(),
     "pid": os.getpid(), "tty": [os.isatty(0), os.isatty(1)], "stdin": sys.stdin.read(), "hostname": socket.gethostname(),
-    "algo": socket.gethostbyname("algo-1"), "mounts": [line.split()[1] for line in open("/proc/mounts") if "/opt/ml" in line],
+    "algo": socket.gethostbyname("algo-1"), "mounts": [line.split()[1] for line in open("/proc/mounts") if line.split()[1].startswith("/opt/ml")],
     "shm": os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize,
     "nofile": __import__("resource").getrlimit(7)[0],
     "config": {name: open("/opt/ml/input/config/" + name).read() for name in os.listdir("/opt/ml/input/config")},
@@ -141,7 +142,8 @@ open("/opt/ml/output/data/seen.json", "w").write(json.dumps(seen))
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
 def test_what_the_container_finds(project, engine_name):
     script(project, PROBE)
-    (project / "job.yaml").write_text("TrainingJobName: Churn-Model\nEnvironment: {A: \"x y=$HOME'\\\"\\n\\u00e9\"}\nCheckpointConfig: {LocalPath: /state}\n"
+    (project / "job.yaml").write_text("TrainingJobName: Churn-Model\n"
+                                      "Environment: {A: \"x y=$HOME'\\\"\\n\\u00e9\"}\nCheckpointConfig: {LocalPath: /opt/ml/state}\n"
                                       "ResourceConfig: {InstanceType: ml.c5.xlarge}\n")
     done = make(project, "train", f"ENGINE={engine_name}")
     assert done.returncode == 0, done.stdout
@@ -158,7 +160,7 @@ def test_what_the_container_finds(project, engine_name):
     assert not [key for key in seen["env"] if key.startswith("SM_") or key == "AWS_DEFAULT_REGION"]
     assert (seen["pid"], seen["uid"], seen["cwd"], seen["tty"], seen["stdin"]) == (1, 0, "/", [False, False], "")
     assert seen["hostname"] == "ip-10-0-0-1.us-west-2.compute.internal" and seen["algo"] == "127.0.0.1"
-    assert "/opt/ml" not in seen["mounts"] and "/state" in os.popen(f"grep -o /state {last_job(project)}/recipe.sh").read()
+    assert sorted(set(seen["mounts"])) == [f"/opt/ml/{part}" for part in ("code", "input/config", "input/data/training", "model", "output", "state")]
     assert seen["empty"] == [[], []]
     assert seen["shm"] == 2 << 30
     assert seen["config"] == {
@@ -310,3 +312,43 @@ def test_train_makes_no_use_of_aws_or_the_network(project, tmp_path):
     (fake / "aws").chmod(0o755)
     done = make(project, "train", "DOCKER_ARGS=--network none", env=clean_environment(PATH=f"{fake}:{os.environ['PATH']}", HOME=str(tmp_path)))
     assert done.returncode == 0 and not (tmp_path / "called").exists(), done.stdout
+
+
+NETWORK = """
+import socket
+print("addresses", socket.gethostbyname("algo-1"), socket.gethostbyname(socket.gethostname()))
+server = socket.create_server(("algo-1", 7777)); socket.create_connection(("algo-1", 7777), 2).close(); print("reached itself")
+try: socket.create_connection((os.environ["OUTSIDE"], int(os.environ["PORT"])), 2); print("way out")
+except OSError: print("no way out")
+"""
+
+
+@pytest.fixture
+def outside(docker, built):
+    """Return what a job can reach, per engine: a container on the default bridge, a port of this machine's loopback."""
+    server = docker.containers.run(built, ["python3", "-m", "http.server", "8000"], detach=True, remove=True, init=True)
+    with socket.create_server(("127.0.0.1", 0)) as loopback:
+        server.reload()
+        yield {"docker": (server.attrs["NetworkSettings"]["IPAddress"], 8000), "sandbox": loopback.getsockname()}
+    server.kill()
+
+
+def test_network_own_gives_algo_1_an_address_and_leaves_no_network(project, docker):
+    script(project, NETWORK)
+    (project / "job.yaml").write_text("Environment: {OUTSIDE: algo-1, PORT: '7777'}\n")
+    done = make(project, "train", "NETWORK=own")
+    assert done.returncode == 0 and "reached itself" in done.stdout, done.stdout
+    first, second = re.search(r"addresses (\S+) (\S+)", done.stdout).groups()
+    assert first == second != "127.0.0.1"
+    assert docker.networks.list(filters={"label": f"sm-local.project={project}"}) == []
+
+
+@pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
+def test_network_isolation_has_no_way_out(project, docker, outside, engine_name):
+    script(project, NETWORK)
+    address, port = outside[engine_name]
+    for isolated, says in (("false", "\nway out\n"), ("true", "\nno way out\n")):
+        (project / "job.yaml").write_text(f"EnableNetworkIsolation: {isolated}\nEnvironment: {{OUTSIDE: {address}, PORT: '{port}'}}\n")
+        done = make(project, "train", f"ENGINE={engine_name}")
+        assert done.returncode == 0 and "reached itself" in done.stdout and says in done.stdout, done.stdout
+    assert docker.networks.list(filters={"label": f"sm-local.project={project}"}) == []

@@ -64,11 +64,11 @@ def container_command(job: Job, engine: Engine, shell: bool) -> Lines:
     """Return `docker run …` or `podman run …`. No TTY, no init process, no other user: as SageMaker starts it."""
     entrypoint, arguments = contract.command(job)
     settings = job.settings
-    hosts = ["--hostname", contract.hostname(job.region), "--add-host", f"{contract.HOST}:127.0.0.1"]
+    network = [Bash('"${network[@]}"')] if own_network(job) else ["--add-host", f"{contract.HOST}:127.0.0.1"]
     lines = [
         [engine.name, "run", "--rm", "--pull", "never", "--name", Bash('"$name"'), "--cidfile", Bash('"$dir/container-id"')],
         ["--label", Bash('sm-local.project="$PWD"'), "--label", Bash('sm-local.job="$job"')],
-        [*hosts],
+        ["--hostname", contract.hostname(job.region), *network],
         ["--shm-size", settings["SHM"], Bash('"${limits[@]}"')],
         gpu_flags(engine, settings["GPU"]),
         ["--platform", platform(job, engine)] if platform(job, engine) else [],
@@ -81,6 +81,11 @@ def container_command(job: Job, engine: Engine, shell: bool) -> Lines:
     else:
         lines += [[*(["--entrypoint", entrypoint] if entrypoint else []), job.image, *arguments]]
     return [[word(text) for text in line] for line in lines if line]
+
+
+def own_network(job: Job) -> bool:
+    """Tell whether a job gets a network of its own; isolation is one without a way out, in which names still resolve."""
+    return job.isolated or job.settings["NETWORK"] == "own"
 
 
 def platform(job: Job, engine: Engine) -> str:
@@ -116,6 +121,8 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
         return
     if "IMAGE" in given:
         raise SmLocalError(f"IMAGE={given['IMAGE']}: the sandbox has no images; use ENGINE=docker or ENGINE=podman")
+    if job.checkpoints and not job.checkpoints.startswith("/opt/"):
+        raise SmLocalError(f"job.yaml: CheckpointConfig.LocalPath is {job.checkpoints}; the sandbox can show folders below /opt only")
     if job.arguments and not job.entrypoint:
         raise SmLocalError("job.yaml: ContainerArguments alone go to an image's entrypoint, and the sandbox has no image; add ContainerEntrypoint")
 

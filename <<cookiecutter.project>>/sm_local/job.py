@@ -14,7 +14,6 @@ NAME_ROOM = 63 - len("-20261123-104512") - len("-99")  # a job's name has at mos
 
 # Accepted, but not emulated although the container would see a difference: named once before the run.
 NOT_EMULATED = {
-    "EnableNetworkIsolation": "the container can reach the network",
     "DebugHookConfig": "no debughookconfig.json",
     "ProfilerConfig": "no profilerconfig.json",
     "TensorBoardOutputConfig": "no tensorboardoutputconfig.json",
@@ -50,6 +49,7 @@ class Job:
     instance_type: str
     region: str
     account: str
+    isolated: bool  # EnableNetworkIsolation: no network but the job's own hosts
     settings: dict[str, str]
     notes: tuple[str, ...] = ()  # a line each, said before the run
 
@@ -70,10 +70,11 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
         hyperparameters=choose_hyperparameters(root, body, given),
         environment=choose_environment(body, source),
         channels=choose_channels(root, body, algorithm.get("TrainingInputMode", "File")),
-        checkpoints=body["CheckpointConfig"].get("LocalPath", CHECKPOINTS).rstrip("/") if "CheckpointConfig" in body else "",
+        checkpoints=choose_checkpoints(body),
         instance_type=resources.get("InstanceType", "ml.m5.xlarge"),
         region=settings["REGION"],
         account=account(body.get("RoleArn", "")),
+        isolated=body.get("EnableNetworkIsolation", False),
         settings=settings,
         notes=request.notes + not_emulated(body),
     )
@@ -106,6 +107,16 @@ def one_host(resources: dict) -> None:
     """Refuse what needs more than one container."""
     if resources.get("InstanceGroups") or resources.get("InstanceCount", 1) > 1:
         raise SmLocalError("job.yaml: ResourceConfig asks for more than one host; this version runs one: set InstanceCount to 1")
+
+
+def choose_checkpoints(body: dict) -> str:
+    """Return where the checkpoint folder is in the container; '' without CheckpointConfig: then there is none (captured)."""
+    if "CheckpointConfig" not in body:
+        return ""
+    path = body["CheckpointConfig"].get("LocalPath", CHECKPOINTS)
+    if not re.fullmatch(r"(/[^/\n]+)+/?", path):
+        raise SmLocalError(f"job.yaml: CheckpointConfig.LocalPath is {path!r}; write an absolute path such as {CHECKPOINTS}")
+    return path.rstrip("/")
 
 
 def choose_hyperparameters(root: Path, body: dict, given: dict[str, str]) -> dict[str, str]:

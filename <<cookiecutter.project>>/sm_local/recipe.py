@@ -93,6 +93,7 @@ def train(job: Job, engine: Engine) -> str:
         *(["warn_if_stale"] if job.source == "own" and not sandboxed else []),
         'point_links "$dir"',
         "wait_job",
+        *dropping(job, engine),
         *([f"finish_helper {word(job.image)}"] if helped else []),
         "if ! started; then not_started; fi",
         *(["drop_scratch"] if sandboxed else []),
@@ -116,6 +117,7 @@ def shell(job: Job, engine: Engine) -> str:
         *([f"start_helper {word(job.image)}"] if helped else []),
         "rc=0",
         *show(engines.command(job, engine, shell=True)[:-1] + [[*engines.command(job, engine, shell=True)[-1], "|| rc=$?"]]),
+        *dropping(job, engine),
         *([f"finish_helper {word(job.image)}"] if helped else []),
         *(["drop_scratch"] if sandboxed else []),
         'leave_shell "$rc"',
@@ -174,11 +176,17 @@ def setting_up(job: Job, engine: Engine) -> list[str]:
     files = [f"printf %s {word(text)} > \"$dir/config/{name}\"" for name, text in contract.config_files(job).items()]
     settings = job.settings
     if engine.name == "sandbox":
-        last = [f"in_namespaces {contract.hostname(job.region)} {settings['SHM']}"]
+        last = [f"in_namespaces {contract.hostname(job.region)} {settings['SHM']}{' --net' if job.isolated else ''}"]
     else:
         last = [f"limit {settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
+        last += ["own_network" + (" --internal" if job.isolated else "")] if engines.own_network(job) else []
     scratch = [f"cow/{channel.name}/{part}" for channel in job.channels if mode(job, engine, channel) == "cow" for part in ("upper", "work")]
     return [" ".join(["new_job", word(job.stem), *(scratch if engine.name != "podman" else [])]), *files, *mounts(job, engine), *last]
+
+
+def dropping(job: Job, engine: Engine) -> list[str]:
+    """Return the line that removes the job's own network."""
+    return ["drop_network"] if engine.name != "sandbox" and engines.own_network(job) else []
 
 
 def mounts(job: Job, engine: Engine) -> list[str]:

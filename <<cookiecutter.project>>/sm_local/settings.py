@@ -37,6 +37,7 @@ RULES = {
     "REGION": Rule("us-west-2", r"[a-z]+(-[a-z]+)+-\d+", "a region such as us-west-2"),
     "CODE": choice("auto", "mount", "baked"),
     "CHANNELS": choice("cow", "ro", "rw"),
+    "NETWORK": choice("bridge", "own"),
     "SHM": Rule("2g", r"\d+[bkmg]?", "a size such as 512m or 8g"),
     "NOFILE": Rule("65536", r"\d+", "a number of open files"),
     "STOP_GRACE": Rule("120", r"\d+", "a number of seconds"),

@@ -25,6 +25,15 @@ limit() {
   limits=(--ulimit "nofile=$nofile:$nofile")
 }
 
+# own_network [--internal]: sets $network; the job's own, in which algo-1 is its address as DNS tells it.
+own_network() {
+  "$engine" network create "$@" --label "sm-local.project=$PWD" "$job" > /dev/null || die "$engine made no network for $job"
+  trap 'drop_network; rm -rf "$dir"' EXIT
+  network=(--network "$job" --network-alias algo-1)
+}
+
+drop_network() { "$engine" network rm "$job" > /dev/null 2>&1 || say "the network $job is still there; '$engine network rm $job' removes it"; }
+
 # checkpoints_name: the container's name while it uses opt/ml/checkpoints. Names are unique on an engine, so of two jobs
 # on one folder the engine itself refuses the second, with no lock to go stale.
 checkpoints_name() {

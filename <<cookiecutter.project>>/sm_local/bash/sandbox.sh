@@ -10,12 +10,12 @@ bind() { mounts+=("${3:-bind}" "$PWD/$1" "$2"); }
 # cow SOURCE TARGET NAME
 cow() { mounts+=("cow:$PWD/$dir/cow/$3" "$PWD/$1" "$2"); }
 
-# in_namespaces HOSTNAME SHM: sets $sandbox, the command in front of the job's own.
+# in_namespaces HOSTNAME SHM [--net]: sets $sandbox, the command in front of the job's own. --net: no network but itself.
 in_namespaces() {
-  sandbox=(unshare --mount --pid --uts --ipc)
+  sandbox=(unshare --mount --pid --uts --ipc ${3:+"$3"})
   if (( EUID )); then sandbox+=(--user --map-root-user); fi
   mkdir "$dir/stage"
-  sandbox+=(bash "$dir/recipe.sh" inside "$PWD/$dir" "$@" "${mounts[@]}" --)
+  sandbox+=(bash "$dir/recipe.sh" inside "$PWD/$dir" "$1" "$2" "${mounts[@]}" --)
 }
 
 # inside FOLDER HOSTNAME SHM MOUNT... -- COMMAND...: the recipe's other half. The first process it starts is process 1 of
@@ -42,12 +42,13 @@ process_one() {
   done
   while [[ $1 != -- ]]; do mount_piece "$1" "$2" "$stage${3#/opt}"; shift 3; done
   shift
-  { cat /etc/hosts; echo '127.0.0.1 algo-1'; } > "$stage/.hosts"
+  { cat /etc/hosts; echo "127.0.0.1 algo-1 $hostname"; } > "$stage/.hosts"
   mount --bind "$stage/.hosts" /etc/hosts
   read -r self _ < /proc/self/stat                # this process as the machine outside sees it
   mount --rbind "$stage" /opt
   mount -t tmpfs -o "size=$shm" shm /dev/shm 2> /dev/null || true
   mount -t proc proc /proc 2> /dev/null || true   # forbidden inside some containers, where all the rest works
+  if command -v ip > /dev/null; then ip link set lo up 2> /dev/null || true; fi
   hostname "$hostname"                            # /proc/sys/kernel/hostname is not writable in a user namespace
   cd /
   echo "$self" > "$folder/container-id"
