@@ -81,7 +81,24 @@ def test_a_plain_word_for_a_status_that_is_not_the_script_s_own(project, body, c
 def test_out_of_memory_is_named(project):
     script(project, "print('start', flush=True); a = [bytearray(1 << 20) for _ in range(600)]")
     done = make(project, "train", "DOCKER_ARGS=--memory 64m --memory-swap 64m")
-    assert "exit code: 137 (SIGKILL: out of memory)" in done.stdout
+    assert ("ClientError: Please use an instance type with more memory, or reduce the size of job data processed on an instance. "
+            "(exit code 137: out of memory)") in done.stdout
+    assert (last_job(project) / "exit-code").read_text() == "137\n"
+
+
+def test_limits_hold_a_job_to_its_instance_type(project, docker):
+    script(project, "print('ready', flush=True); time.sleep(20)")
+    (project / "job.yaml").write_text("ResourceConfig: {InstanceType: ml.t3.medium}\n")
+    process = subprocess.Popen(["make", "train", "LIMITS=on"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=clean_environment())
+    while "ready" not in process.stdout.readline():
+        assert process.poll() is None
+    (container,) = docker.containers.list(filters={"label": f"sm-local.project={project}"})
+    host = container.attrs["HostConfig"]
+    container.kill()
+    process.communicate(timeout=30)
+    assert (host["NanoCpus"], host["Memory"], host["MemorySwap"]) == (min(2, os.cpu_count()) * 10**9, 4 << 30, 4 << 30)
+    (project / "job.yaml").write_text("ResourceConfig: {InstanceType: ml.p3.2xlarge}\n")
+    assert "there are no figures for ml.p3.2xlarge" in make(project, "train", "LIMITS=on").stdout
 
 
 def test_the_failure_text_is_cut_at_1024_characters(project):
@@ -169,6 +186,8 @@ def test_what_the_container_finds(project, engine_name):
         "resourceconfig.json": '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster",'
         '"hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],'
         '"network_interface_name":"eth0","topology":null}',
+        "metric-definition-regex.json": "[]",
+        "checkpointconfig.json": '{"LocalPath":"/opt/ml/state"}',
     }
     if engine_name == "docker":
         assert seen["argv"][-2:] == ["-u", "/opt/ml/code/train.py"] and seen["nofile"] >= 1024

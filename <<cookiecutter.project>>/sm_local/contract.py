@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from .job import Channel, Job
 
@@ -86,12 +87,61 @@ def resource_config(job: Job, host: str = HOST, hosts: tuple[str, ...] = (HOST,)
 
 
 def config_files(job: Job) -> dict[str, str]:
-    """Return the documented files of /opt/ml/input/config and their text."""
-    return {
-        "hyperparameters.json": compact(hyperparameters(job)),
-        "inputdataconfig.json": compact(input_data_config(job)),
-        "resourceconfig.json": compact(resource_config(job)),
+    """Return the files of /opt/ml/input/config and their text: three documented ones, and what the request asks for."""
+    files = {
+        "hyperparameters.json": hyperparameters(job),
+        "inputdataconfig.json": input_data_config(job),
+        "resourceconfig.json": resource_config(job),
+        **metric_definitions(job),
+        **checkpoint_config(job),
+        **debug_hook_config(job.request),
+        **tensorboard_config(job.request),
     }
+    return {name: compact(value) for name, value in files.items()}
+
+
+def metric_definitions(job: Job) -> dict[str, list]:
+    """Return metric-definition-regex.json: [] in jobs without definitions (captured 2020, 2022); with some, no source tells."""
+    return {} if job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions") else {"metric-definition-regex.json": []}
+
+
+def checkpoint_config(job: Job) -> dict[str, dict]:
+    """Return checkpointconfig.json: the path alone, not the S3 URI (captured 2020)."""
+    return {"checkpointconfig.json": {"LocalPath": job.checkpoints}} if job.checkpoints else {}
+
+
+def debug_hook_config(request: dict) -> dict[str, dict]:
+    """Return debughookconfig.json, as the smdebug library's own test has it; LocalPath's default is smdebug's."""
+    asked = request.get("DebugHookConfig")
+    if not asked:
+        return {}
+    collections = [{"CollectionName": item.get("CollectionName"), "CollectionParameters": item.get("CollectionParameters")}
+                   for item in asked.get("CollectionConfigurations", [])]
+    return {"debughookconfig.json": {
+        "S3OutputPath": asked.get("S3OutputPath"),
+        "LocalPath": asked.get("LocalPath", "/opt/ml/output/tensors"),
+        "HookParameters": asked.get("HookParameters"),
+        "CollectionConfigurations": collections or None,
+        "DebugHookSpecification": None,
+    }}
+
+
+def tensorboard_config(request: dict) -> dict[str, dict]:
+    """Return tensorboardoutputconfig.json (captured 2020; LocalPath's default: API:TensorBoardOutputConfig)."""
+    asked = request.get("TensorBoardOutputConfig")
+    if not asked:
+        return {}
+    return {"tensorboardoutputconfig.json": {
+        "S3OutputPath": asked.get("S3OutputPath"),
+        "LocalPath": asked.get("LocalPath", "/opt/ml/output/tensorboard/"),
+    }}
+
+
+def limits(job: Job) -> tuple[int, int, int]:
+    """Return vCPUs, GPUs and GiB of memory of the job's instance type; KeyError for one that the table does not have."""
+    table = (Path(__file__).parent / "instances.tsv").read_text(encoding="utf-8").splitlines()
+    figures = {name: tuple(map(int, rest)) for name, *rest in (line.split("\t") for line in table if not line.startswith("#"))}
+    return figures[job.instance_type]
 
 
 def read_only(channel: Channel) -> bool:

@@ -70,6 +70,7 @@ def container_command(job: Job, engine: Engine, shell: bool) -> Lines:
         ["--label", Bash('sm-local.project="$PWD"'), "--label", Bash('sm-local.job="$job"')],
         ["--hostname", contract.hostname(job.region), *network],
         ["--shm-size", settings["SHM"], Bash('"${limits[@]}"')],
+        limits(job, engine),
         gpu_flags(engine, settings["GPU"]),
         ["--platform", platform(job, engine)] if platform(job, engine) else [],
         *[["--env", Bash(text)] for text in assignments(job, engine)],
@@ -81,6 +82,17 @@ def container_command(job: Job, engine: Engine, shell: bool) -> Lines:
     else:
         lines += [[*(["--entrypoint", entrypoint] if entrypoint else []), job.image, *arguments]]
     return [[word(text) for text in line] for line in lines if line]
+
+
+def limits(job: Job, engine: Engine) -> list[str]:
+    """Return the arguments that hold a job to its instance type; never more CPUs than there are, which engines refuse."""
+    if job.settings["LIMITS"] == "off":
+        return []
+    try:
+        cpus, _, memory = contract.limits(job)
+    except KeyError as error:
+        raise SmLocalError(f"job.yaml: LIMITS=on, but there are no figures for {job.instance_type} (sm_local/instances.tsv); set LIMITS=off") from error
+    return ["--cpus", str(min(cpus, engine.cpus or cpus)), "--memory", f"{memory}g", "--memory-swap", f"{memory}g"]
 
 
 def own_network(job: Job) -> bool:
@@ -121,6 +133,8 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
         return
     if "IMAGE" in given:
         raise SmLocalError(f"IMAGE={given['IMAGE']}: the sandbox has no images; use ENGINE=docker or ENGINE=podman")
+    if job.settings["LIMITS"] == "on":
+        raise SmLocalError("LIMITS=on: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman")
     if job.checkpoints and not job.checkpoints.startswith("/opt/"):
         raise SmLocalError(f"job.yaml: CheckpointConfig.LocalPath is {job.checkpoints}; the sandbox can show folders below /opt only")
     if job.arguments and not job.entrypoint:

@@ -14,10 +14,7 @@ NAME_ROOM = 63 - len("-20261123-104512") - len("-99")  # a job's name has at mos
 
 # Accepted, but not emulated although the container would see a difference: named once before the run.
 NOT_EMULATED = {
-    "DebugHookConfig": "no debughookconfig.json",
-    "ProfilerConfig": "no profilerconfig.json",
-    "TensorBoardOutputConfig": "no tensorboardoutputconfig.json",
-    "StoppingCondition.MaxRuntimeInSeconds": "",  # its default is part of every request; 'make stop' ends a job
+    "ProfilerConfig": "no profilerconfig.json, whose content no source tells",
 }
 
 
@@ -50,6 +47,7 @@ class Job:
     region: str
     account: str
     isolated: bool  # EnableNetworkIsolation: no network but the job's own hosts
+    request: dict  # as job.yaml has it
     settings: dict[str, str]
     notes: tuple[str, ...] = ()  # a line each, said before the run
 
@@ -75,6 +73,7 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
         region=settings["REGION"],
         account=account(body.get("RoleArn", "")),
         isolated=body.get("EnableNetworkIsolation", False),
+        request=body,
         settings=settings,
         notes=request.notes + not_emulated(body),
     )
@@ -159,4 +158,4 @@ def channel(root: Path, entry: dict, default_mode: str) -> Channel:
 
 def not_emulated(body: dict) -> tuple[str, ...]:
     """Name what is in the request, would change what the container sees, and is left out here."""
-    return tuple(f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if effect and body.get(key))
+    return tuple(f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if body.get(key))

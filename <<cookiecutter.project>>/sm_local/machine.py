@@ -40,6 +40,7 @@ class Engine:
     owns_files: bool = False  # root inside is root outside: files must be handed back, and channels can be overlaid
     desktop: bool = False
     arch: str = ""
+    cpus: int = 0  # 0: it does not say
     root_dir: str = ""
     gpu: Gpu = field(default_factory=lambda: Gpu(NOT_FOUND, "this machine has no container engine"))
 
@@ -122,7 +123,7 @@ def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> Engine
     desktop = "Docker Desktop" in system
     local_root = not desktop and "name=rootless" not in security and "name=userns" not in security and sys.platform == "linux"
     return Engine("docker", info["ServerVersion"], owns_files=local_root, desktop=desktop, arch=info.get("Architecture") or "",
-                  root_dir=info.get("DockerRootDir") or "", gpu=docker_gpu(info, hook_on_path, desktop))
+                  cpus=info.get("NCPU") or 0, root_dir=info.get("DockerRootDir") or "", gpu=docker_gpu(info, hook_on_path, desktop))
 
 
 def _json(text: str) -> dict:
@@ -161,7 +162,7 @@ def podman_engine(info: dict) -> Engine:
     version = (info.get("version") or {}).get("Version", "")
     specs = [path for folder in ("/etc/cdi", "/var/run/cdi") for path in Path(folder).glob("nvidia*")]
     gpu = Gpu(AVAILABLE, f"CDI specification {specs[0]}", "cdi") if specs else Gpu(NOT_FOUND, "no CDI specification in /etc/cdi")
-    return Engine("podman", version, arch=(info.get("host") or {}).get("arch", ""), gpu=gpu,
+    return Engine("podman", version, arch=(info.get("host") or {}).get("arch", ""), cpus=(info.get("host") or {}).get("cpus", 0), gpu=gpu,
                   root_dir=(info.get("store") or {}).get("graphRoot", ""))
 
 

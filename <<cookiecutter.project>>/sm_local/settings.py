@@ -38,6 +38,7 @@ RULES = {
     "CODE": choice("auto", "mount", "baked"),
     "CHANNELS": choice("cow", "ro", "rw"),
     "NETWORK": choice("bridge", "own"),
+    "LIMITS": choice("off", "on"),
     "SHM": Rule("2g", r"\d+[bkmg]?", "a size such as 512m or 8g"),
     "NOFILE": Rule("65536", r"\d+", "a number of open files"),
     "STOP_GRACE": Rule("120", r"\d+", "a number of seconds"),

@@ -102,7 +102,8 @@ not_started() {
 
 # verdict: one line that says how the job ended and where its files are; exits as the container did.
 verdict() {
-  local status=Completed now
+  local status=Completed now oom=''
+  if (( rc == 137 )) && out_of_memory; then oom=1; fi
   read -r now < "$dir/status"
   if [[ $now == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
   echo "$status $SECONDS" > "$dir/status"
@@ -125,6 +126,9 @@ failure_reason() {
     text=$(head -c 4096 "$dir/output/failure" | LC_ALL=C tr -d '\000-\010\013-\037\177')
   fi
   text="AlgorithmError: $text, exit code: $1"
+  if [[ $oom ]]; then
+    text="ClientError: Please use an instance type with more memory, or reduce the size of job data processed on an instance."
+  fi
   printf '%s' "${text:0:1024}" | iconv -c -f UTF-8 -t UTF-8      # no half character where a locale counts bytes
 }
 
@@ -133,7 +137,7 @@ meaning() {
   case $1 in
     126) echo " (the program that should run is not executable)" ;;
     127) echo " (the program that should run is not in the image: SageMaker starts 'train', found on PATH)" ;;
-    137) if out_of_memory; then echo " (SIGKILL: out of memory)"; else echo " (SIGKILL: killed after the grace time, by hand, or out of memory)"; fi ;;
+    137) if [[ $oom ]]; then echo " (exit code 137: out of memory)"; else echo " (SIGKILL: killed after the grace time, by hand, or out of memory)"; fi ;;
     139) echo " (SIGSEGV: the program crashed in native code)" ;;
     143) echo " (SIGTERM)" ;;
   esac
