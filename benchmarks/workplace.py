@@ -94,9 +94,10 @@ class Workplace:
         return self.project(name, code, settings)
 
     def build(self) -> None:
-        """Build the image once, with the recipe that `make build` writes."""
+        """Build the image once, by `make build`, with the trivial script in it: that is what a peer runs, who mounts no code."""
         if not self._built:
             self.say(f"building {self.image}")
+            (self.baked() / "code/train.py").write_text(TRIVIAL)
             self.run("make", "build", f"BASE_IMAGE={self.base_image()}", folder=self.baked())
             self._built = True
 

@@ -56,15 +56,23 @@ def last_job(project: Path) -> Path:
 
 def need(tool: str, package: str) -> str:
     """Return the path of a program; install it where we may; fail, never skip, where we cannot."""
-    path = shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    places = os.environ["PATH"] + ":/usr/sbin:/sbin:/usr/lib/cni:/usr/lib/podman:/usr/libexec/podman"
+    path = shutil.which(tool, path=places)
     if not path and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update"], check=True, capture_output=True)
-        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", package], check=True, capture_output=True,
+        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *package.split()], check=True, capture_output=True,
                        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-        path = shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+        path = shutil.which(tool, path=places)
     if not path:
         pytest.fail(f"{tool} is missing; install the package {package}")
     return path
+
+
+def need_podman() -> None:
+    """Make sure of Podman and of what lets names resolve in its networks, which Debian packages apart."""
+    need("podman", "podman")
+    if not shutil.which("aardvark-dns", path="/usr/lib/podman:/usr/libexec/podman"):
+        need("dnsname", "golang-github-containernetworking-plugin-dnsname dnsmasq-base")
 
 
 def answers(environment: dict[str, str] | None = None) -> bool:

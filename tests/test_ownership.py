@@ -72,6 +72,15 @@ def test_after_failure(theirs):
     assert roots(theirs) == []
 
 
+def test_after_two_hosts(theirs):
+    (theirs / "job.yaml").write_text("ResourceConfig: {InstanceType: ml.c5.xlarge, InstanceCount: 2}\n")
+    script(theirs, WRITES.replace("/opt/ml/checkpoints", "/opt/ml/output"))
+    hand_over(theirs)
+    assert run(theirs).returncode == 0
+    assert roots(theirs) == []
+    assert [path.name for path in jobs(theirs)[-1].glob("*/cow")] == []
+
+
 def test_pycache_of_a_script_that_imports(theirs):
     script(theirs, "sys.dont_write_bytecode = False\nimport util\n")
     assert run(theirs).returncode == 0

@@ -3,7 +3,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import last_job, make, need, script
+from conftest import last_job, make, need_podman, script
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 
@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.linux]
 @pytest.fixture(scope="module")
 def in_podman(built, tmp_path_factory):
     """Give Podman the project's image."""
-    need("podman", "podman")
+    need_podman()
     archive = tmp_path_factory.mktemp("podman") / "image.tar"
     subprocess.run(["docker", "save", "--output", archive, built], check=True)
     subprocess.run(["podman", "load", "--input", archive], check=True, capture_output=True)
@@ -36,7 +36,7 @@ open("/opt/ml/model/m", "w").write("m"); sys.exit(7)
 
 
 def test_a_missing_image_on_podman_names_the_remedy(project):
-    need("podman", "podman")
+    need_podman()
     done = make(project, "train", "ENGINE=podman", "IMAGE=localhost/none:1")
     assert "image 'localhost/none:1' is not here; 'podman pull localhost/none:1' fetches it" in done.stdout
 

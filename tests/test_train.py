@@ -89,7 +89,8 @@ def test_out_of_memory_is_named(project):
 def test_limits_hold_a_job_to_its_instance_type(project, docker):
     script(project, "print('ready', flush=True); time.sleep(20)")
     (project / "job.yaml").write_text("ResourceConfig: {InstanceType: ml.t3.medium}\n")
-    process = subprocess.Popen(["make", "train", "LIMITS=on"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=clean_environment())
+    process = subprocess.Popen(["make", "train", "LIMITS=on"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                               env=clean_environment())
     while "ready" not in process.stdout.readline():
         assert process.poll() is None
     (container,) = docker.containers.list(filters={"label": f"sm-local.project={project}"})
@@ -290,9 +291,10 @@ def test_archives_above_64_mb_wait_for_make_pack(project):
 
 def test_logs_stream_live_through_a_pipe(project):
     script(project, "print('first', flush=True); time.sleep(2); print('second')")
-    process = subprocess.Popen(["make", "train"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=clean_environment())
+    process = subprocess.Popen(["make", "train"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               env=clean_environment())
     seen = {line.strip(): time.monotonic() for line in process.stdout}
-    assert process.wait() == 0
+    assert process.wait() == 0, seen
     assert seen["second"] - seen["first"] > 1.5
 
 

@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from .job import Channel, Job
+from .job import Channel, Host, Job
 
 HOST = "algo-1"  # names are algo-1 … algo-N without padding (DG:your-algorithms-training-algo-running-container)
 PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"),
@@ -32,9 +32,9 @@ def command(job: Job) -> tuple[str, tuple[str, ...]]:
     return job.entrypoint[0] if job.entrypoint else "", job.entrypoint[1:] + job.arguments
 
 
-def hostname(region: str) -> str:
+def hostname(region: str, host: str = HOST) -> str:
     """Return the kernel's host name: never algo-1, which is only a name that resolves (captured)."""
-    return "ip-10-0-0-1." + ("ec2.internal" if region == "us-east-1" else f"{region}.compute.internal")
+    return f"ip-10-0-0-{host.rpartition('-')[2]}." + ("ec2.internal" if region == "us-east-1" else f"{region}.compute.internal")
 
 
 def arn_prefix(job: Job) -> str:
@@ -57,9 +57,14 @@ def hyperparameters(job: Job) -> dict[str, str]:
     return job.hyperparameters
 
 
-def input_data_config(job: Job) -> dict[str, dict[str, str]]:
+def host_channels(job: Job, host: Host) -> tuple[Channel, ...]:
+    """Return the channels that a host gets: those for its group, and those for none (DG:train-heterogeneous-cluster)."""
+    return tuple(channel for channel in job.channels if not channel.groups or host.group in channel.groups)
+
+
+def input_data_config(job: Job, host: Host) -> dict[str, dict[str, str]]:
     """Return inputdataconfig.json: no S3 URI, ContentType only when set (DG, captured)."""
-    return {channel.name: describe(channel) for channel in job.channels}
+    return {channel.name: describe(channel) for channel in host_channels(job, host)}
 
 
 def describe(channel: Channel) -> dict[str, str]:
@@ -68,30 +73,33 @@ def describe(channel: Channel) -> dict[str, str]:
     return {**content_type, "TrainingInputMode": "File", "S3DistributionType": channel.distribution, "RecordWrapperType": channel.record_wrapper}
 
 
-def resource_config(job: Job, host: str = HOST, hosts: tuple[str, ...] = (HOST,)) -> dict:
+def resource_config(job: Job, host: Host) -> dict:
     """Return resourceconfig.json as one host sees it: seven keys in this order (captured 2025-12).
 
-    `hosts` is sorted as text, algo-10 before algo-2 (DG); a homogeneous job has one group of this name (captured 2022 on).
+    `hosts` is sorted as text, algo-10 before algo-2 (DG); a homogeneous job has one group, homogeneousCluster (captured
+    2022 on). The order of a group's hosts is not promised, and neither is which group gets which numbers.
     """
-    names = sorted(hosts)
-    group = "homogeneousCluster"
+    groups: dict[str, dict] = {}
+    for one in job.hosts:
+        group = {"instance_group_name": one.group, "instance_type": one.instance_type, "hosts": []}
+        groups.setdefault(one.group, group)["hosts"].append(one.name)
     return {
-        "current_host": host,
-        "current_instance_type": job.instance_type,
-        "current_group_name": group,
-        "hosts": names,
-        "instance_groups": [{"instance_group_name": group, "instance_type": job.instance_type, "hosts": names}],
+        "current_host": host.name,
+        "current_instance_type": host.instance_type,
+        "current_group_name": host.group,
+        "hosts": sorted(one.name for one in job.hosts),
+        "instance_groups": list(groups.values()),
         "network_interface_name": "eth0",
         "topology": None,
     }
 
 
-def config_files(job: Job) -> dict[str, str]:
-    """Return the files of /opt/ml/input/config and their text: three documented ones, and what the request asks for."""
+def config_files(job: Job, host: Host) -> dict[str, str]:
+    """Return the files of a host's /opt/ml/input/config and their text: three documented ones, and what the request asks for."""
     files = {
         "hyperparameters.json": hyperparameters(job),
-        "inputdataconfig.json": input_data_config(job),
-        "resourceconfig.json": resource_config(job),
+        "inputdataconfig.json": input_data_config(job, host),
+        "resourceconfig.json": resource_config(job, host),
         **metric_definitions(job),
         **checkpoint_config(job),
         **debug_hook_config(job.request),
@@ -137,11 +145,11 @@ def tensorboard_config(request: dict) -> dict[str, dict]:
     }}
 
 
-def limits(job: Job) -> tuple[int, int, int]:
-    """Return vCPUs, GPUs and GiB of memory of the job's instance type; KeyError for one that the table does not have."""
+def limits(instance_type: str) -> tuple[int, int, int]:
+    """Return vCPUs, GPUs and GiB of memory of an instance type; KeyError for one that the table does not have."""
     table = (Path(__file__).parent / "instances.tsv").read_text(encoding="utf-8").splitlines()
     figures = {name: tuple(map(int, rest)) for name, *rest in (line.split("\t") for line in table if not line.startswith("#"))}
-    return figures[job.instance_type]
+    return figures[instance_type]
 
 
 def read_only(channel: Channel) -> bool:

@@ -9,7 +9,7 @@ import shlex
 
 from . import contract
 from .errors import SmLocalError
-from .job import Job
+from .job import Host, Job
 from .machine import AVAILABLE, Engine
 
 Lines = list  # of lists of Bash words
@@ -60,17 +60,17 @@ def assignments(job: Job, engine: Engine) -> list[str]:
     return [f"{name}={word(value)}" for name, value in environment(job, engine).items()]
 
 
-def container_command(job: Job, engine: Engine, shell: bool) -> Lines:
+def container_command(job: Job, engine: Engine, host: Host, shell: bool) -> Lines:
     """Return `docker run …` or `podman run …`. No TTY, no init process, no other user: as SageMaker starts it."""
     entrypoint, arguments = contract.command(job)
     settings = job.settings
-    network = [Bash('"${network[@]}"')] if own_network(job) else ["--add-host", f"{contract.HOST}:127.0.0.1"]
+    network = ["--network", Bash('"$job"'), "--network-alias", host.name] if own_network(job) else ["--add-host", f"{host.name}:127.0.0.1"]
     lines = [
-        [engine.name, "run", "--rm", "--pull", "never", "--name", Bash('"$name"'), "--cidfile", Bash('"$dir/container-id"')],
+        [engine.name, "run", "--rm", "--pull", "never", "--name", Bash('"$name"'), "--cidfile", Bash('"$at/container-id"')],
         ["--label", Bash('sm-local.project="$PWD"'), "--label", Bash('sm-local.job="$job"')],
-        ["--hostname", contract.hostname(job.region), *network],
+        ["--hostname", contract.hostname(job.region, host.name), *network],
         ["--shm-size", settings["SHM"], Bash('"${limits[@]}"')],
-        limits(job, engine),
+        limits(job, engine, host),
         gpu_flags(engine, settings["GPU"]),
         ["--platform", platform(job, engine)] if platform(job, engine) else [],
         *[["--env", Bash(text)] for text in assignments(job, engine)],
@@ -84,20 +84,20 @@ def container_command(job: Job, engine: Engine, shell: bool) -> Lines:
     return [[word(text) for text in line] for line in lines if line]
 
 
-def limits(job: Job, engine: Engine) -> list[str]:
+def limits(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the arguments that hold a job to its instance type; never more CPUs than there are, which engines refuse."""
     if job.settings["LIMITS"] == "off":
         return []
     try:
-        cpus, _, memory = contract.limits(job)
+        cpus, _, memory = contract.limits(host.instance_type)
     except KeyError as error:
-        raise SmLocalError(f"job.yaml: LIMITS=on, but there are no figures for {job.instance_type} (sm_local/instances.tsv); set LIMITS=off") from error
+        raise SmLocalError(f"job.yaml: LIMITS=on, but there are no figures for {host.instance_type} (sm_local/instances.tsv); set LIMITS=off") from error
     return ["--cpus", str(min(cpus, engine.cpus or cpus)), "--memory", f"{memory}g", "--memory-swap", f"{memory}g"]
 
 
 def own_network(job: Job) -> bool:
     """Tell whether a job gets a network of its own; isolation is one without a way out, in which names still resolve."""
-    return job.isolated or job.settings["NETWORK"] == "own"
+    return job.isolated or job.settings["NETWORK"] == "own" or len(job.hosts) > 1
 
 
 def platform(job: Job, engine: Engine) -> str:
@@ -106,7 +106,7 @@ def platform(job: Job, engine: Engine) -> str:
     return job.settings["PLATFORM"] or ("linux/amd64" if arm and job.source == "dlc" else "")
 
 
-def sandbox_command(job: Job, engine: Engine, shell: bool) -> Lines:
+def sandbox_command(job: Job, engine: Engine, host: Host, shell: bool) -> Lines:
     """Return the sandbox's command: container/train with a clean environment, and the caller's PATH and HOME."""
     entrypoint, arguments = contract.command(job)
     program = [entrypoint, *arguments] if entrypoint else [Bash('"$PWD"/container/train'), *(() if arguments == ("train",) else arguments)]
@@ -133,6 +133,8 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
         return
     if "IMAGE" in given:
         raise SmLocalError(f"IMAGE={given['IMAGE']}: the sandbox has no images; use ENGINE=docker or ENGINE=podman")
+    if len(job.hosts) > 1:
+        raise SmLocalError(f"job.yaml: ResourceConfig asks for {len(job.hosts)} hosts; the sandbox runs one, use ENGINE=docker or ENGINE=podman")
     if job.settings["LIMITS"] == "on":
         raise SmLocalError("LIMITS=on: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman")
     if job.checkpoints and not job.checkpoints.startswith("/opt/"):
@@ -141,6 +143,6 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
         raise SmLocalError("job.yaml: ContainerArguments alone go to an image's entrypoint, and the sandbox has no image; add ContainerEntrypoint")
 
 
-def command(job: Job, engine: Engine, shell: bool = False) -> Lines:
-    """Return the command that runs a job, or a shell in its place, on an engine."""
-    return (sandbox_command if engine.name == "sandbox" else container_command)(job, engine, shell)
+def command(job: Job, engine: Engine, host: Host, shell: bool = False) -> Lines:
+    """Return the command that runs one of a job's hosts, or a shell in its place, on an engine."""
+    return (sandbox_command if engine.name == "sandbox" else container_command)(job, engine, host, shell)

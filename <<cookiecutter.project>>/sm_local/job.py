@@ -12,6 +12,8 @@ CHANNELS = Path("opt/ml/input/data")
 CHECKPOINTS = "/opt/ml/checkpoints"  # CheckpointConfig.LocalPath's default (API:CheckpointConfig)
 NAME_ROOM = 63 - len("-20261123-104512") - len("-99")  # a job's name has at most 63 characters (API:TrainingJobName)
 
+MOST_HOSTS = 64
+
 # Accepted, but not emulated although the container would see a difference: named once before the run.
 NOT_EMULATED = {
     "ProfilerConfig": "no profilerconfig.json, whose content no source tells",
@@ -28,6 +30,16 @@ class Channel:
     content_type: str = ""
     distribution: str = "FullyReplicated"
     record_wrapper: str = "None"
+    groups: tuple[str, ...] = ()  # instance groups that get it; () means all
+
+
+@dataclass(frozen=True)
+class Host:
+    """One of the job's containers."""
+
+    name: str
+    group: str
+    instance_type: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class Job:
     environment: dict[str, str]
     channels: tuple[Channel, ...]
     checkpoints: str  # path in the container, '' without CheckpointConfig
-    instance_type: str
+    hosts: tuple[Host, ...]
     region: str
     account: str
     isolated: bool  # EnableNetworkIsolation: no network but the job's own hosts
@@ -58,7 +70,6 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
     body = request.body
     algorithm, resources = body.get("AlgorithmSpecification", {}), body.get("ResourceConfig", {})
     image, source = choose_image(algorithm.get("TrainingImage", ""), settings, given)
-    one_host(resources)
     return Job(
         stem=stem(body.get("TrainingJobName") or root.resolve().name),
         image=image,
@@ -69,7 +80,7 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
         environment=choose_environment(body, source),
         channels=choose_channels(root, body, algorithm.get("TrainingInputMode", "File")),
         checkpoints=choose_checkpoints(body),
-        instance_type=resources.get("InstanceType", "ml.m5.xlarge"),
+        hosts=choose_hosts(resources),
         region=settings["REGION"],
         account=account(body.get("RoleArn", "")),
         isolated=body.get("EnableNetworkIsolation", False),
@@ -102,10 +113,14 @@ def choose_image(training_image: str, settings: dict[str, str], given: dict[str,
     return image, "dlc" if images.is_dlc(image) else "other"
 
 
-def one_host(resources: dict) -> None:
-    """Refuse what needs more than one container."""
-    if resources.get("InstanceGroups") or resources.get("InstanceCount", 1) > 1:
-        raise SmLocalError("job.yaml: ResourceConfig asks for more than one host; this version runs one: set InstanceCount to 1")
+def choose_hosts(resources: dict) -> tuple[Host, ...]:
+    """Return the job's hosts, algo-1 … algo-N; those of instance groups are numbered in the request's order."""
+    alone = {"InstanceGroupName": "homogeneousCluster", "InstanceType": resources.get("InstanceType", "ml.m5.xlarge"),
+             "InstanceCount": resources.get("InstanceCount", 1)}
+    kinds = [group for group in resources.get("InstanceGroups") or [alone] for _ in range(group["InstanceCount"])]
+    if not 1 <= len(kinds) <= MOST_HOSTS:
+        raise SmLocalError(f"job.yaml: ResourceConfig asks for {len(kinds)} hosts; this machine runs 1 to {MOST_HOSTS}")
+    return tuple(Host(f"algo-{n}", group["InstanceGroupName"], group["InstanceType"]) for n, group in enumerate(kinds, 1))
 
 
 def choose_checkpoints(body: dict) -> str:
@@ -151,11 +166,15 @@ def channel(root: Path, entry: dict, default_mode: str) -> Channel:
         raise SmLocalError(f"job.yaml: channel {name!r} has InputMode Pipe, which this version does not emulate; use File or FastFile")
     if not (root / folder).is_dir():
         raise SmLocalError(f"job.yaml: channel {name!r} has no folder {folder}; put its data there")
-    source = entry.get("DataSource", {})
-    return Channel(name, str(folder), mode, entry.get("ContentType", ""),
-                   source.get("S3DataSource", {}).get("S3DataDistributionType", "FullyReplicated"), entry.get("RecordWrapperType", "None"))
+    s3 = entry.get("DataSource", {}).get("S3DataSource", {})
+    return Channel(name, str(folder), mode, entry.get("ContentType", ""), s3.get("S3DataDistributionType", "FullyReplicated"),
+                   entry.get("RecordWrapperType", "None"), tuple(s3.get("InstanceGroupNames", ())))
 
 
 def not_emulated(body: dict) -> tuple[str, ...]:
     """Name what is in the request, would change what the container sees, and is left out here."""
-    return tuple(f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if body.get(key))
+    notes = [f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if body.get(key)]
+    sharded = [entry["ChannelName"] for entry in body.get("InputDataConfig", []) if "ShardedByS3Key" in str(entry.get("DataSource"))]
+    if sharded and len(choose_hosts(body.get("ResourceConfig", {}))) > 1:
+        notes.append(f"ShardedByS3Key is not emulated: every host sees all of {', '.join(sharded)}")
+    return tuple(notes)

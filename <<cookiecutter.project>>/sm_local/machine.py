@@ -102,7 +102,8 @@ def require(engine: Engine) -> Engine:
 def find_docker() -> Engine:
     """Ask the Docker daemon what it is."""
     if not shutil.which("docker"):
-        return Engine("docker", problem="there is no docker client on PATH", remedy="install Docker, or use ENGINE=sandbox", gpu=_unknown("there is no docker client"))
+        return Engine("docker", problem="there is no docker client on PATH", remedy="install Docker, or use ENGINE=sandbox",
+                      gpu=_unknown("there is no docker client"))
     host = os.environ.get("DOCKER_HOST", "")
     if re.match(r"ssh://|tcp://(?!localhost|127\.|\[::1\])", host):
         return Engine("docker", problem=f"DOCKER_HOST is {host}, another machine, which does not see this one's folders",
@@ -152,8 +153,8 @@ def find_podman() -> Engine:
         return Engine("podman", problem="there is no podman on PATH", remedy="install Podman, or use ENGINE=sandbox", gpu=_unknown("there is no podman"))
     status, out, err = run("podman", "info", "--format", "json")
     if status:
-        reason = _reason({}, err)
-        return Engine("podman", problem=f"does not answer ({reason})", remedy="'podman info' says more, ENGINE=sandbox trains without", gpu=_unknown("podman does not answer"))
+        return Engine("podman", problem=f"does not answer ({_reason({}, err)})", remedy="'podman info' says more, ENGINE=sandbox trains without",
+                      gpu=_unknown("podman does not answer"))
     return podman_engine(_json(out))
 
 

@@ -5,13 +5,14 @@ It runs without Python and without the Makefile, in the project's folder.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from . import contract, images
 from . import engine as engines
 from .engine import word
 from .errors import SmLocalError
-from .job import Channel, Job
+from .job import Channel, Host, Job
 from .machine import Engine
 
 FUNCTIONS = Path(__file__).parent / "bash"
@@ -79,47 +80,50 @@ def show(lines: list[list[str]], first: str = "") -> list[str]:
 
 def train(job: Job, engine: Engine) -> str:
     """Return the recipe that runs the job as SageMaker would."""
-    helped, sandboxed = engine.owns_files, engine.name == "sandbox"
     main = [
         *opening(job, engine),
         f"stop_grace={job.settings['STOP_GRACE']} interrupt_grace={job.settings['INTERRUPT_GRACE']}",
         "",
-        *setting_up(job, engine),
-        *naming(job, engine),
+        *setting_up(job, engine, job.hosts),
         f"say {headline(job, engine)}",
         *[f"say {word(note)}" for note in notes(job, engine)],
-        *([f"start_helper {word(job.image)}"] if helped else []),
-        *show(engines.command(job, engine), "start_job "),
-        *(["warn_if_stale"] if job.source == "own" and not sandboxed else []),
-        'point_links "$dir"',
+        *([f"start_helper {word(job.image)}"] if engine.owns_files else []),
+        *[line for host in job.hosts for line in one_host(job, engine, host)],
+        *(["warn_if_stale"] if job.source == "own" and engine.name != "sandbox" else []),
+        f'point_links "$dir{folder(job, job.hosts[0])}"',
         "wait_job",
-        *dropping(job, engine),
-        *([f"finish_helper {word(job.image)}"] if helped else []),
+        *clearing_up(job, engine),
         "if ! started; then not_started; fi",
-        *(["drop_scratch"] if sandboxed else []),
         f'pack {job.settings["PACK"]} "$dir"',
         "verdict",
     ]
     return write("train", main, ["say", "folder", "job", "pack", *engine_functions(job, engine)], comment(job, engine))
 
 
+def one_host(job: Job, engine: Engine, host: Host) -> list[str]:
+    """Return the lines that start one of the job's containers."""
+    several = [f"on_host {host.name}"] if len(job.hosts) > 1 else []
+    return [*several, *furnishing(job, engine, host), *naming(job, engine, host), *show(engines.command(job, engine, host), "start_job ")]
+
+
 def shell(job: Job, engine: Engine) -> str:
-    """Return the recipe that opens a shell where `train` would run, with a job's folder of its own."""
-    helped, sandboxed = engine.owns_files, engine.name == "sandbox"
+    """Return the recipe that opens a shell where `train` would run as algo-1, with a job's folder of its own."""
+    host, sandboxed = job.hosts[0], engine.name == "sandbox"
+    job = replace(job, hosts=(host,))
+    command = engines.command(job, engine, host, shell=True)
     main = [
         *opening(job, engine),
         "",
         *([] if sandboxed else ["need_image"]),
-        *setting_up(job, engine),
+        *setting_up(job, engine, job.hosts),
         *([] if sandboxed else ["name=$job-shell", "terminal=(--interactive)", "if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi"]),
         f"say {headline(job, engine)}",
         "trap : INT TERM HUP",  # they are for the shell inside; `:` and not '', which it would inherit
-        *([f"start_helper {word(job.image)}"] if helped else []),
+        *([f"start_helper {word(job.image)}"] if engine.owns_files else []),
+        *furnishing(job, engine, host),
         "rc=0",
-        *show(engines.command(job, engine, shell=True)[:-1] + [[*engines.command(job, engine, shell=True)[-1], "|| rc=$?"]]),
-        *dropping(job, engine),
-        *([f"finish_helper {word(job.image)}"] if helped else []),
-        *(["drop_scratch"] if sandboxed else []),
+        *show([*command[:-1], [*command[-1], "|| rc=$?"]]),
+        *clearing_up(job, engine),
         'leave_shell "$rc"',
     ]
     return write("shell", main, ["say", "folder", "shell", *engine_functions(job, engine)], comment(job, engine))
@@ -171,41 +175,55 @@ def opening(job: Job, engine: Engine) -> list[str]:
     return [f"engine={engine.name} image={word(job.image)}", f"missing={word(remedy)}"]
 
 
-def setting_up(job: Job, engine: Engine) -> list[str]:
-    """Return the lines that make the job's folder, its config files and its mounts."""
-    files = [f"printf %s {word(text)} > \"$dir/config/{name}\"" for name, text in contract.config_files(job).items()]
-    settings = job.settings
-    if engine.name == "sandbox":
-        last = [f"in_namespaces {contract.hostname(job.region)} {settings['SHM']}{' --net' if job.isolated else ''}"]
-    else:
-        last = [f"limit {settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
-        last += ["own_network" + (" --internal" if job.isolated else "")] if engines.own_network(job) else []
-    scratch = [f"cow/{channel.name}/{part}" for channel in job.channels if mode(job, engine, channel) == "cow" for part in ("upper", "work")]
-    return [" ".join(["new_job", word(job.stem), *(scratch if engine.name != "podman" else [])]), *files, *mounts(job, engine), *last]
-
-
-def dropping(job: Job, engine: Engine) -> list[str]:
-    """Return the line that removes the job's own network."""
-    return ["drop_network"] if engine.name != "sandbox" and engines.own_network(job) else []
-
-
-def mounts(job: Job, engine: Engine) -> list[str]:
-    """Return a line for each piece of /opt/ml; /opt/ml itself is never a mount (captured)."""
-    lines = ['bind "$dir/config" /opt/ml/input/config']
-    for channel in job.channels:
-        source, target = word(channel.folder), f"/opt/ml/input/data/{channel.name}"
-        how = mode(job, engine, channel)
-        lines += {"cow": [f"cow {source} {target} {channel.name}"], "ro": [f"bind {source} {target} readonly"], "rw": [f"bind {source} {target}"]}[how]
-        if how == "rw" and engine.owns_files:
-            lines.append(f"give {source} new-{channel.name}")
-    lines += ['bind "$dir/model" /opt/ml/model', 'bind "$dir/output" /opt/ml/output']
-    if job.checkpoints:
-        lines += ["mkdir -p opt/ml/checkpoints", f"bind opt/ml/checkpoints {word(job.checkpoints)}"]
-        lines += ["give opt/ml/checkpoints checkpoints"] if engine.owns_files else []
-    if mounts_code(job):
-        lines += ["bind code /opt/ml/code"]
-        lines += ["give code code"] if engine.owns_files else []
+def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
+    """Return the lines that make what all hosts share: the job's folder, the checkpoint folder, the network."""
+    folders = [f"{folder(job, host)}/{name}".lstrip("/") for host in hosts for name in ["config", "model", "output/data", *scratch(job, engine, host)]]
+    lines = show([["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]])
+    lines += ["mkdir -p opt/ml/checkpoints"] if job.checkpoints else []
+    if engine.owns_files:
+        lines += ["give opt/ml/checkpoints checkpoints"] if job.checkpoints else []
+        lines += ["give code code"] if mounts_code(job) else []
+        lines += [f"give {word(channel.folder)} new-{channel.name}" for channel in job.channels if mode(job, engine, channel) == "rw"]
+    if engine.name != "sandbox":
+        lines += [f"limit {job.settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
+        lines += ["own_network --driver bridge" + (" --internal" if job.isolated else "")] if engines.own_network(job) else []
     return lines
+
+
+def folder(job: Job, host: Host) -> str:
+    """Return a host's folder below the job's: none of its own where it is the only one."""
+    return f"/{host.name}" if len(job.hosts) > 1 else ""
+
+
+def scratch(job: Job, engine: Engine, host: Host) -> list[str]:
+    """Return the folders that take a host's writes to its channels."""
+    if engine.name == "podman":  # has its own
+        return []
+    return [f"cow/{channel.name}/{part}" for channel in contract.host_channels(job, host) if mode(job, engine, channel) == "cow"
+            for part in ("upper", "work")]
+
+
+def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
+    """Return the lines that write a host's config files and lay out its /opt/ml, which itself is never a mount (captured)."""
+    lines = [f'printf %s {word(text)} > "$at/config/{name}"' for name, text in contract.config_files(job, host).items()]
+    lines += ['bind "$at/config" /opt/ml/input/config']
+    for channel in contract.host_channels(job, host):
+        source, target = word(channel.folder), f"/opt/ml/input/data/{channel.name}"
+        lines.append({"cow": f"cow {source} {target} {channel.name}", "ro": f"bind {source} {target} readonly", "rw": f"bind {source} {target}"}[
+            mode(job, engine, channel)])
+    lines += ['bind "$at/model" /opt/ml/model', 'bind "$at/output" /opt/ml/output']
+    lines += [f"bind opt/ml/checkpoints {word(job.checkpoints)}"] if job.checkpoints else []
+    lines += ["bind code /opt/ml/code"] if mounts_code(job) else []
+    if engine.name == "sandbox":
+        lines += [f"in_namespaces {contract.hostname(job.region)} {job.settings['SHM']}{' --net' if job.isolated else ''}"]
+    return lines
+
+
+def clearing_up(job: Job, engine: Engine) -> list[str]:
+    """Return the lines that remove what only the running job needed, and give its files back."""
+    if engine.name == "sandbox":
+        return ["drop_scratch"]
+    return [*(["drop_network"] if engines.own_network(job) else []), *([f"finish_helper {word(job.image)}"] if engine.owns_files else [])]
 
 
 def mode(job: Job, engine: Engine, channel: Channel) -> str:
@@ -232,11 +250,11 @@ def mounts_code(job: Job) -> bool:
     return job.settings["CODE"] == "mount" or (job.settings["CODE"] == "auto" and job.source != "other")
 
 
-def naming(job: Job, engine: Engine) -> list[str]:
-    """Return the lines that keep two jobs off one checkpoint folder."""
+def naming(job: Job, engine: Engine, host: Host) -> list[str]:
+    """Return the lines that name the container and keep two jobs off one checkpoint folder."""
     if engine.name == "sandbox":
         return ["lock_checkpoints"] if job.checkpoints else []
-    return [f"checkpoints_name {word(job.stem)}" if job.checkpoints else f"name=$job-{contract.HOST}"]
+    return [f"checkpoints_name {word(job.stem)}" if job.checkpoints and host == job.hosts[0] else f"name=$job-{host.name}"]
 
 
 def engine_functions(job: Job, engine: Engine) -> list[str]:

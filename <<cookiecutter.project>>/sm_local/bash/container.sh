@@ -13,9 +13,22 @@ bind() {
   mounts+=(--mount "type=bind,$field,target=$2${3:+,readonly}")
 }
 
-engine_stop() { "$engine" stop -t "$1" "$(< "$dir/container-id")"; }
+# on_host NAME: what follows is about one of several hosts.
+on_host() { at=$dir/$1 mounts=(); }
 
-engine_kill() { "$engine" kill "$(< "$dir/container-id")"; }
+engine_stop() { containers && "$engine" stop -t "$1" "${ids[@]}"; }
+
+engine_kill() { containers && "$engine" kill "${ids[@]}"; }
+
+# containers: sets $ids to the job's containers; there may be none yet.
+containers() {
+  local file
+  ids=()
+  for file in "$dir/container-id" "$dir"/algo-*/container-id; do
+    if [[ -s $file ]]; then ids+=("$(< "$file")"); fi
+  done
+  (( ${#ids[@]} ))
+}
 
 # limit WANTED: sets $limits; an engine that may not raise its own hard limit, mostly ours, refuses a job with more open files.
 limit() {
@@ -25,11 +38,10 @@ limit() {
   limits=(--ulimit "nofile=$nofile:$nofile")
 }
 
-# own_network [--internal]: sets $network; the job's own, in which algo-1 is its address as DNS tells it.
+# own_network OPTION...: make the job's own network, in which a host's name is its address as DNS tells it.
 own_network() {
   "$engine" network create "$@" --label "sm-local.project=$PWD" "$job" > /dev/null || die "$engine made no network for $job"
   trap 'drop_network; rm -rf "$dir"' EXIT
-  network=(--network "$job" --network-alias algo-1)
 }
 
 drop_network() { "$engine" network rm "$job" > /dev/null 2>&1 || say "the network $job is still there; '$engine network rm $job' removes it"; }
@@ -47,11 +59,14 @@ need_image() { "$engine" image inspect "$image" > /dev/null 2>&1 || die "image '
 
 # explain_refusal ERROR: the engine's words, and what to do.
 explain_refusal() {
+  local holder
   case $1 in
     *'No such image'* | *'image not known'*)
       die "image '$image' is not here; $missing" ;;
-    *'is already in use by container'*)
-      die "opt/ml/checkpoints is in use by job $("$engine" ps -a --filter "name=^/?$name\$" --format '{{.Label "sm-local.job"}}'); wait for it, or 'make stop'" ;;
+    *'is already in use by'*)
+      holder=${1#*\"}; holder=${holder%%\"*}
+      holder=$("$engine" inspect --format '{{index .Config.Labels "sm-local.job"}}' "${holder#/}")
+      die "opt/ml/checkpoints is in use by job $holder; wait for it, or 'make stop'" ;;
     *'could not select device driver'* | *'nknown runtime'* | *'unknown or invalid runtime'* | *nvidia* | *'CDI'*)
       die "$engine cannot hand out a GPU (${1#*: }); 'make doctor' says why, 'make train GPU=none' runs without" ;;
     *'failed to mount local volume'* | *'mount overlay'*)

@@ -4,7 +4,7 @@
 # cow SOURCE TARGET NAME: the folder as a File channel is on SageMaker: writable, and nobody else's. Writes go to the job's
 # folder, the source stays as it is, nothing is copied.
 cow() {
-  local field path options upper="$PWD/$dir/cow/$3"
+  local field path options upper="$PWD/$at/cow/$3"
   overlay_path "$PWD/$1"; options=lowerdir=$path
   overlay_path "$upper"; options=$options,upperdir=$path/upper,workdir=$path/work
   csv "volume-opt=o=$options"
@@ -14,9 +14,9 @@ cow() {
 # out_of_memory: did the kernel kill something in the job's container for its memory? The container is gone, the event is not.
 out_of_memory() {
   local event                                     # --until takes whole seconds; the next one is at most a second away
-  event=$(docker events --since "$((SECONDS + 5))s" --until "$(($(date +%s) + 1))" --filter event=oom --filter "container=$(< "$dir/container-id")" 2> /dev/null)
+  event=$(docker events --since "$((SECONDS + 5))s" --until "$(($(date +%s) + 1))" --filter event=oom --filter "container=$(< "$at/container-id")" 2> /dev/null)
   [[ $event ]]
 }
 
 # started: did a container run? When it could not be made or started the client says so and exits with 125.
-started() { [[ -s $dir/container-id ]] && ! [[ $rc == 125 && -e $dir/engine-error ]]; }
+started() { [[ -s $at/container-id ]] && ! [[ $rc == 125 && -e $at/engine-error ]]; }

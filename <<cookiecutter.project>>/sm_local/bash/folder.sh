@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # A job's folder.
 
-job='' dir=''          # the job's name and its folder, output/<job>
+job='' dir='' at=''    # the job's name; its folder, output/<job>; its host's: the same, or output/<job>/algo-N of several
 
-# new_job STEM FOLDER...: make the folder of a new job, in which model and output start empty as on SageMaker, and in it
-# the further folders that its mounts need.
+# new_job STEM FOLDER...: make the folder of a new job, and in it the folders that it mounts: model and output start empty,
+# as on SageMaker.
 new_job() {
   local stem n=1
   [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
@@ -15,10 +15,10 @@ new_job() {
     [[ -d output/$job ]] || die "cannot make output/$job; is output/ yours? 'make chown' gives it back"
     job=$stem-$((++n))
   done
-  dir=output/$job
+  dir=output/$job at=output/$job
   trap 'rm -rf "$dir"' EXIT                       # until the job has started there is nothing worth keeping
   shift
-  mkdir -p "$dir/config" "$dir/model" "$dir/output/data" "${@/#/$dir/}"
+  mkdir -p "${@/#/$dir/}"
   cp "$0" "$dir/recipe.sh"
   echo InProgress > "$dir/status"
 }

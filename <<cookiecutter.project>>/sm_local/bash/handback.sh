@@ -13,7 +13,7 @@ giving_back() {
   cat << GIVE
 set -e
 cat > /dev/null
-rm -rf /handback/job/cow /handback/output/*/cow
+rm -rf /handback/job/cow /handback/job/*/cow /handback/output/*/cow
 for folder in /handback/*; do
   case \$folder in
     /handback/new-*) find "\$folder" -user 0 -newer "\$(ls -d /handback/job/recipe.sh /handback/output/*/recipe.sh 2> /dev/null | head -n 1)" -exec chown -h $1 {} + ;;
@@ -39,7 +39,7 @@ start_helper() {
 # same program runs with this machine's own.
 finish_helper() {
   local word=''
-  if (( EUID == 0 )); then rm -rf "$dir/cow"; return 0; fi
+  if (( EUID == 0 )); then rm -rf "$dir/cow" "$dir"/algo-*/cow; return 0; fi
   exec 8>&-
   read -r word <&9 || true
   exec 9<&-

@@ -2,33 +2,76 @@
 # A job's life: its process group, its signals, its verdict.
 # engine_stop SECONDS and engine_kill come from the engine's file.
 
-running='' rc=''       # the process whose end is the job's end; the container's exit status
+running=() rc=''       # the processes whose end is the job's end, one a host; the container's exit status
 stops=0 ending=''      # signals that asked for a stop; the recipe's exit status then
 
-# start_job COMMAND...: start it as the job, log it, and hand signals on as SageMaker does.
+# start_job COMMAND...: start it as the job, or as one of its hosts, log it, and hand signals on as SageMaker does.
 start_job() {
   local early=''
-  trap 'early=INT' INT; trap 'early=TERM' TERM; trap 'early=HUP' HUP
+  if (( stops )); then return 0; fi               # asked to stop before all hosts were started
+  trap 'early=INT' INT; trap 'early=TERM' TERM; trap 'early=HUP' HUP; trap 'early=USR1' USR1
   trap - EXIT
   set -m                                          # a process group of its own: Ctrl-C reaches this script alone
-  { rc=0; "$@" || rc=$?; echo "$rc" > "$dir/exit-code"; } < /dev/null 2>&1 | keep_log "$dir" &
-  running=$!
+  if [[ $at == "$dir" ]]; then
+    run_here "$@" 2>&1 | keep_log "$at" &
+  else
+    run_here "$@" 2>&1 | keep_log "$at" | show_host &
+  fi
+  running+=($!)
   set +m
   trap interrupt INT
   trap 'stop_job 143 "$stop_grace"' TERM
   trap 'stop_job 129 "$stop_grace"' HUP
+  trap host_failed USR1
   case $early in                                  # it came before there was a job to stop
     INT) interrupt ;;
     TERM) stop_job 143 "$stop_grace" ;;
     HUP) stop_job 129 "$stop_grace" ;;
+    USR1) host_failed ;;
   esac
 }
 
-# wait_job: wait for the job's end; sets $rc.
+# wait_job: wait for the job's end; sets $rc. Of several hosts the first that failed speaks for the job.
 wait_job() {
-  until wait "$running" 2>/dev/null; do kill -0 "$running" 2>/dev/null || break; done
-  trap '' INT TERM HUP                            # what is left is short, and must not be left half done
+  local host
+  for host in "${running[@]}"; do
+    until wait "$host" 2>/dev/null; do kill -0 "$host" 2>/dev/null || break; done
+  done
+  trap '' INT TERM HUP USR1                       # what is left is short, and must not be left half done
+  if [[ $at != "$dir" ]]; then
+    at=$dir/algo-1
+    if [[ -s $dir/failed ]]; then read -r at < "$dir/failed"; fi
+    cp "$at/exit-code" "$dir/exit-code"
+  fi
   read -r rc 2> /dev/null < "$dir/exit-code" || rc=137      # none: the job's own processes here were killed too
+}
+
+# run_here COMMAND...: run it and note its exit status.
+run_here() {
+  rc=0
+  "$@" < /dev/null || rc=$?
+  echo "$rc" > "$at/exit-code"
+  if [[ $at != "$dir" ]] && (( rc )); then tell_failure; fi
+}
+
+# tell_failure: the first of several hosts to fail leaves its folder's name and wakes the recipe, which stops the others.
+tell_failure() {
+  if ( set -C; echo "$at" > "$dir/failed" ) 2> /dev/null; then kill -USR1 $$; fi
+}
+
+# host_failed: a job needs all its hosts. How SageMaker ends the others is not documented: here as Ctrl-C does.
+host_failed() {
+  if (( stops++ )); then return 0; fi
+  say "a host failed: stopping the others"
+  until_gone stop "$interrupt_grace"
+}
+
+# show_host: of several hosts, each line says whose it is. Not awk: Debian's keeps lines back until it has 4096 bytes.
+show_host() {
+  local line=''
+  trap '' PIPE TTOU
+  while IFS= read -r line || [[ $line ]]; do printf '%s | %s\n' "${at##*/}" "$line" || break; line=''; done 2> /dev/null
+  cat > /dev/null
 }
 
 # keep_log FOLDER: stdin to the terminal, live, and to FOLDER/log, also when the reader of the terminal's side has gone.
@@ -66,13 +109,21 @@ interrupt() {
 
 # until_gone stop SECONDS | until_gone kill: repeated until the job has ended, for there may be no container yet.
 until_gone() {
-  while kill -0 "$running" 2>/dev/null; do
+  while still_running; do
     case $1 in
       stop) engine_stop "$2" || true ;;
       kill) engine_kill || true ;;
     esac
     sleep 0.2
   done < /dev/null > /dev/null 2>&1 8>&- 9<&- &
+}
+
+still_running() {
+  local host
+  for host in "${running[@]}"; do
+    if kill -0 "$host" 2> /dev/null; then return 0; fi
+  done
+  return 1
 }
 
 # point_links FOLDER: opt/ml/model and opt/ml/output show the last job's; what a person had there is kept.
@@ -91,11 +142,12 @@ point_links() {
 # not_started: nothing ran, so nothing is kept; say what the engine had against it.
 not_started() {
   local error last='' folder
-  error=$(cat "$dir/engine-error" 2> /dev/null || head -n 1 "$dir/log")
+  error=$(cat "$at/engine-error" 2> /dev/null || head -n 1 "$at/log")
   rm -rf "$dir"
   for folder in output/*/; do
     if [[ -e $folder/exit-code && ( ! $last || $folder -nt $last ) ]]; then last=${folder%/}; fi
   done
+  if [[ -d $last/algo-1 ]]; then last=$last/algo-1; fi
   if [[ $last ]]; then point_links "$last"; else rm -f opt/ml/model opt/ml/output; fi
   explain_refusal "$error"
 }
@@ -108,7 +160,7 @@ verdict() {
   if [[ $now == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
   echo "$status $SECONDS" > "$dir/status"
   case $status in
-    Completed) say "Completed in $SECONDS s; model: $dir/model$(emptiness "$dir/model")" ;;
+    Completed) say "Completed in $SECONDS s; model: $at/model$(emptiness "$at/model")" ;;
     Stopped)   say "Stopped after $SECONDS s, exit code $rc$(meaning "$rc"): $dir" ;;
     Failed)    say "Failed after $SECONDS s: $(failure_reason "$rc")$(meaning "$rc"); log, model and output are in $dir" ;;
   esac
@@ -122,8 +174,8 @@ emptiness() { local entry; for entry in "$1"/* "$1"/.[!.]*; do if [[ -e $entry ]
 # failure_reason STATUS: the FailureReason that DescribeTrainingJob would show, at most 1024 characters.
 failure_reason() {
   local text=''
-  if [[ -f $dir/output/failure && ! -L $dir/output/failure ]]; then
-    text=$(head -c 4096 "$dir/output/failure" | LC_ALL=C tr -d '\000-\010\013-\037\177')
+  if [[ -f $at/output/failure && ! -L $at/output/failure ]]; then
+    text=$(head -c 4096 "$at/output/failure" | LC_ALL=C tr -d '\000-\010\013-\037\177')
   fi
   text="AlgorithmError: $text, exit code: $1"
   if [[ $oom ]]; then

@@ -16,10 +16,10 @@ out_of_memory() { return 1; }   # Podman reports no such event
 
 # started: was there a container? Podman leaves an id behind when its start failed, and says why in a last line.
 started() {
-  if [[ ! -s $dir/container-id ]]; then return 1; fi
+  if [[ ! -s $at/container-id ]]; then return 1; fi
   if (( rc != 125 )); then return 0; fi
-  tail -n 1 "$dir/log" > "$dir/engine-error"
-  [[ $(< "$dir/engine-error") != 'Error: '* ]]
+  tail -n 1 "$at/log" > "$at/engine-error"
+  [[ $(< "$at/engine-error") != 'Error: '* ]]
 }
 
 # limit_processes: adds to $limits. Podman's default is the caller's own hard limit, and it lowers its own to pid_max first:

@@ -95,4 +95,4 @@ lock_checkpoints() {
 }
 
 # drop_scratch: what only the running job needed.
-drop_scratch() { rm -rf "$dir/cow" "$dir/stage" "$dir/container-id"; }
+drop_scratch() { rm -rf "$dir/cow" "$dir/stage"; }

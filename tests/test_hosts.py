@@ -1,0 +1,149 @@
+"""Several hosts: a network of their own, each its own /opt/ml, one log and one archive; the job ends as SageMaker's does."""
+import json
+import subprocess
+import tarfile
+import time
+
+import pytest
+from conftest import clean_environment, containers, jobs, make, need_podman, script
+from terminal import CTRL_C, Terminal, eventually
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
+TWO = "ResourceConfig: {InstanceType: ml.c5.xlarge, InstanceCount: 2}\n"
+
+ALL_REDUCE = """
+import json, socket
+config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
+me, hosts = config["current_host"], config["hosts"]
+assert socket.gethostbyname(me) == socket.gethostbyname(socket.gethostname())
+def connect(name):
+    for _ in range(100):
+        try: return socket.create_connection((name, 7777), 5)
+        except OSError: time.sleep(0.1)
+server = socket.create_server((me, 7777), backlog=8)
+mine, total = int(me.split("-")[1]) * 10, 0
+if me == hosts[0]:
+    links = [server.accept()[0] for _ in hosts[1:]]
+    total = mine + sum(int(link.recv(64)) for link in links)
+    for link in links: link.sendall(str(total).encode())
+else:
+    link = connect(hosts[0]); link.sendall(str(mine).encode()); total = int(link.recv(64))
+print("sum", total, flush=True)
+os.mkdir(f"/opt/ml/model/{me}"); open(f"/opt/ml/model/{me}/w", "w").write(str(total)); open(f"/opt/ml/output/data/{me}", "w")
+"""
+
+
+def assert_nothing_left(docker, project) -> None:
+    assert eventually(lambda: containers(docker, project) == [], 20)
+    assert eventually(lambda: docker.networks.list(filters={"label": f"sm-local.project={project}"}) == [], 20)
+
+
+def test_two_hosts_exchange_data_by_name(project, docker):
+    script(project, ALL_REDUCE)
+    (project / "job.yaml").write_text(TWO)
+    done = make(project, "train")
+    assert done.returncode == 0, done.stdout
+    assert "algo-1 | sum 30\n" in done.stdout and "algo-2 | sum 30\n" in done.stdout
+    (job,) = jobs(project)
+    with tarfile.open(job / "model.tar.gz") as archive:
+        assert sorted(archive.getnames()) == ["algo-1", "algo-1/w", "algo-2", "algo-2/w"]
+        assert {(member.uid, member.uname) for member in archive} == {(0, "")}
+    with tarfile.open(job / "output.tar.gz") as archive:
+        assert sorted(archive.getnames()) == ["algo-1", "algo-2"]
+    assert sorted(path.name for path in job.iterdir() if path.suffix in (".tar", ".names")) == []
+    configs = [json.loads((job / host / "config/resourceconfig.json").read_text()) for host in ("algo-1", "algo-2")]
+    assert [config["current_host"] for config in configs] == ["algo-1", "algo-2"]
+    assert (job / "algo-2/log").read_text() == "sum 30\n"
+    assert_nothing_left(docker, project)
+
+
+@pytest.mark.parametrize("failing", ["algo-1", "algo-2"])
+def test_one_host_that_fails_ends_the_others(project, docker, failing):
+    script(project, f"""
+import json
+signal.signal(signal.SIGTERM, lambda *_: (open("/opt/ml/model/stopped", "w"), sys.exit(0)))
+if json.load(open("/opt/ml/input/config/resourceconfig.json"))["current_host"] == "{failing}":
+    time.sleep(1); open("/opt/ml/output/failure", "w").write("no luck"); sys.exit(3)
+time.sleep(60)
+""")
+    (project / "job.yaml").write_text(TWO)
+    begin = time.monotonic()
+    done = make(project, "train")
+    assert time.monotonic() - begin < 30
+    assert "a host failed: stopping the others" in done.stdout and "Error 3" in done.stdout
+    assert "AlgorithmError: no luck, exit code: 3" in done.stdout
+    (job,) = jobs(project)
+    assert (job / "exit-code").read_text() == "3\n" and (job / "status").read_text().startswith("Failed ")
+    other = "algo-2" if failing == "algo-1" else "algo-1"
+    assert (job / other / "model/stopped").exists() and (job / "model.tar.gz").exists()
+    assert_nothing_left(docker, project)
+
+
+def test_ctrl_c_stops_every_host(project, docker):
+    script(project, "signal.signal(signal.SIGTERM, lambda *_: (open('/opt/ml/model/stopped', 'w'), sys.exit(0)))\nprint('ready', flush=True); time.sleep(60)")
+    (project / "job.yaml").write_text(TWO)
+    make(project, "recipe")
+    terminal = Terminal(["bash", "recipes/train.sh"], project, clean_environment())
+    terminal.wait_for("algo-1 . ready")
+    terminal.wait_for("algo-2 . ready")
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130, terminal.text
+    (job,) = jobs(project)
+    assert [(job / host / "model/stopped").exists() for host in ("algo-1", "algo-2")] == [True, True]
+    assert_nothing_left(docker, project)
+
+
+def test_instance_groups_and_their_channels(project, docker):
+    script(project, """
+import json
+config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
+print(config["current_group_name"], config["current_instance_type"], config["hosts"], sorted(os.listdir("/opt/ml/input/data")), flush=True)
+""")
+    (project / "opt/ml/input/data/extra").mkdir()
+    (project / "job.yaml").write_text("""
+ResourceConfig:
+  InstanceGroups:
+    - {InstanceGroupName: big, InstanceType: ml.c5.2xlarge, InstanceCount: 1}
+    - {InstanceGroupName: small, InstanceType: ml.c5.xlarge, InstanceCount: 1}
+InputDataConfig:
+  - ChannelName: training
+  - ChannelName: extra
+    DataSource: {S3DataSource: {InstanceGroupNames: [small]}}
+""")
+    done = make(project, "train")
+    assert done.returncode == 0, done.stdout
+    assert "algo-1 | big ml.c5.2xlarge ['algo-1', 'algo-2'] ['training']" in done.stdout
+    assert "algo-2 | small ml.c5.xlarge ['algo-1', 'algo-2'] ['extra', 'training']" in done.stdout
+    assert_nothing_left(docker, project)
+
+
+def test_a_missing_image_leaves_nothing_of_several_hosts(project, docker):
+    (project / "job.yaml").write_text(TWO)
+    done = make(project, "train", "IMAGE=nowhere/none:1")
+    assert "sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it" in done.stdout and done.returncode == 2
+    assert jobs(project) == []
+    assert_nothing_left(docker, project)
+
+
+def test_eleven_hosts_are_sorted_as_text(project):
+    (project / "job.yaml").write_text(TWO.replace("2}", "11}"))
+    recipe = make(project, "recipe", "ENGINE=docker").stdout
+    assert '"hosts":["algo-1","algo-10","algo-11","algo-2"' in recipe
+
+
+def test_the_sandbox_refuses_several_hosts(project):
+    (project / "job.yaml").write_text(TWO)
+    done = make(project, "train", "ENGINE=sandbox")
+    assert done.stdout.splitlines()[0] == "sm-local: job.yaml: ResourceConfig asks for 2 hosts; the sandbox runs one, use ENGINE=docker or ENGINE=podman"
+
+
+@pytest.mark.linux
+def test_two_hosts_on_podman(project, built, tmp_path):
+    need_podman()
+    archive = tmp_path / "image.tar"
+    subprocess.run(["docker", "save", "--output", archive, built], check=True)
+    subprocess.run(["podman", "load", "--input", archive], check=True, capture_output=True)
+    script(project, ALL_REDUCE)
+    (project / "job.yaml").write_text(TWO)
+    done = make(project, "train", "ENGINE=podman")
+    assert "algo-1 | sum 30\n" in done.stdout and done.returncode == 0, done.stdout
