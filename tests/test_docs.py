@@ -38,8 +38,8 @@ def test_every_field_of_the_request_has_a_row():
     named = set(re.findall(r"\w+", rows))
     wanted = set(API["CreateTrainingJobRequest"]["members"])
     for part in ("AlgorithmSpecification", "ResourceConfig", "Channel"):
-        wanted |= set(API[part]["members"]) - {"SelectedInstanceType", "SelectedInstanceCount", "ChannelName", "InstanceType", "InstanceCount", "InstanceGroups"}
-    assert wanted - named == set()
+        wanted |= set(API[part]["members"])
+    assert wanted - named == {"SelectedInstanceType", "SelectedInstanceCount"}  # Describe's alone
 
 
 def test_the_readmes_test_command_is_what_ci_runs():
