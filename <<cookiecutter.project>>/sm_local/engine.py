@@ -91,7 +91,7 @@ def limits(job: Job, engine: Engine, host: Host) -> list[str]:
     try:
         cpus, _, memory = contract.limits(host.instance_type)
     except KeyError as error:
-        raise SmLocalError(f"job.yaml: LIMITS=on, but there are no figures for {host.instance_type} (sm_local/instances.tsv); set LIMITS=off") from error
+        raise SmLocalError(f"{job.file}: LIMITS=on, but there are no figures for {host.instance_type} (sm_local/instances.tsv); set LIMITS=off") from error
     return ["--cpus", str(min(cpus, engine.cpus or cpus)), "--memory", f"{memory}g", "--memory-swap", f"{memory}g"]
 
 
@@ -134,13 +134,13 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
     if "IMAGE" in given:
         raise SmLocalError(f"IMAGE={given['IMAGE']}: the sandbox has no images; use ENGINE=docker or ENGINE=podman")
     if len(job.hosts) > 1:
-        raise SmLocalError(f"job.yaml: ResourceConfig asks for {len(job.hosts)} hosts; the sandbox runs one, use ENGINE=docker or ENGINE=podman")
+        raise SmLocalError(f"{job.file}: ResourceConfig asks for {len(job.hosts)} hosts; the sandbox runs one, use ENGINE=docker or ENGINE=podman")
     if job.settings["LIMITS"] == "on":
         raise SmLocalError("LIMITS=on: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman")
     if job.checkpoints and not job.checkpoints.startswith("/opt/"):
-        raise SmLocalError(f"job.yaml: CheckpointConfig.LocalPath is {job.checkpoints}; the sandbox can show folders below /opt only")
+        raise SmLocalError(f"{job.file}: CheckpointConfig.LocalPath is {job.checkpoints}; the sandbox can show folders below /opt only")
     if job.arguments and not job.entrypoint:
-        raise SmLocalError("job.yaml: ContainerArguments alone go to an image's entrypoint, and the sandbox has no image; add ContainerEntrypoint")
+        raise SmLocalError(f"{job.file}: ContainerArguments alone go to an image's entrypoint, and the sandbox has no image; add ContainerEntrypoint")
 
 
 def command(job: Job, engine: Engine, host: Host, shell: bool = False) -> Lines:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import api, hyperparameters, images
 from .errors import SmLocalError
+from .settings import IMAGE_NAME
 
 CHANNELS = Path("opt/ml/input/data")
 CHECKPOINTS = "/opt/ml/checkpoints"  # CheckpointConfig.LocalPath's default (API:CheckpointConfig)
@@ -46,6 +47,7 @@ class Host:
 class Job:
     """All that a recipe needs to know of a job; nothing of it depends on this machine."""
 
+    file: str  # the request's file, for messages
     stem: str  # the job's name is this and the time
     image: str
     source: str  # own: `make build` makes it; dlc: `make pull-dlc` fetches it; other: a name to run as it is
@@ -66,27 +68,31 @@ class Job:
 
 def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
     """Read the job that `make` was asked for; `given` are the command line's values. Raises SmLocalError."""
-    request = api.read(root / given.get("JOB", "job.yaml"))
+    path = root / given.get("JOB", "job.yaml")
+    file, request = str(path), api.read(path)
     body = request.body
     algorithm, resources = body.get("AlgorithmSpecification", {}), body.get("ResourceConfig", {})
-    image, source = choose_image(algorithm.get("TrainingImage", ""), settings, given)
+    image, source = choose_image(file, algorithm.get("TrainingImage", ""), settings, given)
+    channels, hosts = choose_channels(file, root, body, algorithm.get("TrainingInputMode", "File")), choose_hosts(file, resources)
+    values = choose_hyperparameters(root, body, given)
     return Job(
+        file=file,
         stem=stem(body.get("TrainingJobName") or root.resolve().name),
         image=image,
         source=source,
         entrypoint=tuple(algorithm.get("ContainerEntrypoint", ())),
         arguments=tuple(algorithm.get("ContainerArguments", ())),
-        hyperparameters=choose_hyperparameters(root, body, given),
-        environment=choose_environment(body, source),
-        channels=choose_channels(root, body, algorithm.get("TrainingInputMode", "File")),
-        checkpoints=choose_checkpoints(body),
-        hosts=choose_hosts(resources),
+        hyperparameters=values,
+        environment=choose_environment(body, source, values),
+        channels=channels,
+        checkpoints=choose_checkpoints(file, body),
+        hosts=hosts,
         region=settings["REGION"],
         account=account(body.get("RoleArn", "")),
         isolated=body.get("EnableNetworkIsolation", False),
         request=body,
         settings=settings,
-        notes=request.notes + not_emulated(body),
+        notes=request.notes + not_emulated(body, channels, hosts),
     )
 
 
@@ -101,35 +107,40 @@ def account(role: str) -> str:
     return found.group(1) if found else "123456789012"
 
 
-def choose_image(training_image: str, settings: dict[str, str], given: dict[str, str]) -> tuple[str, str]:
+def choose_image(file: str, training_image: str, settings: dict[str, str], given: dict[str, str]) -> tuple[str, str]:
     """Return the image and where it comes from. The command line wins over job.yaml, job.yaml over the settings."""
     image = given.get("IMAGE") or training_image or settings["IMAGE"]
     if image == "dlc":
         return images.dlc_local(settings["DLC"]), "dlc"
     if not image:
         raise SmLocalError("settings.env: IMAGE is empty; name the image that 'make build' makes, such as IMAGE=my-model:latest")
+    if not re.fullmatch(IMAGE_NAME, image):  # a `-` in front would make it an option of the engine
+        where = "IMAGE" if given.get("IMAGE") else f"{file}: AlgorithmSpecification.TrainingImage"
+        raise SmLocalError(f"{where} is {image!r}; write an image name such as my-model:latest")
     if image == settings["IMAGE"]:
         return image, "own"
     return image, "dlc" if images.is_dlc(image) else "other"
 
 
-def choose_hosts(resources: dict) -> tuple[Host, ...]:
+def choose_hosts(file: str, resources: dict) -> tuple[Host, ...]:
     """Return the job's hosts, algo-1 … algo-N; those of instance groups are numbered in the request's order."""
     alone = {"InstanceGroupName": "homogeneousCluster", "InstanceType": resources.get("InstanceType", "ml.m5.xlarge"),
              "InstanceCount": resources.get("InstanceCount", 1)}
-    kinds = [group for group in resources.get("InstanceGroups") or [alone] for _ in range(group["InstanceCount"])]
-    if not 1 <= len(kinds) <= MOST_HOSTS:
-        raise SmLocalError(f"job.yaml: ResourceConfig asks for {len(kinds)} hosts; this machine runs 1 to {MOST_HOSTS}")
+    groups = resources.get("InstanceGroups") or [alone]
+    count = sum(group["InstanceCount"] for group in groups)
+    if not 1 <= count <= MOST_HOSTS:
+        raise SmLocalError(f"{file}: ResourceConfig asks for {count} hosts; this machine runs 1 to {MOST_HOSTS}")
+    kinds = [group for group in groups for _ in range(group["InstanceCount"])]
     return tuple(Host(f"algo-{n}", group["InstanceGroupName"], group["InstanceType"]) for n, group in enumerate(kinds, 1))
 
 
-def choose_checkpoints(body: dict) -> str:
+def choose_checkpoints(file: str, body: dict) -> str:
     """Return where the checkpoint folder is in the container; '' without CheckpointConfig: then there is none (captured)."""
     if "CheckpointConfig" not in body:
         return ""
     path = body["CheckpointConfig"].get("LocalPath", CHECKPOINTS)
     if not re.fullmatch(r"(/[^/\n]+)+/?", path):
-        raise SmLocalError(f"job.yaml: CheckpointConfig.LocalPath is {path!r}; write an absolute path such as {CHECKPOINTS}")
+        raise SmLocalError(f"{file}: CheckpointConfig.LocalPath is {path!r}; write an absolute path such as {CHECKPOINTS}")
     return path.rstrip("/")
 
 
@@ -140,41 +151,44 @@ def choose_hyperparameters(root: Path, body: dict, given: dict[str, str]) -> dic
     return values
 
 
-def choose_environment(body: dict, source: str) -> dict[str, str]:
-    """Return the request's Environment. A Deep Learning Container's toolkit is told which script to run (TK:environment.py:589)."""
-    values = dict(body.get("Environment", {}))
-    if source == "dlc" and "sagemaker_program" not in body.get("HyperParameters", {}):
-        values.setdefault("SAGEMAKER_PROGRAM", "train.py")
-    return values
+def choose_environment(body: dict, source: str, values: dict[str, str]) -> dict[str, str]:
+    """Return the request's Environment. A Deep Learning Container's toolkit is told which script to run (TK:environment.py:589).
+
+    It takes this variable before the hyperparameter of that meaning, so a job with the hyperparameter must not get it.
+    """
+    environment = dict(body.get("Environment", {}))
+    if source == "dlc" and "sagemaker_program" not in values:
+        environment.setdefault("SAGEMAKER_PROGRAM", "train.py")
+    return environment
 
 
-def choose_channels(root: Path, body: dict, mode: str) -> tuple[Channel, ...]:
+def choose_channels(file: str, root: Path, body: dict, mode: str) -> tuple[Channel, ...]:
     """Return the request's channels, else one for every folder of opt/ml/input/data."""
     if "InputDataConfig" not in body:
         folders = sorted(path.name for path in (root / CHANNELS).glob("*") if path.is_dir() and not path.name.startswith("."))
-        return tuple(channel(root, {"ChannelName": name}, mode) for name in folders)
-    return tuple(channel(root, entry, mode) for entry in body["InputDataConfig"])
+        return tuple(channel(file, root, {"ChannelName": name}, mode) for name in folders)
+    return tuple(channel(file, root, entry, mode) for entry in body["InputDataConfig"])
 
 
-def channel(root: Path, entry: dict, default_mode: str) -> Channel:
+def channel(file: str, root: Path, entry: dict, default_mode: str) -> Channel:
     """Return one channel of the request; its data is the folder of its name, wherever its S3Uri points."""
     name, mode = entry["ChannelName"], entry.get("InputMode", default_mode)
     folder = CHANNELS / name
     if not re.fullmatch(r"[A-Za-z0-9.\-_]{1,64}", name) or name in (".", ".."):
         raise SmLocalError(f"{folder}: a channel's name has letters, digits, '.', '-' and '_' (at most 64); rename the folder")
     if mode == "Pipe":
-        raise SmLocalError(f"job.yaml: channel {name!r} has InputMode Pipe, which this version does not emulate; use File or FastFile")
+        raise SmLocalError(f"{file}: channel {name!r} has InputMode Pipe, which this version does not emulate; use File or FastFile")
     if not (root / folder).is_dir():
-        raise SmLocalError(f"job.yaml: channel {name!r} has no folder {folder}; put its data there")
+        raise SmLocalError(f"{file}: channel {name!r} has no folder {folder}; put its data there")
     s3 = entry.get("DataSource", {}).get("S3DataSource", {})
     return Channel(name, str(folder), mode, entry.get("ContentType", ""), s3.get("S3DataDistributionType", "FullyReplicated"),
                    entry.get("RecordWrapperType", "None"), tuple(s3.get("InstanceGroupNames", ())))
 
 
-def not_emulated(body: dict) -> tuple[str, ...]:
+def not_emulated(body: dict, channels: tuple[Channel, ...], hosts: tuple[Host, ...]) -> tuple[str, ...]:
     """Name what is in the request, would change what the container sees, and is left out here."""
     notes = [f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if body.get(key)]
-    sharded = [entry["ChannelName"] for entry in body.get("InputDataConfig", []) if "ShardedByS3Key" in str(entry.get("DataSource"))]
-    if sharded and len(choose_hosts(body.get("ResourceConfig", {}))) > 1:
+    sharded = [channel.name for channel in channels if channel.distribution == "ShardedByS3Key"]
+    if sharded and len(hosts) > 1:
         notes.append(f"ShardedByS3Key is not emulated: every host sees all of {', '.join(sharded)}")
     return tuple(notes)
