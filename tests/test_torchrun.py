@@ -1,0 +1,58 @@
+"""Two hosts train together with PyTorch's own launcher: torchrun, gloo, algo-1 as the rendezvous."""
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import CACHE, jobs, make, script
+
+pytestmark = [pytest.mark.engine, pytest.mark.linux]
+TORCH = "torch==2.13.0"
+
+
+@pytest.fixture(scope="module")
+def torch_folder(docker, base_image):
+    """Return a folder with PyTorch for the image's Python. It is mounted: most of its 4 GB are CUDA's, which nothing here uses."""
+    python = docker.containers.run(base_image, ["python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], remove=True).decode().strip()
+    folder = CACHE / f"{TORCH}-{python}"
+    if not (folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", folder, "--python-version", python, "--only-binary", ":all:",
+                        TORCH], check=True)
+        (folder / "ready").touch()
+    return folder
+
+
+def test_torchrun_reduces_over_two_hosts(project, built, torch_folder):
+    (project / "code/work.py").write_text("""
+import os, torch, torch.distributed as dist
+dist.init_process_group("gloo")
+torch.manual_seed(dist.get_rank())
+model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(4, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(3):
+    optimizer.zero_grad()
+    model(torch.ones(8, 4) * dist.get_rank()).square().mean().backward()
+    optimizer.step()
+total = torch.tensor([float(dist.get_rank() + 1)])
+dist.all_reduce(total)
+print(dist.get_rank(), dist.get_world_size(), total.item(), flush=True)
+torch.save(model.state_dict(), f"/opt/ml/model/rank-{dist.get_rank()}.pt")
+open(f"/opt/ml/model/sum-{dist.get_rank()}", "w").write(str(sum(p.sum().item() for p in model.parameters())))
+dist.destroy_process_group()
+""")
+    script(project, """
+import json
+config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
+hosts, me = config["hosts"], config["current_host"]
+os.environ["GLOO_SOCKET_IFNAME"] = config["network_interface_name"]
+os.execvp(sys.executable, [sys.executable, "-m", "torch.distributed.run", f"--nnodes={len(hosts)}", f"--node-rank={hosts.index(me)}", "--nproc-per-node=1",
+                           f"--master-addr={hosts[0]}", "--master-port=7777", "/opt/ml/code/work.py"])
+""")
+    request = {"ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": 2}, "Environment": {"PYTHONPATH": "/opt/torch"}}
+    (project / "job.yaml").write_text(json.dumps(request))
+    done = make(project, "train", "ENGINE=docker", f"DOCKER_ARGS=--mount type=bind,source={torch_folder},target=/opt/torch,readonly", timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert "algo-1 | 0 2 3.0" in done.stdout and "algo-2 | 1 2 3.0" in done.stdout
+    (job,) = jobs(project)
+    sums = [(job / f"algo-{rank + 1}/model/sum-{rank}").read_text() for rank in (0, 1)]
+    assert sums[0] == sums[1]
