@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from sm_local import contract, engine, shapes
+from sm_local import contract, engine, recipe, shapes
 from sm_local import job as jobs
 from sm_local import settings as setting
 from sm_local.errors import SmLocalError
@@ -72,16 +72,7 @@ def test_the_arn_has_the_name_in_lower_case(region, partition):
 
 
 def test_the_arn_is_one_that_the_api_takes():
-    shape = shapes.SHAPES.get("TrainingJobArn", {"pattern": r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:training-job/.*"})
-    assert re.fullmatch(shape["pattern"], contract.arn_prefix(JOB))
-
-
-@pytest.mark.parametrize(("name", "taken"), [
-    ("a", True), ("A--b", True), ("a" * 63, True), ("a" * 64, False), ("-a", False), ("a-", False), ("a_b", False), ("a\n", False), ("", False), ("é", False),
-])
-def test_which_names_the_api_takes(name, taken):
-    shape = shapes.SHAPES["TrainingJobName"]
-    assert contract.is_job_name(name) == taken == (re.fullmatch(shape["pattern"], name) is not None and len(name) <= shape["max"])
+    assert re.fullmatch(shapes.SHAPES["TrainingJobArn"]["pattern"], contract.arn_prefix(JOB))
 
 
 # Environment
@@ -253,6 +244,25 @@ def test_the_files_that_a_request_asks_for(changes, files):
 @pytest.mark.parametrize(("mode", "read_only"), [("File", False), ("FastFile", True)])
 def test_only_fastfile_channels_are_read_only(mode, read_only):
     assert contract.read_only(replace(TRAINING, mode=mode)) == read_only
+
+
+@pytest.mark.parametrize("where", [DOCKER, SANDBOX], ids=lambda where: where.name)
+def test_a_fastfile_channel_is_mounted_read_only_whatever_the_setting(where):
+    job = replace(JOB, channels=(replace(TRAINING, mode="FastFile"), Channel("b", "opt/ml/input/data/b")), settings=settled(CHANNELS="rw"))
+    assert [line for line in recipe.furnishing(job, where, ONE) if "/input/data/" in line and line.startswith("bind")] == [
+        "bind opt/ml/input/data/training /opt/ml/input/data/training readonly",
+        "bind opt/ml/input/data/b /opt/ml/input/data/b",
+    ]
+
+
+@pytest.mark.parametrize(("isolated", "docker_s", "sandbox_s"), [
+    pytest.param(True, "own_network --driver bridge --internal", "in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g --net", id="isolated"),
+    pytest.param(False, "own_network --driver bridge", "in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g", id="not-isolated"),
+])
+def test_isolation_is_a_network_without_a_way_out(isolated, docker_s, sandbox_s):
+    job = replace(JOB, isolated=isolated, settings=settled(NETWORK="own"))
+    assert recipe.setting_up(job, DOCKER, job.hosts)[-1] == docker_s
+    assert recipe.furnishing(job, SANDBOX, ONE)[-1] == sandbox_s
 
 
 @pytest.mark.parametrize(("changes", "own"), [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings, strategies
-from sm_local import contract, shapes
 from sm_local import job as jobs
 from sm_local import settings as setting
+from sm_local import shapes
 from sm_local.errors import SmLocalError
 from sm_local.job import Channel, Host
 
@@ -299,7 +299,7 @@ def test_a_request_with_problems_is_refused_under_its_own_name():
 
 @pytest.mark.parametrize(("name", "stem"), [
     pytest.param("churn", "churn", id="plain"),
-    pytest.param("Churn-2", "Churn-2", id="case-is-kept"),
+    pytest.param("X-Churn-2-X", "X-Churn-2-X", id="case-is-kept"),
     pytest.param("my_model.v2", "my-model-v2", id="other-characters"),
     pytest.param("  --häß--lich--", "h-lich", id="hyphens-at-the-ends"),
     pytest.param("日本", "job", id="nothing-left"),
@@ -327,7 +327,6 @@ def test_a_job_is_called_as_its_request_else_as_its_folder(body, stem):
 def test_the_name_of_a_job_is_one_that_the_api_takes(name, suffix):
     job, shape = jobs.stem(name) + suffix, shapes.SHAPES["TrainingJobName"]
     assert re.fullmatch(shape["pattern"], job, re.ASCII) and len(job) <= shape["max"]
-    assert contract.is_job_name(job)
 
 
 @given(strategies.from_regex(r"[a-zA-Z0-9](-[a-zA-Z0-9]|[a-zA-Z0-9]){0,20}", fullmatch=True))

@@ -6,7 +6,6 @@ environments of real jobs, 2019 to 2025. docs/contract.md of the template has th
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 from .job import Channel, Host, Job
@@ -155,8 +154,3 @@ def limits(instance_type: str) -> tuple[int, int, int]:
 def read_only(channel: Channel) -> bool:
     """Tell whether the container may not write: a FastFile channel is a read-only mount (DG:model-access-training-data)."""
     return channel.mode == "FastFile"
-
-
-def is_job_name(name: str) -> bool:
-    """Tell whether the API takes a name (API:TrainingJobName)."""
-    return len(name) <= 63 and re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name) is not None
