@@ -2,26 +2,21 @@
 
 Fakes stand only for what cannot be had here: an old AWS CLI, a credential helper, and the refusals of the real ECR.
 """
-import contextlib
 import http.server
 import io
 import json
 import os
 import re
 import shutil
-import socket
 import stat
 import subprocess
-import sys
 import tarfile
 import threading
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 from conftest import TEMPLATE, clean_environment, make, need
+from servers import free_port, moto_serving, serving
 
 pytestmark = pytest.mark.engine
 
@@ -29,40 +24,6 @@ PASSWORD = "123456789012-auth-token"  # moto's, for its own account
 TAG = "2.13-cpu-test"
 LOCAL = f"sm-local/dlc/pytorch:{TAG}"
 SSO = "[profile corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = us-west-2\nsso_account_id = 123456789012\nsso_role_name = ds\n"
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def serving(command: list[str], url: str, log: Path):
-    """Run an HTTP server until the end of the block, which begins when it answers, whatever it answers."""
-    with open(log, "w") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 60
-        while not answers(url):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
-            time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def answers(url: str) -> bool:
-    """Tell whether somebody speaks HTTP there."""
-    try:
-        urllib.request.urlopen(url, timeout=5).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def executable(path: Path, text: str) -> Path:
@@ -106,9 +67,7 @@ def registry(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ecr(tmp_path_factory):
     """Return the address of an ECR API that hands out tokens."""
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "moto.server", "-p", url.rpartition(":")[2]]
-    with serving(command, f"{url}/moto-api/", tmp_path_factory.mktemp("ecr") / "log"):
+    with moto_serving(tmp_path_factory.mktemp("ecr")) as url:
         yield url
 
 

@@ -74,6 +74,7 @@ def container_command(job: Job, engine: Engine, host: Host, shell: bool) -> Line
         gpu_flags(engine, settings["GPU"]),
         ["--platform", platform(job, engine)] if platform(job, engine) else [],
         *[["--env", Bash(text)] for text in assignments(job, engine)],
+        [Bash('"${credentials[@]}"')] if gives_credentials(job) else [],
         [Bash('"${mounts[@]}"')],
         shlex.split(settings["DOCKER_ARGS"]),
     ]
@@ -97,7 +98,12 @@ def limits(job: Job, engine: Engine, host: Host) -> list[str]:
 
 def own_network(job: Job) -> bool:
     """Tell whether a job gets a network of its own; isolation is one without a way out, in which names still resolve."""
-    return job.isolated or job.settings["NETWORK"] == "own" or len(job.hosts) > 1
+    return job.isolated or job.settings["NETWORK"] == "own" or len(job.hosts) > 1 or gives_credentials(job)
+
+
+def gives_credentials(job: Job) -> bool:
+    """Tell whether a job's containers get AWS credentials; with network isolation none do (DG:mkt-algo-model-internet-free)."""
+    return job.settings["CREDENTIALS"] != "off" and not job.isolated
 
 
 def platform(job: Job, engine: Engine) -> str:
@@ -128,7 +134,12 @@ def visible_gpus(job: Job, engine: Engine) -> list[str]:
 
 
 def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
-    """Refuse what the sandbox cannot do, instead of doing something else."""
+    """Refuse what the engine cannot do, instead of doing something else."""
+    if gives_credentials(job) and job.settings["CREDENTIALS"] == "role" and "RoleArn" not in job.request:
+        raise SmLocalError("CREDENTIALS=role, but job.yaml has no RoleArn; add it, or CREDENTIALS=session for your own")
+    if gives_credentials(job) and not (engine.name == "docker" and engine.owns_files):
+        raise SmLocalError(f"CREDENTIALS={job.settings['CREDENTIALS']}: their endpoint needs Docker on this machine's own Linux, run by root; "
+                           "else pass yours by name: DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'")
     if engine.name != "sandbox":
         return
     if "IMAGE" in given:

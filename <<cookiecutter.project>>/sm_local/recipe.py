@@ -16,6 +16,7 @@ from .job import Channel, Host, Job
 from .machine import Engine
 
 FUNCTIONS = Path(__file__).parent / "bash"
+ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (captured)
 
 
 def write(verb: str, main: list[str], files: list[str], comment: str) -> str:
@@ -186,8 +187,22 @@ def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
         lines += [f"give {word(channel.folder)} new-{channel.name}" for channel in job.channels if mode(job, engine, channel) == "rw"]
     if engine.name != "sandbox":
         lines += [f"limit {job.settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
-        lines += ["own_network --driver bridge" + (" --internal" if job.isolated else "")] if engines.own_network(job) else []
+        lines += [" ".join(["own_network --driver bridge", *network_options(job)])] if engines.own_network(job) else []
+        lines += serving(job)
     return lines
+
+
+def network_options(job: Job) -> list[str]:
+    """Return the options of the job's own network. Where credentials are served, this machine is ENDPOINT in it."""
+    if engines.gives_credentials(job):
+        return [f"--subnet {ENDPOINT.rpartition('.')[0]}.0/24", f"--gateway {ENDPOINT}"]
+    return ["--internal"] if job.isolated else []
+
+
+def serving(job: Job) -> list[str]:
+    """Return the line that serves credentials to the job."""
+    role = [word(job.request["RoleArn"])] if job.settings["CREDENTIALS"] == "role" else []
+    return [" ".join(["start_credentials", ENDPOINT, job.region, *role])] if engines.gives_credentials(job) else []
 
 
 def folder(job: Job, host: Host) -> str:
@@ -240,6 +255,8 @@ def channel_mode(job: Job, engine: Engine) -> str:
 
 def notes(job: Job, engine: Engine) -> tuple[str, ...]:
     """Return the lines that say, once before the run, what is not as on SageMaker."""
+    if job.isolated and job.settings["CREDENTIALS"] != "off":
+        return (*job.notes, "no credentials reach the container: EnableNetworkIsolation, as on SageMaker")
     if job.channels and job.settings["CHANNELS"] == "cow" and channel_mode(job, engine) == "ro":
         return (*job.notes, f"channels are read-only: {engine.name} cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours")
     return job.notes
@@ -261,7 +278,7 @@ def engine_functions(job: Job, engine: Engine) -> list[str]:
     """Return the files of bash/ that a recipe for this engine carries."""
     if engine.name == "sandbox":
         return ["sandbox", "overlay"]
-    return [*(["build"] if job.source == "own" else []), "container", engine.name,
+    return [*(["build"] if job.source == "own" else []), "container", engine.name, *(["credentials"] if engines.gives_credentials(job) else []),
             *(["overlay"] if engine.name == "docker" else []), *(["handback"] if engine.owns_files else [])]
 
 

@@ -39,6 +39,7 @@ RULES = {
     "CHANNELS": choice("cow", "ro", "rw"),
     "NETWORK": choice("bridge", "own"),
     "LIMITS": choice("off", "on"),
+    "CREDENTIALS": choice("off", "session", "role"),
     "SHM": Rule("2g", r"\d+[bkmg]?", "a size such as 512m or 8g"),
     "NOFILE": Rule("65536", r"\d+", "a number of open files"),
     "STOP_GRACE": Rule("120", r"\d+", "a number of seconds"),

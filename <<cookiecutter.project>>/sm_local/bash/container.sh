@@ -40,7 +40,7 @@ limit() {
 
 # own_network OPTION...: make the job's own network, in which a host's name is its address as DNS tells it.
 own_network() {
-  "$engine" network create "$@" --label "sm-local.project=$PWD" "$job" > /dev/null || die "$engine made no network for $job"
+  "$engine" network create "$@" --label "sm-local.project=$PWD" "$job" > /dev/null || die "$engine made no network for $job; a job with CREDENTIALS=on has the one address 169.254.170.2"
   trap 'drop_network; rm -rf "$dir"' EXIT
 }
 
