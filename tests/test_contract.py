@@ -213,6 +213,7 @@ def test_hyperparameters_are_written_as_they_are():
 
 METRICS = {"AlgorithmSpecification": {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=(.*)"}]}}
 HOOK = {"S3OutputPath": "s3://sagemaker-test", "LocalPath": "/opt/ml/output/tensors", "CollectionConfigurations": [{"CollectionName": "weights"}]}
+ELSEWHERE = {"S3OutputPath": "s3://b", "LocalPath": "/tensors", "CollectionConfigurations": [{"CollectionName": "a", "CollectionParameters": {"k": "v"}}]}
 SMDEBUG = (
     '{"S3OutputPath":"s3://sagemaker-test","LocalPath":"/opt/ml/output/tensors","HookParameters":null,'
     '"CollectionConfigurations":[{"CollectionName":"weights","CollectionParameters":null}],"DebugHookSpecification":null}'
@@ -228,6 +229,9 @@ SMDEBUG = (
     pytest.param({"request": {"TensorBoardOutputConfig": {"S3OutputPath": "s3://b/t"}}},
                  {"tensorboardoutputconfig.json": '{"S3OutputPath":"s3://b/t","LocalPath":"/opt/ml/output/tensorboard/"}'}, id="tensorboard-default"),
     pytest.param({"request": {"DebugHookConfig": HOOK}}, {"debughookconfig.json": SMDEBUG}, id="debug-hook-as-in-smdebug"),
+    pytest.param({"request": {"DebugHookConfig": ELSEWHERE}},
+                 {"debughookconfig.json": '{"S3OutputPath":"s3://b","LocalPath":"/tensors","HookParameters":null,"CollectionConfigurations":'
+                                          '[{"CollectionName":"a","CollectionParameters":{"k":"v"}}],"DebugHookSpecification":null}'}, id="debug-hook-elsewhere"),
     pytest.param({"request": {"DebugHookConfig": {"S3OutputPath": "s3://b", "HookParameters": {"a": "1"}}}},
                  {"debughookconfig.json": '{"S3OutputPath":"s3://b","LocalPath":"/opt/ml/output/tensors","HookParameters":{"a":"1"},'
                                           '"CollectionConfigurations":null,"DebugHookSpecification":null}'}, id="debug-hook-default"),

@@ -214,6 +214,7 @@ REFUSED = [
     pytest.param(inputs({"ChannelName": "training", "InputMode": "Pipe"}), f"FILE: channel 'training' {PIPE}", id="pipe"),
     pytest.param(algorithm(TrainingInputMode="Pipe"), f"FILE: channel 'training' {PIPE}", id="pipe-for-all"),
     pytest.param(inputs({"ChannelName": ".."}), f"opt/ml/input/data/..: {NAME}", id="dots"),
+    pytest.param(inputs({"ChannelName": "."}), f"opt/ml/input/data: {NAME}", id="dot"),
     pytest.param(resources(InstanceCount=0), "FILE: ResourceConfig asks for 0 hosts; this machine runs 1 to 64", id="no-host"),
     pytest.param(resources(InstanceCount=65), "FILE: ResourceConfig asks for 65 hosts; this machine runs 1 to 64", id="65-hosts"),
     pytest.param(resources(InstanceCount=10**15), f"FILE: ResourceConfig asks for {10**15} hosts; this machine runs 1 to 64", id="hosts-without-end"),
@@ -242,7 +243,7 @@ def test_a_folder_whose_name_is_no_channel_is_refused(name):
     pytest.param({"CheckpointConfig": {}}, "/opt/ml/checkpoints", id="default"),
     pytest.param({"CheckpointConfig": {"S3Uri": "s3://b/c"}}, "/opt/ml/checkpoints", id="default-beside-a-uri"),
     pytest.param({"CheckpointConfig": {"LocalPath": "/state"}}, "/state", id="elsewhere"),
-    pytest.param({"CheckpointConfig": {"LocalPath": "/a b/c,d/"}}, "/a b/c,d", id="slash-at-the-end"),
+    pytest.param({"CheckpointConfig": {"LocalPath": "/a b/c,X/"}}, "/a b/c,X", id="slash-at-the-end"),
 ])
 def test_checkpoints(body, path):
     assert load(body).checkpoints == path
