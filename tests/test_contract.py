@@ -100,18 +100,18 @@ def test_what_the_platform_sets(gpu, environment):
 ])
 def test_the_whole_environment(where, gpu, request_s, environment):
     job = replace(JOB, environment=request_s, settings=settled(GPU=gpu))
-    assert engine.environment(job, where) == environment
+    assert engine.environment(job, where, ONE) == environment
 
 
 def test_the_environment_of_a_deep_learning_container(tmp_path):
     (tmp_path / "job.yaml").write_text("TrainingJobName: Churn-1\nRoleArn: arn:aws:iam::111122223333:role/sagemaker\n")
     job = jobs.load(tmp_path, SETTINGS, {"IMAGE": "dlc"})
-    assert engine.environment(job, DOCKER) == {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void", "SAGEMAKER_PROGRAM": "train.py"}
+    assert engine.environment(job, DOCKER, job.hosts[0]) == {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void", "SAGEMAKER_PROGRAM": "train.py"}
 
 
 def test_the_assignments_are_bash_words():
     job = replace(JOB, stem="a", environment={"A": "it's", "B": "$x `y`\n'", "C": ""})
-    assert engine.assignments(job, DOCKER) == [
+    assert engine.assignments(job, DOCKER, ONE) == [
         'TRAINING_JOB_NAME="$job"', 'TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/a"${job#a}"', "AWS_REGION=us-west-2",
         "DMLC_INTERFACE=eth0", "NVIDIA_VISIBLE_DEVICES=void", 'A="it\'s"', "B='$x `y`\n'\"'\"''", "C=''",
     ]
@@ -231,7 +231,8 @@ SMDEBUG = (
     pytest.param({"request": {"DebugHookConfig": HOOK}}, {"debughookconfig.json": SMDEBUG}, id="debug-hook-as-in-smdebug"),
     pytest.param({"request": {"DebugHookConfig": ELSEWHERE}},
                  {"debughookconfig.json": '{"S3OutputPath":"s3://b","LocalPath":"/tensors","HookParameters":null,"CollectionConfigurations":'
-                                          '[{"CollectionName":"a","CollectionParameters":{"k":"v"}}],"DebugHookSpecification":null}'}, id="debug-hook-elsewhere"),
+                                          '[{"CollectionName":"a","CollectionParameters":{"k":"v"}}],"DebugHookSpecification":null}'},
+                 id="debug-hook-elsewhere"),
     pytest.param({"request": {"DebugHookConfig": {"S3OutputPath": "s3://b", "HookParameters": {"a": "1"}}}},
                  {"debughookconfig.json": '{"S3OutputPath":"s3://b","LocalPath":"/opt/ml/output/tensors","HookParameters":{"a":"1"},'
                                           '"CollectionConfigurations":null,"DebugHookSpecification":null}'}, id="debug-hook-default"),
@@ -343,7 +344,7 @@ def test_deep_learning_containers_are_amd64_only(arch, source, wanted, platform)
 def lines(job: jobs.Job, where: Engine, shell: bool = False) -> str:
     """Return a command as a recipe shows it, the environment left out."""
     shown = [" ".join(line) for line in engine.command(job, where, job.hosts[0], shell)]
-    environment = {text for word in engine.assignments(job, where) for text in (word, f"--env {word}")}
+    environment = {text for word in engine.assignments(job, where, job.hosts[0]) for text in (word, f"--env {word}")}
     return "\n".join(line for line in shown if line not in environment)
 
 

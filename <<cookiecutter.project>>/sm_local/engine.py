@@ -38,26 +38,52 @@ def gpu_flags(engine: Engine, wanted: str) -> list[str]:
     return ["--gpus", "all" if devices == "all" else f'"device={devices}"']
 
 
-def uses_gpu(job: Job, engine: Engine) -> bool:
-    """Tell whether a job gets GPUs on this engine."""
+def host_gpus(job: Job, engine: Engine, host: Host) -> str:
+    """Return the GPUs of one host in the words of the setting GPU: fewer than it names where LIMITS or HOST_GPUS say so."""
+    wanted, limited = job.settings["GPU"], job.settings["LIMITS"] == "on"
+    if not gpu_flags(engine, wanted) or (limited and not instance(job, host)[1]):
+        return "none"
+    devices = wanted.split(",") if wanted[0].isdigit() else [str(number) for number in range(engine.gpu.count)]
+    mine = share(job, host, devices[: instance(job, host)[1]] if limited else devices)
+    return wanted if mine == devices else ",".join(mine)
+
+
+def share(job: Job, host: Host, devices: list[str]) -> list[str]:
+    """Return a host's part of the devices: with HOST_GPUS=split neighbouring ones, as even as it goes; else all."""
+    at, hosts = job.hosts.index(host), len(job.hosts)
+    if hosts == 1 or job.settings["HOST_GPUS"] != "split":
+        return devices
+    if len(devices) < hosts:
+        raise SmLocalError(f"HOST_GPUS=split: {len(devices)} GPUs for {hosts} hosts; HOST_GPUS=all gives every host all, HOST_GPUS=mps a share")
+    return devices[len(devices) * at // hosts : len(devices) * (at + 1) // hosts]
+
+
+def shares_gpus(job: Job, engine: Engine) -> bool:
+    """Tell whether hosts share GPUs by NVIDIA's Multi-Process Service."""
+    return job.settings["HOST_GPUS"] == "mps" and len(job.hosts) > 1 and uses_gpu(job, engine, job.hosts[0])
+
+
+def uses_gpu(job: Job, engine: Engine, host: Host) -> bool:
+    """Tell whether one of a job's hosts gets GPUs on this engine."""
     if engine.name == "sandbox":
         return engine.gpu.verdict == AVAILABLE and job.settings["GPU"] != "none"
-    return bool(gpu_flags(engine, job.settings["GPU"]))
+    return host_gpus(job, engine, host) != "none"
 
 
-def environment(job: Job, engine: Engine) -> dict[str, str]:
+def environment(job: Job, engine: Engine, host: Host) -> dict[str, str]:
     """Return every variable the platform and the request set, as values or Bash words. The request's own win."""
     return {
         "TRAINING_JOB_NAME": Bash('"$job"'),
         "TRAINING_JOB_ARN": Bash(f'{word(contract.arn_prefix(job))}"${{job#{job.stem}}}"'),
-        **contract.platform_environment(job, uses_gpu(job, engine)),
+        **contract.platform_environment(job, uses_gpu(job, engine, host)),
+        **({"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": str(100 // len(job.hosts))} if shares_gpus(job, engine) else {}),
         **job.environment,
     }
 
 
-def assignments(job: Job, engine: Engine) -> list[str]:
+def assignments(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the environment as NAME=value Bash words."""
-    return [f"{name}={word(value)}" for name, value in environment(job, engine).items()]
+    return [f"{name}={word(value)}" for name, value in environment(job, engine, host).items()]
 
 
 def container_command(job: Job, engine: Engine, host: Host, shell: bool) -> Lines:
@@ -69,11 +95,11 @@ def container_command(job: Job, engine: Engine, host: Host, shell: bool) -> Line
         [engine.name, "run", "--rm", "--pull", "never", "--name", Bash('"$name"'), "--cidfile", Bash('"$at/container-id"')],
         ["--label", Bash('sm-local.project="$PWD"'), "--label", Bash('sm-local.job="$job"')],
         ["--hostname", contract.hostname(job.region, host.name), *network],
-        ["--shm-size", settings["SHM"], Bash('"${limits[@]}"')],
+        [*shared_memory(job, engine), Bash('"${limits[@]}"')],
         limits(job, engine, host),
-        gpu_flags(engine, settings["GPU"]),
+        gpu_flags(engine, host_gpus(job, engine, host)),
         ["--platform", platform(job, engine)] if platform(job, engine) else [],
-        *[["--env", Bash(text)] for text in assignments(job, engine)],
+        *[["--env", Bash(text)] for text in assignments(job, engine, host)],
         [Bash('"${credentials[@]}"')] if gives_credentials(job) else [],
         [Bash('"${mounts[@]}"')],
         shlex.split(settings["DOCKER_ARGS"]),
@@ -85,14 +111,24 @@ def container_command(job: Job, engine: Engine, host: Host, shell: bool) -> Line
     return [[word(text) for text in line] for line in lines if line]
 
 
+def shared_memory(job: Job, engine: Engine) -> list[str]:
+    """Return the arguments about /dev/shm. Clients of MPS need that of its daemon, which is the machine's own (NVIDIA/nvidia-docker#419)."""
+    return ["--ipc", "host"] if shares_gpus(job, engine) else ["--shm-size", job.settings["SHM"]]
+
+
+def instance(job: Job, host: Host) -> tuple[int, int, int]:
+    """Return vCPUs, GPUs and GiB of memory of a host's instance type. Raises SmLocalError for one without figures."""
+    try:
+        return contract.limits(host.instance_type)
+    except KeyError as error:
+        raise SmLocalError(f"{job.file}: LIMITS=on, but there are no figures for {host.instance_type} (sm_local/instances.tsv); set LIMITS=off") from error
+
+
 def limits(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the arguments that hold a job to its instance type; never more CPUs than there are, which engines refuse."""
     if job.settings["LIMITS"] == "off":
         return []
-    try:
-        cpus, _, memory = contract.limits(host.instance_type)
-    except KeyError as error:
-        raise SmLocalError(f"{job.file}: LIMITS=on, but there are no figures for {host.instance_type} (sm_local/instances.tsv); set LIMITS=off") from error
+    cpus, _, memory = instance(job, host)
     return ["--cpus", str(min(cpus, engine.cpus or cpus)), "--memory", f"{memory}g", "--memory-swap", f"{memory}g"]
 
 
@@ -119,18 +155,18 @@ def sandbox_command(job: Job, engine: Engine, host: Host, shell: bool) -> Lines:
     lines = [
         [Bash('"${sandbox[@]}"'), "env", "-i", Bash('PATH="$PATH"'), Bash('HOME="$HOME"'), Bash(f"HOSTNAME={contract.hostname(job.region)}")],
         *([[Bash('TERM="${TERM:-dumb}"')]] if shell else []),
-        *[[Bash(text)] for text in [*visible_gpus(job, engine), *assignments(job, engine)]],
+        *[[Bash(text)] for text in [*visible_gpus(job, engine, host), *assignments(job, engine, host)]],
         ["bash"] if shell else program,
     ]
     return [[word(text) for text in line] for line in lines]
 
 
-def visible_gpus(job: Job, engine: Engine) -> list[str]:
+def visible_gpus(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return what keeps CUDA to the chosen devices where no engine hands them out."""
     wanted = job.settings["GPU"]
     if wanted[0].isdigit():
         return [f"CUDA_VISIBLE_DEVICES={wanted}"]
-    return [] if uses_gpu(job, engine) else ["CUDA_VISIBLE_DEVICES="]
+    return [] if uses_gpu(job, engine, host) else ["CUDA_VISIBLE_DEVICES="]
 
 
 def check(job: Job, engine: Engine, given: dict[str, str]) -> None:

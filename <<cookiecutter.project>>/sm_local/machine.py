@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .errors import SmLocalError
@@ -27,6 +27,7 @@ class Gpu:
     verdict: str
     reason: str
     mechanism: str = ""  # gpus: `--gpus`; cdi: `--device nvidia.com/gpu=…`
+    count: int = 0  # 0: nobody says
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def find_engine(wanted: str) -> Engine:
     """Return the engine that the setting ENGINE means here; `auto` is the sandbox only where no engine is there at all."""
     if wanted == "auto":
         wanted = "docker" if docker_is_there() else "podman" if shutil.which("podman") else "sandbox"
-    return {"docker": find_docker, "podman": find_podman, "sandbox": find_sandbox}[wanted]()
+    engine = {"docker": find_docker, "podman": find_podman, "sandbox": find_sandbox}[wanted]()
+    return replace(engine, gpu=replace(engine.gpu, count=count_gpus())) if engine.gpu.verdict == AVAILABLE else engine
 
 
 def require(engine: Engine) -> Engine:
@@ -199,6 +201,14 @@ def docker_gpu(info: dict, hook_on_path: bool, desktop: bool) -> Gpu:
     if hook_on_path:
         return Gpu(AVAILABLE, "NVIDIA's container hook on PATH, though docker info does not show it", "gpus")
     return Gpu(NOT_FOUND, "neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook")
+
+
+def count_gpus() -> int:
+    """Return how many GPUs this machine's driver lists; 0 without a driver."""
+    if not shutil.which("nvidia-smi"):
+        return 0
+    _, out, _ = run("nvidia-smi", "--list-gpus")
+    return sum(line.startswith("GPU ") for line in out.splitlines())
 
 
 def _version(text: str) -> tuple[int, ...]:

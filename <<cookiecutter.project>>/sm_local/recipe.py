@@ -189,6 +189,7 @@ def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
         lines += [f"limit {job.settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
         lines += [" ".join(["own_network --driver bridge", *network_options(job)])] if engines.own_network(job) else []
         lines += serving(job)
+        lines += ["need_mps"] if engines.shares_gpus(job, engine) else []
     return lines
 
 
@@ -229,6 +230,7 @@ def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     lines += ['bind "$at/model" /opt/ml/model', 'bind "$at/output" /opt/ml/output']
     lines += [f"bind opt/ml/checkpoints {word(job.checkpoints)}"] if job.checkpoints else []
     lines += ["bind code /opt/ml/code"] if mounts_code(job) else []
+    lines += ["share_gpus"] if engines.shares_gpus(job, engine) else []
     if engine.name == "sandbox":
         lines += [f"in_namespaces {contract.hostname(job.region)} {job.settings['SHM']}{' --net' if job.isolated else ''}"]
     return lines
@@ -255,11 +257,15 @@ def channel_mode(job: Job, engine: Engine) -> str:
 
 def notes(job: Job, engine: Engine) -> tuple[str, ...]:
     """Return the lines that say, once before the run, what is not as on SageMaker."""
+    lines = list(job.notes)
     if job.isolated and job.settings["CREDENTIALS"] != "off":
-        return (*job.notes, "no credentials reach the container: EnableNetworkIsolation, as on SageMaker")
+        lines.append("no credentials reach the container: EnableNetworkIsolation, as on SageMaker")
+    if engines.shares_gpus(job, engine):
+        lines.append(f"each host may keep {100 // len(job.hosts)} % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, "
+                     "and a host that crashes can take the others with it")
     if job.channels and job.settings["CHANNELS"] == "cow" and channel_mode(job, engine) == "ro":
-        return (*job.notes, f"channels are read-only: {engine.name} cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours")
-    return job.notes
+        lines.append(f"channels are read-only: {engine.name} cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours")
+    return tuple(lines)
 
 
 def mounts_code(job: Job) -> bool:
@@ -279,12 +285,13 @@ def engine_functions(job: Job, engine: Engine) -> list[str]:
     if engine.name == "sandbox":
         return ["sandbox", "overlay"]
     return [*(["build"] if job.source == "own" else []), "container", engine.name, *(["credentials"] if engines.gives_credentials(job) else []),
+            *(["mps"] if engines.shares_gpus(job, engine) else []),
             *(["overlay"] if engine.name == "docker" else []), *(["handback"] if engine.owns_files else [])]
 
 
 def gpu_words(job: Job, engine: Engine) -> str:
     """Say what the job gets, in a few words."""
-    if engines.uses_gpu(job, engine):
+    if engines.uses_gpu(job, engine, job.hosts[0]):
         return f"GPU {job.settings['GPU']} ({engine.gpu.reason})"
     return "CPU" if job.settings["GPU"] == "none" else f"CPU (GPU runtime {engine.gpu.verdict})"
 

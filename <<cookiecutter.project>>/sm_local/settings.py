@@ -35,6 +35,7 @@ RULES = {
     "DLC": Rule("", IMAGE_NAME, "repository:tag of a Deep Learning Container"),
     "DLC_REGISTRY": Rule("", r"[\w.:-]+", "a registry host such as 763104351884.dkr.ecr.us-west-2.amazonaws.com"),
     "REGION": Rule("us-west-2", r"[a-z]+(-[a-z]+)+-\d+", "a region such as us-west-2"),
+    "HOST_GPUS": choice("all", "split", "mps"),
     "CODE": choice("auto", "mount", "baked"),
     "CHANNELS": choice("cow", "ro", "rw"),
     "NETWORK": choice("bridge", "own"),
