@@ -380,3 +380,57 @@ def test_the_sandbox_runs_container_train_in_a_clean_environment():
     assert lines(JOB, SANDBOX) == start + '"$PWD"/container/train'
     assert lines(replace(JOB, entrypoint=("sh", "-c"), arguments=("$x",)), SANDBOX) == start + "sh -c '$x'"
     assert lines(JOB, SANDBOX, shell=True) == start.replace("CUDA", 'TERM="${TERM:-dumb}"\nCUDA') + "bash"
+
+
+# The files of 2020, as one real job of that time had them (names shortened): two hosts, a sharded channel, spot, a debugger without collections
+
+JOB_OF_2020 = {
+    "EnableManagedSpotTraining": True,
+    "HyperParameters": {"arg1": "5"},
+    "InputDataConfig": [{"ChannelName": "data", "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/d",
+                                                                                "S3DataDistributionType": "ShardedByS3Key"}}}],
+    "OutputDataConfig": {"S3OutputPath": "s3://b/o"},
+    "ResourceConfig": {"InstanceCount": 2, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 30},
+    "RoleArn": "arn:aws:iam::111122223333:role/r",
+    "StoppingCondition": {"MaxRuntimeInSeconds": 900, "MaxWaitTimeInSeconds": 900},
+    "DebugHookConfig": {"S3OutputPath": "s3://b/o"},
+    "CheckpointConfig": {"S3Uri": "s3://b/state", "LocalPath": "/state"},
+}
+
+
+@pytest.fixture
+def files_of_2020(tmp_path) -> dict[str, str]:
+    (tmp_path / "opt/ml/input/data/data").mkdir(parents=True)
+    (tmp_path / "job.yaml").write_text(json.dumps({"TrainingJobName": "Task1", **JOB_OF_2020}))
+    job = jobs.load(tmp_path, settled(CONFIG_FILES="2020"), {})
+    return contract.config_files(job, job.hosts[0])
+
+
+def test_trainingjobconfig_is_the_request_with_other_enums(files_of_2020):
+    assert files_of_2020["trainingjobconfig.json"] == (
+        '{"EnableInterContainerTrafficEncryption":false,"EnableNetworkIsolation":false,"EnableManagedSpotTraining":true,"HyperParameters":{"arg1":"5"},'
+        '"InputDataConfig":[{"ChannelName":"data","DataSource":{"S3DataSource":{"S3DataType":"S3_PREFIX","S3Uri":"s3://b/d",'
+        '"S3DataDistributionType":"SHARDED_BY_S3_KEY"}},"CompressionType":"NONE","RecordWrapperType":"NONE"}],'
+        '"OutputDataConfig":{"KmsKeyId":"","S3OutputPath":"s3://b/o"},"ResourceConfig":{"InstanceCount":2,"InstanceType":"ml.m5.large","VolumeSizeInGB":30},'
+        f'"RoleArn":"arn:aws:iam::111122223333:role/r","Tags":[],"BaseTags":[],"TrainingJobName":"Task1{contract.TIME}",'
+        '"StoppingCondition":{"MaxRuntimeInSeconds":900,"MaxWaitTimeInSeconds":900},'
+        '"AlgorithmSpecification":{"MetricDefinitions":[],"TrainingImage":"churn:latest","TrainingInputMode":"File"},'
+        f'"TrainingJobArn":"arn:aws:sagemaker:us-west-2:111122223333:training-job/task1{contract.TIME}",'
+        '"DebugHookConfig":{"S3OutputPath":"s3://b/o","LocalPath":"/opt/ml/output/tensors"},"CheckpointConfig":{"S3Uri":"s3://b/state","LocalPath":"/state"}}'
+    )
+
+
+def test_init_config_is_for_the_agent(files_of_2020):
+    assert files_of_2020["init-config.json"] == (
+        '{"inputMode":"FILE","channels":{"data":{"s3DataSource":{"s3DataType":"S3_PREFIX","s3Uri":"s3://b/d","s3DataDistributionType":"SHARDED_BY_S3_KEY",'
+        '"attributeNames":null},"fileSystemDataSource":null,"compressionType":"NONE","recordWrapper":"NONE","shuffleConfig":null,"inputMode":"FILE",'
+        '"sharded":true}},"checkpointChannel":{"name":"checkpoints","channel":{"s3DataSource":{"s3DataType":"S3_PREFIX","s3Uri":"s3://b/state",'
+        '"s3DataDistributionType":null,"attributeNames":null},"fileSystemDataSource":null,"compressionType":null,"recordWrapper":null,"shuffleConfig":null,'
+        '"inputMode":"FILE","sharded":false},"outputPath":"/opt/ml/checkpoints","allowEmpty":true},"hostConfig":{"clusterSize":2,"hostNumber":1},'
+        '"enableAdditionalPlatformLoggingForCustomer":false,"jobRunInfo":{"jobRunNumber":1}}'
+    )
+    assert files_of_2020["upstreamoutputdataconfig.json"] == "[]"
+
+
+def test_the_time_of_the_name_is_put_in_by_the_recipe():
+    assert recipe.timed(JOB, f'{{"a":"it\'s{contract.TIME}"}}') == """'{"a":"it'"'"'s'"${job#Churn-1}"'"}'"""

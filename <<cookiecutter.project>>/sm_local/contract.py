@@ -6,11 +6,14 @@ environments of real jobs, 2019 to 2025. docs/contract.md of the template has th
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from .job import Channel, Host, Job
 
 HOST = "algo-1"  # names are algo-1 … algo-N without padding (DG:your-algorithms-training-algo-running-container)
+TENSORS = "/opt/ml/output/tensors"  # smdebug's default
+TIME = "\ue000"  # stands in a file's text for what a job's name ends with, the time, which only the running recipe knows
 PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"),
               ("us-isof-", "aws-iso-f"), ("eu-isoe-", "aws-iso-e"), ("eusc-", "aws-eusc"))
 
@@ -103,6 +106,7 @@ def config_files(job: Job, host: Host) -> dict[str, str]:
         **checkpoint_config(job),
         **debug_hook_config(job.request),
         **tensorboard_config(job.request),
+        **(files_of_2020(job, host) if job.settings["CONFIG_FILES"] == "2020" else {}),
     }
     return {name: compact(value) for name, value in files.items()}
 
@@ -126,7 +130,7 @@ def debug_hook_config(request: dict) -> dict[str, dict]:
                    for item in asked.get("CollectionConfigurations", [])]
     return {"debughookconfig.json": {
         "S3OutputPath": asked.get("S3OutputPath"),
-        "LocalPath": asked.get("LocalPath", "/opt/ml/output/tensors"),
+        "LocalPath": asked.get("LocalPath", TENSORS),
         "HookParameters": asked.get("HookParameters"),
         "CollectionConfigurations": collections or None,
         "DebugHookSpecification": None,
@@ -142,6 +146,98 @@ def tensorboard_config(request: dict) -> dict[str, dict]:
         "S3OutputPath": asked.get("S3OutputPath"),
         "LocalPath": asked.get("LocalPath", "/opt/ml/output/tensorboard/"),
     }}
+
+
+def files_of_2020(job: Job, host: Host) -> dict[str, object]:
+    """Return what jobs of 2020 had besides (captured 2020-10); those of 2022 had no longer all of it, or other keys."""
+    return {"trainingjobconfig.json": training_job_config(job), "upstreamoutputdataconfig.json": [], "init-config.json": init_config(job, host)}
+
+
+def training_job_config(job: Job) -> dict:
+    """Return trainingjobconfig.json: the request, its enums in upper snake case except TrainingInputMode, and no Environment."""
+    request, algorithm = job.request, job.request.get("AlgorithmSpecification", {})
+    config = {
+        "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
+        "EnableNetworkIsolation": job.isolated,
+        "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
+        "HyperParameters": job.hyperparameters,
+        "InputDataConfig": [described_channel(channel, request) for channel in job.channels],
+        "OutputDataConfig": {"KmsKeyId": "", **request.get("OutputDataConfig", {})},
+        "ResourceConfig": request.get("ResourceConfig"),
+        "RoleArn": request.get("RoleArn"),
+        "Tags": request.get("Tags", []),
+        "BaseTags": request.get("Tags", []),
+        "TrainingJobName": job.stem + TIME,
+        "StoppingCondition": request.get("StoppingCondition"),
+        "AlgorithmSpecification": {"MetricDefinitions": algorithm.get("MetricDefinitions", []), "TrainingImage": job.image,
+                                   "TrainingInputMode": algorithm.get("TrainingInputMode", "File")},
+        "TrainingJobArn": arn_prefix(job) + TIME,
+        "DebugHookConfig": debugger_paths(request),
+        "CheckpointConfig": request.get("CheckpointConfig"),
+    }
+    return {key: value for key, value in config.items() if value is not None}
+
+
+def debugger_paths(request: dict) -> dict | None:
+    """Return what trainingjobconfig.json says of the debugger."""
+    asked = request.get("DebugHookConfig")
+    return asked and {"S3OutputPath": asked.get("S3OutputPath", ""), "LocalPath": asked.get("LocalPath", TENSORS)}
+
+
+def described_channel(channel: Channel, request: dict) -> dict:
+    """Return a channel as trainingjobconfig.json has it."""
+    s3 = s3_source(channel, request)
+    return {
+        "ChannelName": channel.name,
+        "DataSource": {"S3DataSource": {"S3DataType": snake(s3.get("S3DataType", "S3Prefix")), "S3Uri": s3.get("S3Uri", ""),
+                                        "S3DataDistributionType": snake(channel.distribution)}},
+        "CompressionType": "NONE",
+        "RecordWrapperType": snake(channel.record_wrapper),
+    }
+
+
+def init_config(job: Job, host: Host) -> dict:
+    """Return init-config.json, which is for the platform's own agent; its checkpoint path stays the default one (captured)."""
+    config: dict = {
+        "inputMode": job.request.get("AlgorithmSpecification", {}).get("TrainingInputMode", "File").upper(),
+        "channels": {channel.name: agent_channel(s3_source(channel, job.request), channel.mode.upper(), channel.distribution)
+                     for channel in host_channels(job, host)},
+    }
+    if job.checkpoints:
+        source = {"S3Uri": job.request["CheckpointConfig"].get("S3Uri", "")}
+        config["checkpointChannel"] = {"name": "checkpoints", "channel": agent_channel(source, "FILE", ""), "outputPath": "/opt/ml/checkpoints",
+                                       "allowEmpty": True}
+    return {
+        **config,
+        "hostConfig": {"clusterSize": len(job.hosts), "hostNumber": job.hosts.index(host) + 1},
+        "enableAdditionalPlatformLoggingForCustomer": False,
+        "jobRunInfo": {"jobRunNumber": 1},
+    }
+
+
+def agent_channel(s3: dict, mode: str, distribution: str) -> dict:
+    """Return a channel as init-config.json has it; the checkpoints' has no distribution and no compression."""
+    return {
+        "s3DataSource": {"s3DataType": snake(s3.get("S3DataType", "S3Prefix")), "s3Uri": s3.get("S3Uri", ""),
+                         "s3DataDistributionType": snake(distribution) or None, "attributeNames": s3.get("AttributeNames")},
+        "fileSystemDataSource": None,
+        "compressionType": "NONE" if distribution else None,
+        "recordWrapper": "NONE" if distribution else None,
+        "shuffleConfig": None,
+        "inputMode": mode,
+        "sharded": distribution == "ShardedByS3Key",
+    }
+
+
+def s3_source(channel: Channel, request: dict) -> dict:
+    """Return the request's S3DataSource of a channel; {} when it has none."""
+    entries = [entry for entry in request.get("InputDataConfig", []) if entry["ChannelName"] == channel.name]
+    return (entries or [{}])[0].get("DataSource", {}).get("S3DataSource", {})
+
+
+def snake(name: str) -> str:
+    """Return an enum's value in upper snake case: S3_PREFIX, SHARDED_BY_S3_KEY (captured)."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
 
 
 def limits(instance_type: str) -> tuple[int, int, int]:

@@ -221,7 +221,7 @@ def scratch(job: Job, engine: Engine, host: Host) -> list[str]:
 
 def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that write a host's config files and lay out its /opt/ml, which itself is never a mount (captured)."""
-    lines = [f'printf %s {word(text)} > "$at/config/{name}"' for name, text in contract.config_files(job, host).items()]
+    lines = [f'printf %s {timed(job, text)} > "$at/config/{name}"' for name, text in contract.config_files(job, host).items()]
     lines += ['bind "$at/config" /opt/ml/input/config']
     for channel in contract.host_channels(job, host):
         source, target = word(channel.folder), f"/opt/ml/input/data/{channel.name}"
@@ -234,6 +234,11 @@ def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     if engine.name == "sandbox":
         lines += [f"in_namespaces {contract.hostname(job.region)} {job.settings['SHM']}{' --net' if job.isolated else ''}"]
     return lines
+
+
+def timed(job: Job, text: str) -> str:
+    """Return a config file's text as a Bash word, the time of the job's name in its place."""
+    return f'"${{job#{job.stem}}}"'.join(word(part) for part in text.split(contract.TIME))
 
 
 def clearing_up(job: Job, engine: Engine) -> list[str]:

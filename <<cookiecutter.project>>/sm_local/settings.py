@@ -37,6 +37,7 @@ RULES = {
     "REGION": Rule("us-west-2", r"[a-z]+(-[a-z]+)+-\d+", "a region such as us-west-2"),
     "HOST_GPUS": choice("all", "split", "mps"),
     "CODE": choice("auto", "mount", "baked"),
+    "CONFIG_FILES": choice("today", "2020"),
     "CHANNELS": choice("cow", "ro", "rw"),
     "NETWORK": choice("bridge", "own"),
     "LIMITS": choice("off", "on"),
