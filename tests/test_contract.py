@@ -326,6 +326,9 @@ def test_an_instance_type_without_figures_cannot_be_a_limit():
     pytest.param("gpus", "none", "docker", [], id="none"),
     pytest.param("gpus", "0,2", "docker", ["--gpus", '"device=0,2"'], id="devices"),
     pytest.param("cdi", "0,2", "docker", ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=2"], id="cdi"),
+    pytest.param("cdi", "required", "docker", ["--device", "nvidia.com/gpu=all"], id="cdi-all"),
+    pytest.param("cdi", "all", "docker", ["--device", "nvidia.com/gpu=all"], id="cdi-all-in-a-word"),
+    pytest.param("gpus", "1", "podman", ["--device", "nvidia.com/gpu=1"], id="podman-knows-cdi-only"),
     pytest.param("cdi", "auto", "podman", ["--device", "nvidia.com/gpu=all"], id="podman"),
 ])
 def test_how_gpus_are_asked_for(gpu, wanted, name, flags):
@@ -373,6 +376,23 @@ def test_the_command_of_a_plain_job():
 def test_what_changes_the_command(changes, old, new):
     assert old in PLAIN
     assert lines(replace(JOB, **changes), DOCKER) == PLAIN.replace(old, new)
+
+
+def test_a_shell_is_the_same_container_with_a_terminal():
+    shell = "--entrypoint sh churn:latest -c 'if command -v bash >/dev/null; then exec bash; else exec sh; fi'"
+    assert lines(JOB, DOCKER, shell=True) == PLAIN.replace("churn:latest train", '"${terminal[@]}" ' + shell)
+
+
+@pytest.mark.parametrize(("there", "wanted", "visible", "void"), [
+    pytest.param(True, "auto", [], False, id="all-there-are"),
+    pytest.param(True, "1,2", ["CUDA_VISIBLE_DEVICES=1,2"], False, id="chosen"),
+    pytest.param(True, "none", ["CUDA_VISIBLE_DEVICES="], True, id="not-wanted"),
+    pytest.param(False, "auto", ["CUDA_VISIBLE_DEVICES="], True, id="none-there"),
+])
+def test_the_gpus_of_the_sandbox(there, wanted, visible, void):
+    where, job = replace(SANDBOX, gpu=Gpu(AVAILABLE, "") if there else SANDBOX.gpu), replace(JOB, settings=settled(GPU=wanted))
+    assert engine.visible_gpus(job, where, ONE) == visible
+    assert engine.environment(job, where, ONE).get("NVIDIA_VISIBLE_DEVICES") == ("void" if void else None)
 
 
 def test_the_sandbox_runs_container_train_in_a_clean_environment():
