@@ -232,7 +232,7 @@ def test_a_refusal_names_the_file_and_what_to_do(body, said, file):
     assert refused(body, JOB=file) == said.replace("FILE", file)
 
 
-@pytest.mark.parametrize("name", ["two words", "ä", "a,b", "x" * 65])
+@pytest.mark.parametrize("name", ["two words", "a+b", "a,b", "x" * 65])
 def test_a_folder_whose_name_is_no_channel_is_refused(name):
     folders(name)
     assert refused({}) == f"opt/ml/input/data/{name}: {NAME}"
