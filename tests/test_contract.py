@@ -313,6 +313,16 @@ def test_the_sandbox_refuses_what_it_cannot_do_and_an_engine_does_not(changes, g
     engine.check(job, DOCKER, given)
 
 
+@pytest.mark.parametrize("changes", [
+    pytest.param({}, id="plain"),
+    pytest.param({"entrypoint": ("sh",)}, id="entrypoint"),
+    pytest.param({"entrypoint": ("sh",), "arguments": ("-c", "x")}, id="entrypoint-and-arguments"),
+    pytest.param({"checkpoints": "/opt/state"}, id="checkpoints-below-opt"),
+])
+def test_the_sandbox_takes_what_it_can_do(changes):
+    engine.check(replace(JOB, **changes), SANDBOX, {})
+
+
 def test_an_instance_type_without_figures_cannot_be_a_limit():
     job = replace(JOB, file="b.json", settings=settled(LIMITS="on"))
     with pytest.raises(SmLocalError, match=r"^b\.json: LIMITS=on, but there are no figures for ml\.new \(sm_local/instances\.tsv\); set LIMITS=off$"):
