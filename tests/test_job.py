@@ -95,7 +95,7 @@ def test_a_full_request():
     assert load(FULL) == replace(
         FROM_THE_TREE, stem="Churn-1", image=AWS_IMAGE, source="dlc", entrypoint=("python3", "-u"), arguments=("a.py", ""),
         hyperparameters={"epochs": "3"}, environment={"LEVEL": "a=b\n'c'", "SAGEMAKER_PROGRAM": "train.py"},
-        channels=(Channel("training", "opt/ml/input/data/training", "FastFile", "text/csv", "ShardedByS3Key", "RecordIO", ("b",)),),
+        channels=(Channel("training", "opt/ml/input/data/training", "FastFile", "text/csv", "ShardedByS3Key", "RecordIO", ("b",), "s3://b/c"),),
         checkpoints="/state", hosts=(Host("algo-1", "b", "ml.c5.xlarge"), Host("algo-2", "a", "ml.m5.large"), Host("algo-3", "a", "ml.m5.large")),
         account="111122223333", isolated=True, request=FULL,
         notes=("ProfilerConfig is not emulated: no profilerconfig.json, whose content no source tells",
@@ -207,12 +207,9 @@ def test_a_channel_s_own_mode_wins_over_the_job_s():
     assert [(channel.name, channel.mode) for channel in load(body).channels] == [("b", "FastFile"), ("training", "File")]
 
 
-PIPE = "has InputMode Pipe, which this version does not emulate; use File or FastFile"
 NAME = "a channel's name has letters, digits, '.', '-' and '_' (at most 64); rename the folder"
 REFUSED = [
     pytest.param(inputs({"ChannelName": "x"}), "FILE: channel 'x' has no folder opt/ml/input/data/x; put its data there", id="no-folder"),
-    pytest.param(inputs({"ChannelName": "training", "InputMode": "Pipe"}), f"FILE: channel 'training' {PIPE}", id="pipe"),
-    pytest.param(algorithm(TrainingInputMode="Pipe"), f"FILE: channel 'training' {PIPE}", id="pipe-for-all"),
     pytest.param(inputs({"ChannelName": ".."}), f"opt/ml/input/data/..: {NAME}", id="dots"),
     pytest.param(inputs({"ChannelName": "."}), f"opt/ml/input/data: {NAME}", id="dot"),
     pytest.param(resources(InstanceCount=0), "FILE: ResourceConfig asks for 0 hosts; this machine runs 1 to 64", id="no-host"),

@@ -71,8 +71,15 @@ def input_data_config(job: Job, host: Host) -> dict[str, dict[str, str]]:
 
 def describe(channel: Channel) -> dict[str, str]:
     """Return what inputdataconfig.json says of a channel; a FastFile channel is called File there (DG)."""
+    mode = "Pipe" if channel.mode == "Pipe" else "File"
     content_type = {"ContentType": channel.content_type} if channel.content_type else {}
-    return {**content_type, "TrainingInputMode": "File", "S3DistributionType": channel.distribution, "RecordWrapperType": channel.record_wrapper}
+    return {**content_type, "TrainingInputMode": mode, "S3DistributionType": channel.distribution, "RecordWrapperType": channel.record_wrapper}
+
+
+def shard(job: Job, host: Host, channel: Channel) -> tuple[int, int]:
+    """Return which of how many parts of a channel's objects a host gets; which rule deals them out is not documented."""
+    hosts = [one for one in job.hosts if channel in host_channels(job, one)]
+    return (hosts.index(host), len(hosts)) if channel.distribution == "ShardedByS3Key" else (0, 1)
 
 
 def resource_config(job: Job, host: Host) -> dict:

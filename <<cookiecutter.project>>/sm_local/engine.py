@@ -176,6 +176,10 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
     if gives_credentials(job) and not (engine.name == "docker" and engine.owns_files):
         raise SmLocalError(f"CREDENTIALS={job.settings['CREDENTIALS']}: their endpoint needs Docker on this machine's own Linux, run by root; "
                            "else pass yours by name: DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'")
+    piped = [channel.name for channel in job.channels if channel.mode == "Pipe"]
+    if piped and not engine.same_kernel:
+        raise SmLocalError(f"{job.file}: channel {piped[0]!r} has InputMode Pipe, whose FIFOs do not reach into {engine.name}'s virtual machine; "
+                           "use File or FastFile here")
     if engine.name != "sandbox":
         return
     if "IMAGE" in given:

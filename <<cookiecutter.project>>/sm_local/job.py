@@ -27,11 +27,16 @@ class Channel:
 
     name: str
     folder: str
-    mode: str = "File"  # File or FastFile
+    mode: str = "File"  # File, FastFile or Pipe
     content_type: str = ""
     distribution: str = "FullyReplicated"
     record_wrapper: str = "None"
     groups: tuple[str, ...] = ()  # instance groups that get it; () means all
+    s3_uri: str = ""
+    s3_type: str = "S3Prefix"
+    compression: str = "None"  # of Pipe mode, as what follows
+    seed: int | None = None  # of ShuffleConfig
+    attributes: tuple[str, ...] = ()  # of an augmented manifest
 
 
 @dataclass(frozen=True)
@@ -176,19 +181,18 @@ def channel(file: str, root: Path, entry: dict, default_mode: str) -> Channel:
     folder = CHANNELS / name
     if not re.fullmatch(r"[A-Za-z0-9.\-_]{1,64}", name) or name in (".", ".."):
         raise SmLocalError(f"{folder}: a channel's name has letters, digits, '.', '-' and '_' (at most 64); rename the folder")
-    if mode == "Pipe":
-        raise SmLocalError(f"{file}: channel {name!r} has InputMode Pipe, which this version does not emulate; use File or FastFile")
     if not (root / folder).is_dir():
         raise SmLocalError(f"{file}: channel {name!r} has no folder {folder}; put its data there")
     s3 = entry.get("DataSource", {}).get("S3DataSource", {})
     return Channel(name, str(folder), mode, entry.get("ContentType", ""), s3.get("S3DataDistributionType", "FullyReplicated"),
-                   entry.get("RecordWrapperType", "None"), tuple(s3.get("InstanceGroupNames", ())))
+                   entry.get("RecordWrapperType", "None"), tuple(s3.get("InstanceGroupNames", ())), s3.get("S3Uri", ""), s3.get("S3DataType", "S3Prefix"),
+                   entry.get("CompressionType", "None"), entry.get("ShuffleConfig", {}).get("Seed"), tuple(s3.get("AttributeNames", ())))
 
 
 def not_emulated(body: dict, channels: tuple[Channel, ...], hosts: tuple[Host, ...]) -> tuple[str, ...]:
     """Name what is in the request, would change what the container sees, and is left out here."""
     notes = [f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if body.get(key)]
-    sharded = [channel.name for channel in channels if channel.distribution == "ShardedByS3Key"]
+    sharded = [channel.name for channel in channels if channel.distribution == "ShardedByS3Key" and channel.mode != "Pipe"]
     if sharded and len(hosts) > 1:
         notes.append(f"ShardedByS3Key is not emulated: every host sees all of {', '.join(sharded)}")
     return tuple(notes)

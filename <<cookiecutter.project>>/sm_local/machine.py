@@ -40,6 +40,7 @@ class Engine:
     remedy: str = ""
     owns_files: bool = False  # root inside is root outside: files must be handed back, and channels can be overlaid
     desktop: bool = False
+    same_kernel: bool = sys.platform == "linux"  # containers run on this machine's own: what is no file, such as a FIFO, works between both
     arch: str = ""
     cpus: int = 0  # 0: it does not say
     root_dir: str = ""
@@ -125,8 +126,9 @@ def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> Engine
     system, security = info.get("OperatingSystem") or "", str(info.get("SecurityOptions") or "")
     desktop = "Docker Desktop" in system
     local_root = not desktop and "name=rootless" not in security and "name=userns" not in security and sys.platform == "linux"
-    return Engine("docker", info["ServerVersion"], owns_files=local_root, desktop=desktop, arch=info.get("Architecture") or "",
-                  cpus=info.get("NCPU") or 0, root_dir=info.get("DockerRootDir") or "", gpu=docker_gpu(info, hook_on_path, desktop))
+    return Engine("docker", info["ServerVersion"], owns_files=local_root, desktop=desktop, same_kernel=sys.platform == "linux" and not desktop,
+                  arch=info.get("Architecture") or "", cpus=info.get("NCPU") or 0, root_dir=info.get("DockerRootDir") or "",
+                  gpu=docker_gpu(info, hook_on_path, desktop))
 
 
 def _json(text: str) -> dict:

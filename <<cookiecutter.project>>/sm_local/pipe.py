@@ -1,6 +1,7 @@
 """Feed a Pipe channel: FIFOs CHANNEL_0, CHANNEL_1, … in FOLDER, one an epoch, without end. Standard library only.
 
-usage: python3 pipe.py FOLDER CHANNEL [--gzip] [--recordio] [--seed N] [--attributes A,B]    objects' paths on stdin, NUL between them
+usage: python3 pipe.py FOLDER CHANNEL [--gzip] [--recordio] [--seed N] [--shard K/N]
+       [--attributes A,B --base S3-URI]    objects' paths on stdin, NUL behind each
 
 Ends when its file descriptor 3 reaches its end, which the job's recipe holds open. Sources: the Developer Guide's
 your-algorithms-training-algo-running-container (FIFOs, epochs, early close), API:Channel, API:ShuffleConfig,
@@ -9,8 +10,10 @@ augmented-manifest; RecordIO's framing is that of the sagemaker-training toolkit
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import gzip
+import itertools
 import json
 import os
 import random
@@ -27,14 +30,16 @@ F_SETPIPE_SZ = 1031  # of Linux; Python's fcntl has it from 3.10 on
 
 
 def main() -> None:
-    """Feed until the job ends."""
+    """Feed until the job ends, or an object cannot be read."""
     options = arguments().parse_args()
-    objects = [Path(os.fsdecode(path)) for path in sys.stdin.buffer.read().split(b"\0") if path]
+    part, parts = map(int, options.shard.split("/"))
+    objects = [Path(os.fsdecode(path)) for path in sys.stdin.buffer.read().split(b"\0") if path][part::parts]
     threading.Thread(target=end_with_the_job, daemon=True).start()
-    epoch = 0
-    while True:
-        feed(options.folder / f"{options.channel}_{epoch}", epoch_records(objects, options, epoch), options.recordio)
-        epoch += 1
+    for epoch in itertools.count():
+        fifo = options.folder / f"{options.channel}_{epoch}"
+        if not options.folder.exists():  # there is no job any more
+            return
+        feed(fifo, epoch_records(objects, options, epoch), options.recordio)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -45,8 +50,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--gzip", action="store_true", help="inflate each object")
     parser.add_argument("--recordio", action="store_true", help="make each object, or attribute, a record")
     parser.add_argument("--seed", type=int, help="shuffle, anew at the start of every epoch")
-    parser.add_argument("--attributes", default="", help="the objects are augmented manifests: their attributes, in this order")
-    parser.add_argument("--mirror", type=Path, default=Path("data/s3"), help="where the objects that an augmented manifest names are")
+    parser.add_argument("--shard", default="0/1", help="only every N-th object, from the K-th on")
+    parser.add_argument("--attributes", default="", help="the objects are augmented manifests: these of their attributes, in this order")
+    parser.add_argument("--base", default="", help="the S3 URI of the manifest's own folder here; objects elsewhere are below data/s3/BUCKET")
     return parser
 
 
@@ -58,22 +64,19 @@ def end_with_the_job() -> None:
 
 def feed(fifo: Path, records: Iterator[bytes | BinaryIO], recordio: bool) -> None:
     """Offer one epoch. A reader that closes early ends it: the next FIFO is for the next epoch."""
-    os.mkfifo(fifo, 0o666)
+    if not fifo.exists():  # the first one is there before the job starts
+        os.mkfifo(fifo)
     with open(fifo, "wb", buffering=0) as out:  # waits for the reader
         widen(out)
-        try:
+        with contextlib.suppress(BrokenPipeError):
             for record in records:
                 send(record, out, recordio)
-        except BrokenPipeError:
-            pass
 
 
 def widen(out: BinaryIO) -> None:
     """Ask for a larger pipe, which this machine may refuse."""
-    try:
+    with contextlib.suppress(OSError):
         fcntl.fcntl(out, F_SETPIPE_SZ, BLOCK)
-    except OSError:
-        pass
 
 
 def epoch_records(objects: list[Path], options: argparse.Namespace, epoch: int) -> Iterator[bytes | BinaryIO]:
@@ -87,17 +90,18 @@ def epoch_records(objects: list[Path], options: argparse.Namespace, epoch: int) 
         if line is None:
             yield from opened(path, options.gzip)
         else:
-            yield from attributes(json.loads(line), options)
+            yield from attributes(path, json.loads(line), options)
 
 
-def attributes(entry: dict, options: argparse.Namespace) -> Iterator[bytes | BinaryIO]:
+def attributes(manifest: Path, entry: dict, options: argparse.Namespace) -> Iterator[bytes | BinaryIO]:
     """Yield a manifest line's attributes in the order asked for; of NAME-ref the object that it names."""
     for name in options.attributes.split(","):
         value = entry[name]
         if name.endswith("-ref"):
-            yield from opened(options.mirror / value.partition("://")[2], options.gzip)
+            here = manifest.parent / value[len(options.base) :] if value.startswith(options.base) else Path("data/s3", value.partition("://")[2])
+            yield from opened(here, options.gzip)
         else:
-            yield (value if isinstance(value, str) else json.dumps(value)).encode()
+            yield (value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))).encode()
 
 
 def opened(path: Path, inflate: bool) -> Iterator[BinaryIO]:

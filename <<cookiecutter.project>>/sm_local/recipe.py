@@ -213,17 +213,22 @@ def folder(job: Job, host: Host) -> str:
 
 def scratch(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the folders that take a host's writes to its channels."""
-    if engine.name == "podman":  # has its own
-        return []
-    return [f"cow/{channel.name}/{part}" for channel in contract.host_channels(job, host) if mode(job, engine, channel) == "cow"
-            for part in ("upper", "work")]
+    pipes = ["pipes"] if piped(job, host) else []
+    if engine.name == "podman":  # has its own for writes
+        return pipes
+    return [*pipes, *(f"cow/{channel.name}/{part}" for channel in contract.host_channels(job, host) if mode(job, engine, channel) == "cow"
+                      for part in ("upper", "work"))]
 
 
 def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that write a host's config files and lay out its /opt/ml, which itself is never a mount (captured)."""
     lines = [f'printf %s {timed(job, text)} > "$at/config/{name}"' for name, text in contract.config_files(job, host).items()]
     lines += ['bind "$at/config" /opt/ml/input/config']
+    lines += ['bind "$at/pipes" /opt/ml/input/data'] if piped(job, host) else []
+    lines += [feed(job, host, channel) for channel in piped(job, host)]
     for channel in contract.host_channels(job, host):
+        if channel.mode == "Pipe":
+            continue
         source, target = word(channel.folder), f"/opt/ml/input/data/{channel.name}"
         lines.append({"cow": f"cow {source} {target} {channel.name}", "ro": f"bind {source} {target} readonly", "rw": f"bind {source} {target}"}[
             mode(job, engine, channel)])
@@ -236,6 +241,26 @@ def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     return lines
 
 
+def piped(job: Job, host: Host) -> list[Channel]:
+    """Return a host's Pipe channels; they have no folder in the container, as the documentation names none."""
+    return [channel for channel in contract.host_channels(job, host) if channel.mode == "Pipe"]
+
+
+def feed(job: Job, host: Host, channel: Channel) -> str:
+    """Return the line that feeds a Pipe channel."""
+    part, parts = contract.shard(job, host, channel)
+    manifest = channel.s3_uri.rpartition("/")
+    words = [
+        "feed", channel.name, f"{channel.folder}/{manifest[2]}" if channel.s3_type == "AugmentedManifestFile" else channel.folder,
+        *(["--gzip"] if channel.compression == "Gzip" else []),
+        *(["--recordio"] if channel.record_wrapper == "RecordIO" else []),
+        *(["--seed", str(channel.seed)] if channel.seed is not None else []),
+        *(["--shard", f"{part}/{parts}"] if parts > 1 else []),
+        *(["--attributes", ",".join(channel.attributes), "--base", manifest[0] + "/"] if channel.s3_type == "AugmentedManifestFile" else []),
+    ]
+    return " ".join(map(word, words))
+
+
 def timed(job: Job, text: str) -> str:
     """Return a config file's text as a Bash word, the time of the job's name in its place."""
     return f'"${{job#{job.stem}}}"'.join(word(part) for part in text.split(contract.TIME))
@@ -243,14 +268,15 @@ def timed(job: Job, text: str) -> str:
 
 def clearing_up(job: Job, engine: Engine) -> list[str]:
     """Return the lines that remove what only the running job needed, and give its files back."""
+    pipes = ["drop_pipes"] if any(channel.mode == "Pipe" for channel in job.channels) else []
     if engine.name == "sandbox":
-        return ["drop_scratch"]
-    return [*(["drop_network"] if engines.own_network(job) else []), *([f"finish_helper {word(job.image)}"] if engine.owns_files else [])]
+        return [*pipes, "drop_scratch"]
+    return [*(["drop_network"] if engines.own_network(job) else []), *([f"finish_helper {word(job.image)}"] if engine.owns_files else []), *pipes]
 
 
 def mode(job: Job, engine: Engine, channel: Channel) -> str:
     """Return how one channel is mounted."""
-    return "ro" if contract.read_only(channel) else channel_mode(job, engine)
+    return "ro" if contract.read_only(channel) or channel.mode == "Pipe" else channel_mode(job, engine)
 
 
 def channel_mode(job: Job, engine: Engine) -> str:
@@ -288,8 +314,8 @@ def naming(job: Job, engine: Engine, host: Host) -> list[str]:
 def engine_functions(job: Job, engine: Engine) -> list[str]:
     """Return the files of bash/ that a recipe for this engine carries."""
     if engine.name == "sandbox":
-        return ["sandbox", "overlay"]
-    return [*(["build"] if job.source == "own" else []), "container", engine.name, *(["credentials"] if engines.gives_credentials(job) else []),
+        return ["sandbox", "overlay", "pipe"]
+    return ["pipe", *(["build"] if job.source == "own" else []), "container", engine.name, *(["credentials"] if engines.gives_credentials(job) else []),
             *(["mps"] if engines.shares_gpus(job, engine) else []),
             *(["overlay"] if engine.name == "docker" else []), *(["handback"] if engine.owns_files else [])]
 

@@ -1,0 +1,20 @@
+# shellcheck shell=bash
+
+# feed CHANNEL SOURCE OPTION...: stream SOURCE, a folder's files in the order of their keys or one file, through the FIFOs of
+# a Pipe channel. The feeder ends when nobody holds the other end of its descriptor 3: this recipe, and the job itself. It
+# must not hold it too, nor those by which the other helpers learn of the job's end.
+feed() {
+  local channel=$1 source=$2
+  shift 2
+  command -v python3 > /dev/null || die "python3 is not on PATH; Pipe channels need it"
+  [[ -e $source ]] || die "channel $channel: $source is not there; put its data there"
+  mkfifo "$at/pipes/${channel}_0"
+  if [[ ! -p $dir/.feeders ]]; then mkfifo "$dir/.feeders"; fi
+  find -L "$source" -type f -print0 | LC_ALL=C sort -z | python3 -B sm_local/pipe.py "$at/pipes" "$channel" "$@" 3< "$dir/.feeders" 5>&- 6>&- 8>&- 9<&- &
+  if (( ! feeding )); then exec 5> "$dir/.feeders"; feeding=1; fi
+}
+
+feeding=0              # is descriptor 5 open?
+
+# drop_pipes: their folders, where the engine has made places to mount other channels on.
+drop_pipes() { rm -rf "$dir/pipes" "$dir"/algo-*/pipes "$dir/.feeders"; }

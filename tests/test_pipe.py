@@ -1,0 +1,167 @@
+"""Pipe mode: a FIFO an epoch, objects in the order of their keys, RecordIO, Gzip, shuffling, augmented manifests, shards."""
+import gzip
+import json
+import os
+import struct
+import subprocess
+import time
+
+import pytest
+from conftest import clean_environment, jobs, last_job, make, need_podman, script
+from terminal import eventually
+from test_ownership import hand_over, roots, run
+
+pytestmark = pytest.mark.linux
+READ = """
+import json
+def epoch(n, size=-1):
+    path = f"/opt/ml/input/data/stream_{n}"
+    while not os.path.exists(path): time.sleep(0.01)
+    with open(path, "rb") as fifo: return fifo.read(size)
+"""
+SHOW = READ + "json.dump([epoch(n).decode('latin-1') for n in range(3)], open('/opt/ml/model/read.json', 'w'))"
+
+
+def stream(project, files: dict[str, bytes], **channel) -> None:
+    """Give a project one Pipe channel of these files."""
+    for name, content in files.items():
+        path = project / "opt/ml/input/data/stream" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    entry = {"ChannelName": "stream", "InputMode": "Pipe", **channel}
+    (project / "job.yaml").write_text(json.dumps({"InputDataConfig": [{"ChannelName": "training"}, entry]}))
+
+
+def read(project, *arguments: str) -> list[str]:
+    """Train in the sandbox and return what the job read in three epochs."""
+    script(project, SHOW)
+    done = make(project, "train", *(arguments or ["ENGINE=sandbox"]))
+    assert done.returncode == 0, done.stdout
+    return json.loads((last_job(project) / "model/read.json").read_text())
+
+
+def record(data: bytes) -> str:
+    return (struct.pack("<II", 0xCED7230A, len(data)) + data + b"\0" * (-len(data) % 4)).decode("latin-1")
+
+
+def data_source(**s3) -> dict:
+    return {"DataSource": {"S3DataSource": s3}}
+
+
+@pytest.mark.parametrize("engine", ["sandbox", pytest.param("docker", marks=pytest.mark.engine), pytest.param("podman", marks=pytest.mark.engine)])
+def test_every_epoch_streams_the_objects_in_the_order_of_their_keys(project, engine, request, tmp_path):
+    if engine != "sandbox":
+        image = request.getfixturevalue("built")
+    if engine == "podman":
+        need_podman()
+        subprocess.run(["docker", "save", "--output", tmp_path / "image.tar", image], check=True)
+        subprocess.run(["podman", "load", "--input", tmp_path / "image.tar"], check=True, capture_output=True)
+    stream(project, {"b": b"2", "a/z": b"1", "c d": b"3\n", "Z": b"0"})
+    assert read(project, f"ENGINE={engine}") == ["0123\n"] * 3
+    assert sorted(path.name for path in last_job(project).iterdir() if path.name.startswith((".", "pipes"))) == []
+
+
+def test_there_is_a_fifo_and_no_folder(project):
+    stream(project, {"a": b"1"})
+    script(project, READ + """
+import stat
+begin = sorted(os.listdir("/opt/ml/input/data"))
+kind = stat.S_ISFIFO(os.stat("/opt/ml/input/data/stream_0").st_mode)
+epoch(0); epoch(1)
+json.dump([begin, kind, json.load(open("/opt/ml/input/config/inputdataconfig.json"))["stream"]], open("/opt/ml/model/seen.json", "w"))
+""")
+    assert make(project, "train", "ENGINE=sandbox").returncode == 0
+    assert json.loads((last_job(project) / "model/seen.json").read_text()) == [
+        ["stream_0", "training"], True, {"TrainingInputMode": "Pipe", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}]
+
+
+def test_closing_early_gives_the_next_epoch_from_its_start(project):
+    stream(project, {"a": b"begin" + b"x" * 3_000_000, "b": b"end"})
+    script(project, READ + "json.dump([epoch(0, 5).decode(), epoch(1, 5).decode(), len(epoch(2))], open('/opt/ml/model/read.json', 'w'))")
+    assert make(project, "train", "ENGINE=sandbox").returncode == 0
+    assert json.loads((last_job(project) / "model/read.json").read_text()) == ["begin", "begin", 3_000_008]
+
+
+@pytest.mark.parametrize(("files", "channel", "epoch"), [
+    pytest.param({"a": gzip.compress(b"one"), "b": gzip.compress(b"two")}, {"CompressionType": "Gzip"}, "onetwo", id="gzip"),
+    pytest.param({"a": b"one", "b": b"four", "c": b""}, {"RecordWrapperType": "RecordIO"}, record(b"one") + record(b"four") + record(b""), id="recordio"),
+    pytest.param({"a": gzip.compress(b"one")}, {"CompressionType": "Gzip", "RecordWrapperType": "RecordIO"}, record(b"one"), id="gzip-in-recordio"),
+    pytest.param({}, {}, "", id="nothing"),
+])
+def test_what_an_epoch_is(project, files, channel, epoch):
+    (project / "opt/ml/input/data/stream").mkdir()
+    stream(project, files, **channel)
+    assert read(project) == [epoch] * 3
+
+
+def test_a_shuffled_channel_has_another_order_every_epoch_and_the_same_every_job(project):
+    stream(project, {str(n): str(n).encode() for n in range(10)}, ShuffleConfig={"Seed": 7})
+    first = read(project)
+    assert [sorted(epoch) for epoch in first] == [list("0123456789")] * 3
+    assert len({*first, "0123456789"}) == 4
+    assert read(project) == first
+
+
+@pytest.mark.parametrize(("wrapper", "epoch"), [
+    pytest.param("None", 'JPEG-1{"k":1}JPEG-20', id="joined"),
+    pytest.param("RecordIO", record(b"JPEG-1") + record(b'{"k":1}') + record(b"JPEG-2") + record(b"0"), id="recordio"),
+])
+def test_an_augmented_manifest_streams_its_attributes(project, wrapper, epoch):
+    lines = [{"label": {"k": 1}, "image-ref": "s3://b/set/img/1.jpg", "other": 9}, {"image-ref": "s3://elsewhere/2.jpg", "label": 0}]
+    stream(project, {"m.jsonl": "\n".join(map(json.dumps, lines)).encode(), "img/1.jpg": b"JPEG-1"}, RecordWrapperType=wrapper,
+           **data_source(S3DataType="AugmentedManifestFile", S3Uri="s3://b/set/m.jsonl", AttributeNames=["image-ref", "label"]))
+    (project / "data/s3/elsewhere").mkdir(parents=True)
+    (project / "data/s3/elsewhere/2.jpg").write_bytes(b"JPEG-2")
+    assert read(project) == [epoch] * 3
+
+
+@pytest.mark.engine
+def test_two_hosts_share_the_objects_out(project, built):
+    stream(project, {str(n): str(n).encode() for n in range(5)},
+           **data_source(S3DataType="S3Prefix", S3Uri="s3://b/p", S3DataDistributionType="ShardedByS3Key"))
+    request = json.loads((project / "job.yaml").read_text())
+    (project / "job.yaml").write_text(json.dumps({**request, "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 2}}))
+    script(project, SHOW)
+    done = make(project, "train", "ENGINE=docker")
+    assert done.returncode == 0, done.stdout
+    (job,) = jobs(project)
+    assert [json.loads((job / host / "model/read.json").read_text()) for host in ("algo-1", "algo-2")] == [["024"] * 3, ["13"] * 3]
+
+
+@pytest.mark.engine
+def test_an_unprivileged_caller_is_left_nothing_of_roots(project, built):
+    stream(project, {"a": b"1"})
+    script(project, SHOW)
+    hand_over(project)
+    done = run(project)
+    assert done.returncode == 0, done.stdout
+    assert json.loads((last_job(project) / "model/read.json").read_text()) == ["1"] * 3
+    assert roots(project) == []
+
+
+def feeders(project) -> int:
+    found = subprocess.run(["pgrep", "-f", "[p]ipe.py"], capture_output=True, text=True, check=False).stdout.split()
+    return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["ended", "killed"])
+def test_the_feeder_ends_with_the_job(project, kill):
+    stream(project, {"a": b"1"})
+    script(project, READ + f"epoch(0); print('up', flush=True); time.sleep({2 if kill else 0})")
+    make(project, "recipe", "ENGINE=sandbox")
+    process = subprocess.Popen(["bash", "recipes/train.sh"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=clean_environment())
+    assert process.stdout.readline() == "up\n"
+    if kill:
+        assert feeders(project) == 1
+        process.kill()
+        time.sleep(0.3)
+        assert feeders(project) == 1  # the job still reads
+    process.communicate(timeout=30)
+    assert eventually(lambda: feeders(project) == 0)
+
+
+def test_a_missing_manifest_stops_the_job_with_one_line(project):
+    stream(project, {"a": b""}, **data_source(S3DataType="AugmentedManifestFile", S3Uri="s3://b/set/m.jsonl", AttributeNames=["x"]))
+    done = make(project, "train", "ENGINE=sandbox")
+    assert "sm-local: channel stream: opt/ml/input/data/stream/m.jsonl is not there; put its data there\n" in done.stdout
+    assert done.returncode == 2 and jobs(project) == []
