@@ -61,7 +61,7 @@ def read(root: Path, given: dict[str, str]) -> dict[str, str]:
         _read_file(root / name, name, values, problems)
     for key, value in given.items():
         if key in RULES:
-            _set(values, key, value, f"{key}=", problems)
+            _set(values, key, value, "", problems)
     if problems:
         raise SmLocalError("\n".join(problems))
     return values
@@ -71,29 +71,29 @@ def _read_file(path: Path, name: str, values: dict[str, str], problems: list[str
     if not path.is_file():
         return
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{name}: cannot be read ({error})")
         return
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         key, equals, value = line.partition("=")
         if not equals:
             problems.append(f"{name}:{number}: {line.strip()!r} has no '='; write KEY=value, or # in front of a comment")
         else:
-            _set(values, key.strip(), value.strip(), f"{name}:{number}:", problems)
+            _set(values, key.strip(), value.strip(), f"{name}:{number}: ", problems)
 
 
 def _set(values: dict[str, str], key: str, value: str, where: str, problems: list[str]) -> None:
     rule = RULES.get(key)
     if rule is None:
         near = difflib.get_close_matches(key.upper(), RULES, 1)
-        problems.append(f"{where} {key} is not a setting; " + (f"did you mean {near[0]}?" if near else f"settings are {', '.join(RULES)}"))
-    elif value and not re.fullmatch(rule.pattern, value):
-        problems.append(f"{where} {key} is {value!r}; write {rule.wanted}")
+        problems.append(f"{where}{key} is not a setting; " + (f"did you mean {near[0]}?" if near else f"settings are {', '.join(RULES)}"))
+    elif value and not re.fullmatch(rule.pattern, value, re.ASCII):
+        problems.append(f"{where}{key} is {value!r}; write {rule.wanted}")
     elif key == "DOCKER_ARGS" and not _splits(value):
-        problems.append(f"{where} DOCKER_ARGS has a quote that is never closed: {value!r}")
+        problems.append(f"{where}DOCKER_ARGS has a quote that is never closed: {value!r}")
     else:
         values[key] = value or rule.default
 
