@@ -113,7 +113,7 @@ def test_the_assignments_are_bash_words():
     job = replace(JOB, stem="a", environment={"A": "it's", "B": "$x `y`\n'", "C": ""})
     assert engine.assignments(job, DOCKER, ONE) == [
         'TRAINING_JOB_NAME="$job"', 'TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/a"${job#a}"', "AWS_REGION=us-west-2",
-        "DMLC_INTERFACE=eth0", "NVIDIA_VISIBLE_DEVICES=void", 'A="it\'s"', "B='$x `y`\n'\"'\"''", "C=''",
+        "DMLC_INTERFACE=eth0", "NVIDIA_VISIBLE_DEVICES=void", 'A="it\'s"', 'B="\\$x \\`y\\`\n\'"', "C=''",
     ]
 
 
@@ -376,11 +376,11 @@ def test_the_command_of_a_plain_job():
 
 @pytest.mark.parametrize(("changes", "old", "new"), [
     pytest.param({"isolated": True}, "--add-host algo-1:127.0.0.1", '--network "$job" --network-alias algo-1', id="own-network"),
-    pytest.param({"entrypoint": ("sh", "-c"), "arguments": ("echo $x",)}, "churn:latest train", "--entrypoint sh churn:latest -c 'echo $x'", id="entrypoint"),
+    pytest.param({"entrypoint": ("sh", "-c"), "arguments": ("echo $x",)}, "churn:latest train", '--entrypoint sh churn:latest -c "echo \\$x"', id="entrypoint"),
     pytest.param({"settings": settled(LIMITS="on")}, '"${mounts[@]}"', '--cpus 4 --memory 8g --memory-swap 8g\n"${mounts[@]}"', id="limits"),
     pytest.param({"settings": settled(PLATFORM="linux/386")}, '"${mounts[@]}"', '--platform linux/386\n"${mounts[@]}"', id="platform"),
     pytest.param({"settings": settled(GPU="0,1")}, '"${mounts[@]}"', '--gpus \'"device=0,1"\'\n"${mounts[@]}"', id="gpu"),
-    pytest.param({"settings": settled(DOCKER_ARGS="-v 'a b':/c $x")}, '"${mounts[@]}"\n', '"${mounts[@]}"\n-v \'a b:/c\' \'$x\'\n', id="more-arguments"),
+    pytest.param({"settings": settled(DOCKER_ARGS="-v 'a b':/c $x")}, '"${mounts[@]}"\n', '"${mounts[@]}"\n-v \'a b:/c\' "\\$x"\n', id="more-arguments"),
     pytest.param({"settings": settled(SHM="8g")}, "--shm-size 2g", "--shm-size 8g", id="shm"),
 ])
 def test_what_changes_the_command(changes, old, new):
@@ -408,7 +408,7 @@ def test_the_gpus_of_the_sandbox(there, wanted, visible, void):
 def test_the_sandbox_runs_container_train_in_a_clean_environment():
     start = '"${sandbox[@]}" env -i PATH="$PATH" HOME="$HOME" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal\nCUDA_VISIBLE_DEVICES=\n'
     assert lines(JOB, SANDBOX) == start + '"$PWD"/container/train'
-    assert lines(replace(JOB, entrypoint=("sh", "-c"), arguments=("$x",)), SANDBOX) == start + "sh -c '$x'"
+    assert lines(replace(JOB, entrypoint=("sh", "-c"), arguments=("$x",)), SANDBOX) == start + 'sh -c "\\$x"'
     assert lines(JOB, SANDBOX, shell=True) == start.replace("CUDA", 'TERM="${TERM:-dumb}"\nCUDA') + "bash"
 
 
@@ -463,4 +463,4 @@ def test_init_config_is_for_the_agent(files_of_2020):
 
 
 def test_the_time_of_the_name_is_put_in_by_the_recipe():
-    assert recipe.timed(JOB, f'{{"a":"it\'s{contract.TIME}"}}') == """'{"a":"it'"'"'s'"${job#Churn-1}"'"}'"""
+    assert recipe.timed(JOB, f"{{its{contract.TIME}}}") == """'{its'"${job#Churn-1}"'}'"""

@@ -20,11 +20,11 @@ class Bash(str):
 
 
 def word(value: str) -> str:
-    """Return a value as one Bash word; double quotes where single ones would not read well."""
+    """Return a value as one Bash word; in double quotes what single ones would make hard to read, for people and for shellcheck."""
     if isinstance(value, Bash):
         return value
-    if "'" in value and not re.search(r'["$`\\\\!]', value):
-        return f'"{value}"'
+    if re.search(r"['$`]", value):
+        return '"' + re.sub(r'[\\"$`]', r"\\\g<0>", value) + '"'
     return shlex.quote(value)
 
 

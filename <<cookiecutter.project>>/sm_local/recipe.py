@@ -55,7 +55,7 @@ def carried(body: str, files: list[str]) -> str:
 
 def words(text: str) -> set[str]:
     """Return every word of a piece of Bash that may be a function's name."""
-    return set(re.findall(r"\w+", re.sub(r"(^| )# .*", "", text, flags=re.MULTILINE)))
+    return set(re.findall(r"(?<![\w/.$-])\w+(?![\w/:])", re.sub(r"(^| )# .*", "", text, flags=re.MULTILINE)))
 
 
 def split_functions(text: str) -> tuple[str, dict[str, str]]:
