@@ -76,7 +76,7 @@ def gpu_line(gpu: Gpu, wanted: str) -> str:
     hint = ""
     if shutil.which("nvidia-smi"):
         hint = "; nvidia-smi is here, so install the NVIDIA Container Toolkit: sudo nvidia-ctk runtime configure --runtime=docker"
-    return f"not found ({gpu.reason}); jobs run on the CPU{hint}"
+    return f"not found ({gpu.reason}){'; jobs run on the CPU' if wanted == 'auto' else ''}{hint}"
 
 
 def aws_line(found: list[AwsCli]) -> str:

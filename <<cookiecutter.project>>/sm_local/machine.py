@@ -71,20 +71,30 @@ def run(*command: str, timeout: float = TIMEOUT) -> tuple[int, str, str]:
 
 def docker_is_there() -> bool:
     """Tell whether a Docker engine belongs to this machine; the `docker` client alone is not one."""
-    if os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT") or _docker_context() not in ("", "default"):
+    if os.environ.get("DOCKER_HOST") or docker_context():
         return True
-    home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR", "/nonexistent")
+    home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR") or "/nonexistent"
     sockets = [Path("/var/run/docker.sock"), home / ".docker/run/docker.sock", Path(runtime) / "docker.sock"]
     daemons = [Path("/usr/sbin/dockerd"), Path("/Applications/Docker.app")]
     return bool(shutil.which("dockerd")) or any(path.exists() for path in sockets + daemons)
 
 
-def _docker_context() -> str:
-    config = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "config.json"
+def docker_context() -> str:
+    """Return the context that the `docker` client is set to; '' for the default one, this machine's engine."""
+    config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:
-        return json.loads(config.read_text(encoding="utf-8")).get("currentContext", "")
+        name = os.environ.get("DOCKER_CONTEXT") or json.loads(config.read_text(encoding="utf-8")).get("currentContext") or ""
     except (OSError, ValueError, AttributeError):
         return ""
+    return "" if name == "default" else name
+
+
+def other_machine(host: str) -> bool:
+    """Tell whether an engine's address is another machine's; one without a scheme is tcp, as the `docker` client takes it."""
+    scheme, _, address = host.rpartition("://")
+    if scheme not in ("", "tcp"):
+        return scheme == "ssh"
+    return bool(address) and not re.match(r"(localhost|127(\.\d+){3}|\[::1\])?(:\d+)?(/|$)", address)
 
 
 def find_engine(wanted: str) -> Engine:
@@ -107,10 +117,13 @@ def find_docker() -> Engine:
     if not shutil.which("docker"):
         return Engine("docker", problem="there is no docker client on PATH", remedy="install Docker, or use ENGINE=sandbox",
                       gpu=_unknown("there is no docker client"))
-    host = os.environ.get("DOCKER_HOST", "")
-    if re.match(r"ssh://|tcp://(?!localhost|127\.|\[::1\])", host):
-        return Engine("docker", problem=f"DOCKER_HOST is {host}, another machine, which does not see this one's folders",
-                      remedy="unset DOCKER_HOST, or use ENGINE=sandbox", gpu=_unknown("the engine is on another machine"))
+    name, host, remedy = "DOCKER_HOST", os.environ.get("DOCKER_HOST", ""), "unset DOCKER_HOST"
+    if not host and docker_context():
+        name, remedy = f"the Docker context {docker_context()}", "'docker context use default'"
+        host = run("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")[1].strip()
+    if other_machine(host):
+        return Engine("docker", problem=f"{name} is {host}, another machine, which does not see this one's folders",
+                      remedy=f"{remedy}, or use ENGINE=sandbox", gpu=_unknown("the engine is on another machine"))
     status, out, err = run("docker", "info", "--format", "{{json .}}")
     return docker_engine(status, out, err, bool(shutil.which("nvidia-container-runtime-hook") or shutil.which("nvidia-cdi-hook")))
 
@@ -165,10 +178,15 @@ def find_podman() -> Engine:
 def podman_engine(info: dict) -> Engine:
     """Return what `podman info` said, as an Engine. Podman hands out GPUs by CDI alone; 4.x ignores --gpus silently."""
     version = (info.get("version") or {}).get("Version", "")
-    specs = [path for folder in ("/etc/cdi", "/var/run/cdi") for path in Path(folder).glob("nvidia*")]
+    specs = cdi_specs()
     gpu = Gpu(AVAILABLE, f"CDI specification {specs[0]}", "cdi") if specs else Gpu(NOT_FOUND, "no CDI specification in /etc/cdi")
     return Engine("podman", version, arch=(info.get("host") or {}).get("arch", ""), cpus=(info.get("host") or {}).get("cpus", 0), gpu=gpu,
                   root_dir=(info.get("store") or {}).get("graphRoot", ""))
+
+
+def cdi_specs(folders: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")) -> list[str]:
+    """Return the CDI specifications of NVIDIA's GPUs on this machine."""
+    return [str(path) for folder in folders for path in sorted(Path(folder).glob("nvidia*"))]
 
 
 def find_sandbox() -> Engine:
@@ -232,7 +250,7 @@ def find_aws() -> list[AwsCli]:
 
 def aws_version(status: int, out: str, err: str) -> tuple[int, ...]:
     """Read `aws --version`, which old ones print on stderr. Returns () when it does not say."""
-    found = re.search(r"aws-cli/(\d+)\.(\d+)\.(\d+)", out + err)
+    found = re.search(r"(?<!\S)aws-cli/(\d+)\.(\d+)\.(\d+)", f"{out}\n{err}")
     return tuple(map(int, found.groups())) if found else ()
 
 
