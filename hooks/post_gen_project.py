@@ -1,8 +1,8 @@
 """Finish the bake: folders that git cannot keep, then the project's own doctor. Standard library only."""
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 answers = json.loads(r"""
 << cookiecutter | tojson >>
@@ -19,7 +19,8 @@ def run_doctor():
         return 0
 
 
-Path("opt/ml/model").mkdir(exist_ok=True)
+if not os.path.lexists("opt/ml/model"):  # baked over: it may be a link to the last job's
+    os.mkdir("opt/ml/model")
 status = run_doctor()
 if status and answers["gpu"] == "required":
     print("sm-local: not baked: gpu=required; answer gpu=auto to bake it anyway", file=sys.stderr)
