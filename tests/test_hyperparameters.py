@@ -111,6 +111,10 @@ def test_another_type_is_refused_with_the_string_that_sagemaker_makes_of_it(tmp_
     pytest.param('{\r\n  "a": "1",\r\n}\r\n', ":2: trailing comma; remove it", id="trailing-comma-CRLF"),
     pytest.param('{"a":\n["1",\n]}', ":2: trailing comma; remove it", id="trailing-comma-in-a-list"),
     pytest.param('{\n"a": ,\n"b": "1"}', ":2: expecting value", id="a-missing-value-is-no-trailing-comma"),
+    pytest.param('\n{"a": }', ":2: expecting value", id="a-missing-last-value"),
+    pytest.param('{"a": "1",\n\'b\': "2"}', ":2: expecting property name enclosed in double quotes", id="single-quotes-behind-a-comma"),
+    pytest.param('{"a": "1",\n', ":2: expecting property name enclosed in double quotes", id="cut-off-behind-a-comma"),
+    pytest.param('\n{"a": "1",}', ":2: trailing comma; remove it", id="trailing-comma-behind-an-empty-line"),
     pytest.param('{\n"a": "1"\n"b": "2"}', ":3: expecting ',' delimiter", id="missing-comma"),
     pytest.param('{"a": 20x}', ":1: expecting ',' delimiter", id="no-JSON"),
     pytest.param("{'a': '1'}", ":1: expecting property name enclosed in double quotes", id="single-quotes"),
@@ -125,6 +129,7 @@ def test_another_type_is_refused_with_the_string_that_sagemaker_makes_of_it(tmp_
     pytest.param('{"a": "1",\n "\\u0061": "1"}', ":2: 'a' stands here twice; remove one", id="twice-though-written-otherwise"),
     pytest.param(f'{{"a": "",\n "{"k" * 257}": ""}}', f":2: '{'k' * 40}' {TOO_LONG}", id="long-name"),
     pytest.param(f'{{"a": "{"v" * 2501}"}}', f":1: 'a' {TOO_LONG}", id="long-value"),
+    pytest.param("{" + ",\n".join(f'"{n}": ""' for n in range(101)) + "}", ":101: 101 hyperparameters; the API takes at most 100", id="one-too-many"),
     pytest.param("{" + ",\n".join(f'"{n}": ""' for n in range(102)) + "}", ":101: 102 hyperparameters; the API takes at most 100", id="too-many"),
 ])
 def test_what_the_api_would_not_take_is_refused(tmp_path, text, problem):
@@ -135,6 +140,8 @@ def test_what_the_api_would_not_take_is_refused(tmp_path, text, problem):
 @pytest.mark.parametrize(("text", "line"), [
     pytest.param('{"b": "a",\n"a": 1}', 2, id="a-value-of-that-name-before"),
     pytest.param('{"b": "\\"a\\": {[",\n"a": 1}', 2, id="quotes-and-brackets-in-a-value"),
+    pytest.param('\n{"a": 1}', 2, id="behind-an-empty-line"),
+    pytest.param('{"b": "[", "c": "}",\n"a": 1}', 2, id="brackets-in-values"),
     pytest.param('{\n"a"\n:\n1}', 2, id="the-colon-elsewhere"),
 ])
 def test_the_line_is_the_keys(tmp_path, text, line):

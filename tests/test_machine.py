@@ -367,6 +367,7 @@ def test_podman_behind_the_name_docker(tmp_path):
 @pytest.mark.parametrize(("info", "engine"), [
     pytest.param(PODMAN, AS_PODMAN, id="plain"),
     pytest.param({**PODMAN, "version": None}, replace(AS_PODMAN, version=""), id="no-version"),
+    pytest.param({"host": None, "store": None}, Engine("podman", gpu=AS_PODMAN.gpu), id="says-nothing"),
     pytest.param({**PODMAN, "Runtimes": {"nvidia": {}}}, AS_PODMAN, id="a-runtime-means-nothing"),
 ])
 def test_a_podman_that_answers(info, engine):
@@ -396,7 +397,7 @@ def test_the_cdi_specifications_of_this_machine(tmp_path, files, specs):
                         gpu=Gpu(UNKNOWN, "podman does not answer")), id="does-not"),
 ])
 def test_podman_is_asked(tmp_path, body, engine):
-    tool(tmp_path / "bin", "podman", body)
+    tool(tmp_path / "bin", "podman", f'[ "$*" = "info --format json" ] || exit 2\n{body}')
     assert machine.find_podman() == engine
 
 
@@ -463,6 +464,7 @@ def cdi(mechanism: str, device: str = "nvidia.com/gpu=0") -> Gpu:
     pytest.param({"ServerVersion": "28.2.2", "Runtimes": RUNC, "DiscoveredDevices": CDI}, False, cdi("cdi"), id="cdi-28.2"),
     pytest.param({"ServerVersion": "29.1.5", "DiscoveredDevices": CDI}, False, cdi("cdi"), id="cdi-29.1"),
     pytest.param({"ServerVersion": "29.2.0", "DiscoveredDevices": CDI}, False, cdi("gpus"), id="cdi-29.2"),
+    pytest.param({"ServerVersion": "29.2", "DiscoveredDevices": CDI}, False, cdi("gpus"), id="cdi-29.2-in-short"),
     pytest.param({"ServerVersion": "29.10.0", "DiscoveredDevices": CDI}, False, cdi("gpus"), id="cdi-29.10"),
     pytest.param({"ServerVersion": "30.0.0-rc.1", "DiscoveredDevices": CDI}, False, cdi("gpus"), id="cdi-30"),
     pytest.param({"ServerVersion": "dev", "DiscoveredDevices": CDI}, False, cdi("cdi"), id="cdi-of-a-version-without-numbers"),
@@ -493,7 +495,7 @@ def test_whether_docker_desktop_has_gpus(info, gpu):
     pytest.param("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", 0, id="no-driver"),
 ])
 def test_the_number_of_gpus(tmp_path, out, count):
-    tool(tmp_path / "bin", "nvidia-smi", says(out))
+    tool(tmp_path / "bin", "nvidia-smi", f'[ "$*" = --list-gpus ] || exit 2\n{says(out)}')
     assert machine.count_gpus() == count
 
 

@@ -72,10 +72,10 @@ def json_problem(text: str, error: json.JSONDecodeError) -> str:
 def lines_of_keys(text: str) -> list[int]:
     """Return the lines on which the keys of the outer object stand, in their order."""
     lines, depth = [], 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"(\s*:)?|[][{}]', text):
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"(\s*:)?|[{}]', text):
         if token[1] and depth == 1:
             lines.append(text.count("\n", 0, token.start()) + 1)
-        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)
+        depth += {"{": 1, "}": -1}.get(token[0], 0)
     return lines
 
 

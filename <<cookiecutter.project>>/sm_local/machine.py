@@ -94,7 +94,7 @@ def other_machine(host: str) -> bool:
     scheme, _, address = host.rpartition("://")
     if scheme not in ("", "tcp"):
         return scheme == "ssh"
-    return bool(address) and not re.match(r"(localhost|127(\.\d+){3}|\[::1\])?(:\d+)?(/|$)", address)
+    return not re.match(r"(localhost|127(\.\d+){3}|\[::1\])?(:\d+)?(/|$)", address)
 
 
 def find_engine(wanted: str) -> Engine:
