@@ -62,7 +62,7 @@ def pieces(place: Workplace, rounds: int) -> list[Row]:
     cases = [
         Case(BARE, bare(project, place.image), project, here, lambda: empty(project)),
         Case("own run", own_command(place, project), project, here, lambda: fresh_replay(project)),
-        Case("make", ["make", "recipes/train.sh"], project, here),
+        Case("make", ["make", "recipe"], project, here),
         Case("state.sh", ["sh", "sm_local/scripts/state.sh", "job.yaml", ""], project, here),
         Case("bash", ["bash", "-n", "recipes/train.sh"], project, here),
         Case("recipe", ["bash", "recipes/train.sh"], project, faked, lambda: empty(project)),

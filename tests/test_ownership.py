@@ -4,7 +4,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import USER, clean_environment, containers, jobs, make, script
+from conftest import USER, clean_environment, containers, jobs, last_job, make, script
 from terminal import CTRL_C, Terminal, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux, pytest.mark.usefixtures("built")]
@@ -63,7 +63,7 @@ def test_after_success(theirs, docker):
     assert (outside / "of-root").stat().st_uid == os.geteuid()
     assert os.stat("/etc/passwd").st_uid == 0
     assert containers(docker, theirs) == []
-    assert eventually(lambda: docker.api.containers(all=True, filters={"label": "sm-local.helper"}) == [])
+    assert eventually(lambda: docker.api.containers(all=True, filters={"label": f"sm-local.helper={last_job(theirs).name}"}) == [])
 
 
 def test_after_failure(theirs):

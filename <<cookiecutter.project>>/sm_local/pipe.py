@@ -37,9 +37,12 @@ def main() -> None:
     threading.Thread(target=end_with_the_job, daemon=True).start()
     for epoch in itertools.count():
         fifo = options.folder / f"{options.channel}_{epoch}"
-        if not options.folder.exists():  # there is no job any more
-            return
-        feed(fifo, epoch_records(objects, options, epoch), options.recordio)
+        try:
+            feed(fifo, epoch_records(objects, options, epoch), options.recordio)
+        except FileNotFoundError:
+            if not options.folder.exists():  # there is no job any more
+                return
+            raise
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -10,7 +10,10 @@ feed() {
   [[ -e $source ]] || die "channel $channel: $source is not there; put its data there"
   mkfifo "$at/pipes/${channel}_0"
   if [[ ! -p $dir/.feeders ]]; then mkfifo "$dir/.feeders"; fi
-  find -L "$source" -type f -print0 | LC_ALL=C sort -z | python3 -B sm_local/pipe.py "$at/pipes" "$channel" "$@" 3< "$dir/.feeders" 5>&- 6>&- 8>&- 9<&- &
+  {
+    find -L "$source" -type f -print0 | LC_ALL=C sort -z | python3 -B sm_local/pipe.py "$at/pipes" "$channel" "$@" ||
+      say "nobody feeds channel $channel any more (above): a job that opens its next FIFO waits for ever"
+  } 3< "$dir/.feeders" 5>&- 6>&- 8>&- 9<&- &
   if (( ! feeding )); then exec 5> "$dir/.feeders"; feeding=1; fi
 }
 

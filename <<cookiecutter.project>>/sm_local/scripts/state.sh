@@ -1,9 +1,8 @@
 #!/bin/sh
-# usage: state.sh JOB-FILE GIVEN    called by Make before it looks at the recipes
-# Throws the recipes away when what they were made from has changed. By content, not by time: mv, cp -p and a git
-# checkout keep old times. What they were made from: files, the list of channels, and what the choice of engine and GPU
-# rests on. Values on the command line (GIVEN is not empty) always write new ones.
-[ -d recipes ] || mkdir recipes
+# usage: state.sh JOB-FILE GIVEN    called by Make before it looks at the recipes; prints the folder that has those of now
+# A folder for each state of what recipes are made from, told by content and not by time: mv, cp -p and a git checkout keep
+# old times. That is: files, the list of channels, what the choice of engine and GPU rests on, and the command line (GIVEN).
+# Calls at the same time with other values do not meet. recipes/*.sh, which people read, are the last ones used.
 state=$(
   exec 2>&1
   cksum "$1" settings.env settings.local.env opt/ml/input/config/hyperparameters.json \
@@ -14,7 +13,15 @@ state=$(
   echo /dev/nvidia[0-9]* /dev/dxg /etc/cdi/* /var/run/cdi/*
   command -v docker dockerd podman unshare nvidia-container-runtime-hook nvidia-cdi-hook
 )
-if [ "$2" ] || [ "$state" != "$(cat recipes/.state 2>/dev/null)" ]; then
+sum=$(printf '%s\n' "$state" | cksum)
+kept=recipes/.kept/${sum% *}-${sum#* }
+if [ -d "$kept" ]; then
+  for recipe in "$kept"/*.sh; do
+    [ ! -e "$recipe" ] || [ "$recipe" -ef "recipes/${recipe##*/}" ] || sh sm_local/scripts/show.sh "$recipe"
+  done
+else
+  mkdir -p "$kept"
   rm -f recipes/*.sh
-  printf '%s\n' "$state" > recipes/.state
+  find recipes/.kept/* -prune -mtime +7 -exec rm -rf {} +
 fi
+echo "$kept"
