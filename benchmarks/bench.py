@@ -1,4 +1,4 @@
-"""Measure sm-local against bare `docker run`, against its own floors and against its peers; print tables of ratios.
+"""Measure sm-local against bare `docker run`, against its own floors and against its peers; print a Markdown table of ratios.
 
 usage: python benchmarks/bench.py [--rounds N] [--peers] [--only NAME]    README.md beside this file says what a row means
 """
@@ -12,29 +12,31 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # our own folder stays clean; what is measured keeps its caches
-sys.path.insert(0, str(Path(__file__).parent))
 
 import ours  # noqa: E402
 import peers  # noqa: E402
+from measure import Row  # noqa: E402
 from workplace import REPO, Workplace  # noqa: E402
 
 
 def main() -> int:
-    """Run the groups that were asked for and print one table each."""
+    """Run the groups that were asked for in one workplace; print their rows as they come."""
     options = arguments().parse_args()
     groups = {**ours.GROUPS, "peers": peers.peers}
     names = options.only or [name for name in groups if name != "peers" or options.peers]
-    print(f"{datetime.date.today()}, {machine()}, medians [range] of ratios within a round, {options.rounds} rounds\n", flush=True)
-    for name in names:
-        with Workplace(options.template, options.base, lambda text, name=name: progress(f"{name}: {text}")) as place:
-            show(name, groups[name](place, options.rounds))
+    with Workplace(options.template, options.base, progress) as place:
+        print(f"{datetime.date.today()}, {machine()}; {options.rounds} rounds\n", flush=True)
+        print("| what | over | ratio [middle half] | budget | medians |\n|---|---|---|---|---|", flush=True)
+        for name in names:
+            place.say(name)
+            show(groups[name](place, options.rounds))
     return 0
 
 
 def arguments() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="rounds that count; one more is run first and dropped (default: 15)")
+    parser.add_argument("--rounds", type=int, default=11, help="rounds that count; one more is run first and dropped (default: 11)")
     parser.add_argument("--only", action="append", choices=[*ours.GROUPS, "peers"], help="one group of rows; may be given again")
     parser.add_argument("--peers", action="store_true", help="also the SageMaker SDK's local mode v2 and v3, and sagify: 1.5 GB under build/peers")
     parser.add_argument("--base", default="", help="the image to build from (default: the first one that is here of a few)")
@@ -48,18 +50,16 @@ def machine() -> str:
 
 
 def progress(text: str) -> None:
-    """Show on a terminal what is going on; a log gets the tables alone."""
+    """Show on a terminal what is going on; a log gets the table alone."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def show(name: str, rows: list[ours.Row]) -> None:
-    """Print a group's table."""
+def show(rows: list[Row]) -> None:
+    """Print some lines of the table."""
     progress("")
-    print(f"| {name} | over | ratio | budget | typical |\n|---|---|---|---|---|")
     for row in rows:
-        print(f"| {row.what} | {row.over} | {row.ratio} | {row.budget} | {row.note} |")
-    print(flush=True)
+        print(f"| {row.what} | {row.over} | {row.ratio} | {row.budget} | {row.note} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,51 +9,45 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
-QUIET, PATIENCE = 0.1, 5.0  # share of the machine that others may use, and the seconds to wait until they do
+QUIET, PATIENCE = 0.1, 1.0  # share of the machine that others may use, and the seconds to wait until they do
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command and what to do, outside the clock, before each of its runs."""
+    """A command, what to do before each of its runs, and what its run consisted of (its start and end given), outside the clock."""
 
     name: str
     command: list[str]
     folder: Path
     environment: Mapping[str, str]
     prepare: Callable[[], None] = lambda: None
+    parts: Callable[[float, float], dict[str, float]] = lambda start, end: {}
 
-    def run(self) -> float:
-        """Run once; return its seconds. A command that fails ends the benchmark."""
+    def run(self) -> dict[str, float]:
+        """Run once; return its seconds and those of its parts. A command that fails ends the benchmark."""
         self.prepare()
         wait_until_quiet()
-        start = time.perf_counter()
+        epoch, start = time.time(), time.perf_counter()
         done = subprocess.run(self.command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
         seconds = time.perf_counter() - start
         if done.returncode:
             raise SystemExit(f"bench: {self.name} failed with {done.returncode}: {' '.join(self.command)[:400]}\n"
                              + done.stdout.decode(errors="replace")[-3000:])
-        return seconds
+        return {self.name: seconds, **self.parts(epoch, epoch + seconds)}
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A median and the range it comes from."""
+class Row:
+    """A line of the result: one thing over another, its budget, and what the seconds were."""
 
-    middle: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: list[float]) -> Spread:
-        """Return the spread of some values."""
-        return cls(median(values), min(values), max(values))
-
-    def show(self, digits: int = 2) -> str:
-        """Return `1.03 [0.98–1.10]`."""
-        return f"{self.middle:.{digits}f} [{self.low:.{digits}f}–{self.high:.{digits}f}]"
+    what: str
+    over: str
+    ratio: str
+    budget: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,34 +56,32 @@ class Times:
 
     seconds: dict[str, list[float]]
 
-    def ratio(self, name: str, base: str) -> Spread:
-        """Return one case over another, divided round by round."""
-        return Spread.of([one / other for one, other in zip(self.seconds[name], self.seconds[base])])
-
-    def share(self, name: str, less: str, base: str) -> Spread:
-        """Return (name - less) / base, round by round: what `name` adds, in parts of `base`."""
-        rows = zip(self.seconds[name], self.seconds[less], self.seconds[base])
-        return Spread.of([(one - other) / whole for one, other, whole in rows])
-
-    def added(self, name: str, less: str) -> float:
-        """Return the median of name - less in milliseconds."""
-        return 1000 * median(one - other for one, other in zip(self.seconds[name], self.seconds[less]))
-
     def typical(self, name: str) -> float:
         """Return a case's median seconds."""
         return median(self.seconds[name])
 
+    def row(self, name: str, base: str, limit: float | None = None) -> Row:
+        """Return the line for one case over another, divided round by round: the median and the middle half."""
+        ratios = [one / other for one, other in zip(self.seconds[name], self.seconds[base])]
+        low, middle, high = quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
+        return Row(name, base, f"{middle:.3g} [{low:.3g}–{high:.3g}]", verdict(middle, limit),
+                   f"{self.typical(name):.3f} s over {self.typical(base):.3f} s")
+
+
+def verdict(value: float, limit: float | None, unit: str = "") -> str:
+    """Return a budget and whether a value keeps it."""
+    return "" if limit is None else f"≤ {limit:g}{unit}: {'kept' if value <= limit else '**over**'}"
+
 
 def interleave(cases: list[Case], rounds: int, say: Callable[[str], None] = lambda _: None) -> Times:
     """Run all cases in turn, rounds + 1 times, every second round backwards, and drop the first round."""
-    seconds: dict[str, list[float]] = {case.name: [] for case in cases}
+    seconds: dict[str, list[float]] = {}
     for number in range(rounds + 1):
         say(f"round {number} of {rounds}")
         for case in cases[:: -1 if number % 2 else 1]:
-            taken = case.run()
-            if number:
-                seconds[case.name].append(taken)
-    return Times(seconds)
+            for name, taken in case.run().items():
+                seconds.setdefault(name, []).append(taken)
+    return Times({name: taken[1:] for name, taken in seconds.items()})
 
 
 def wait_until_quiet() -> None:

@@ -2,93 +2,34 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-from measure import Case, Times, interleave
+from measure import Case, Row, interleave, verdict
 from workplace import PROJECT, TRIVIAL, TWO_SECONDS, Workplace
 
 MB = 1 << 20
-BARE = "bare docker run"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the result: one thing over another, its budget, and what the seconds were."""
-
-    what: str
-    over: str
-    ratio: str
-    budget: str = ""
-    note: str = ""
-
-
-def row(times: Times, name: str, base: str, limit: float | None = None) -> Row:
-    """Return the line for one case over another."""
-    spread = times.ratio(name, base)
-    return Row(name, base, spread.show(), verdict(spread.middle, limit), f"{times.typical(name):.3f} s over {times.typical(base):.3f} s")
-
-
-def verdict(value: float, limit: float | None, unit: str = "") -> str:
-    """Return a budget and whether a value keeps it."""
-    return "" if limit is None else f"≤ {limit:g}{unit} {'kept' if value <= limit else '**over**'}"
-
-
-# The headline
+BARE = "bare `docker run`"
+TRAIN = "`make train`"
 
 
 def train(place: Workplace, rounds: int) -> list[Row]:
-    """`make train` and `bash recipes/train.sh` over a bare docker run; a second bare one says what the machine's noise is."""
+    """`make train` with nothing changed over a bare docker run; a second bare one says what the machine's noise is."""
     project, here = place.trained("headline", TRIVIAL), place.environment()
-    command = bare(project, place.image)
-    cases = [
-        Case(BARE, command, project, here, lambda: empty(project)),
-        Case("bash recipes/train.sh", ["bash", "recipes/train.sh"], project, here, lambda: empty(project)),
-        Case("make train", ["make", "train"], project, here, lambda: empty(project)),
-        Case("a second bare docker run: the noise", command, project, here, lambda: empty(project)),
-    ]
+    command, noise = bare(project, place.image), f"{BARE}, once more: the noise"
+    cases = [Case(BARE, command, project, here, cleaner(project)),
+             Case(TRAIN, ["make", "train"], project, here, cleaner(project)),
+             Case(noise, command, project, here, cleaner(project))]
     times = interleave(cases, 3 * rounds, place.say)
     limit = 1.25 if os.geteuid() else 1.05  # not root: hand-back is part of it, and the other budget counts
-    return [row(times, "make train", BARE, limit), row(times, "bash recipes/train.sh", BARE), row(times, cases[-1].name, BARE)]
+    return [times.row(TRAIN, BARE, limit), times.row(noise, BARE)]
 
 
-def pieces(place: Workplace, rounds: int) -> list[Row]:
-    """Where our time goes: each piece alone, in parts of a bare docker run."""
-    project, here = place.trained("pieces", TRIVIAL), place.environment()
-    faked = place.environment(PATH=f"{fake_docker(place).parent}:{here['PATH']}")
-    cases = [
-        Case(BARE, bare(project, place.image), project, here, lambda: empty(project)),
-        Case("own run", own_command(place, project), project, here, lambda: fresh_replay(project)),
-        Case("make", ["make", "recipe"], project, here),
-        Case("state.sh", ["sh", "sm_local/scripts/state.sh", "job.yaml", ""], project, here),
-        Case("bash", ["bash", "-n", "recipes/train.sh"], project, here),
-        Case("recipe", ["bash", "recipes/train.sh"], project, faked, lambda: empty(project)),
-        Case("recipe without pack", ["bash", str(unpacked(project))], project, faked, lambda: empty(project)),
-        Case("fake docker", ["docker"], project, faked),
-    ]
-    times = interleave(cases, rounds, place.say)
-    return [
-        piece(times, "make: reads the Makefile, runs state.sh", "make"),
-        piece(times, "· of it state.sh: what was the recipe made from?", "state.sh"),
-        piece(times, "recipe, with a docker that does nothing", "recipe", "fake docker"),
-        piece(times, "· of it Bash starts and reads the recipe", "bash"),
-        piece(times, "· of it packing", "recipe", "recipe without pack"),
-        piece(times, "docker run: what the recipe's options and the overlay add", "own run", BARE),
-    ]
-
-
-def piece(times: Times, what: str, name: str, less: str = "") -> Row:
-    """Return one piece's line: (name - less) in parts of a bare run."""
-    less = less or "nothing"
-    times = Times({**times.seconds, "nothing": [0.0] * len(times.seconds[name])})
-    spread = times.share(name, less, BARE)
-    return Row(what, BARE, f"{100 * spread.middle:+.1f} % [{100 * spread.low:+.1f}–{100 * spread.high:+.1f}]", "", f"{times.added(name, less):.1f} ms")
-
-
-def bare(project: Path, image: str) -> list[str]:
+def bare(project: Path, image: str, *options: str) -> list[str]:
     """Return `docker run` as a person would type it: the same mounts as binds, the same environment, nothing else."""
     folder = project / "output/bare"
     for name in ("config", "model", "output/data"):
@@ -99,94 +40,116 @@ def bare(project: Path, image: str) -> list[str]:
                **{path: f"input/data/{path.name}" for path in (project / "opt/ml/input/data").iterdir() if path.is_dir()}}
     values = {"TRAINING_JOB_NAME": PROJECT, "TRAINING_JOB_ARN": f"arn:aws:sagemaker:us-west-2:123456789012:training-job/{PROJECT}",
               "AWS_REGION": "us-west-2", "DMLC_INTERFACE": "eth0", "NVIDIA_VISIBLE_DEVICES": "void"}
-    return ["docker", "run", "--rm", *[word for key, value in values.items() for word in ("--env", f"{key}={value}")],
+    return ["docker", "run", "--rm", *options, *[word for key, value in values.items() for word in ("--env", f"{key}={value}")],
             *[word for source, target in sources.items() for word in ("--mount", f"type=bind,source={source},target=/opt/ml/{target}")],
             image, "train"]
 
 
-def empty(project: Path) -> None:
-    """Forget earlier jobs: a bare run starts with an empty model folder, and ours finds its name free."""
-    (project / "output/bare/model/model.txt").unlink(missing_ok=True)
-    for folder in (project / "output").glob(f"{PROJECT}-*"):
-        shutil.rmtree(folder)
+def cleaner(project: Path) -> Callable[[], None]:
+    """Return what forgets earlier jobs: a bare run starts with an empty model folder, and ours finds its name free."""
+    def clean() -> None:
+        (project / "output/bare/model/model.txt").unlink(missing_ok=True)
+        for folder in (project / "output").glob(f"{PROJECT}-*"):
+            shutil.rmtree(folder)
+    return clean
 
 
-def fake_docker(place: Workplace) -> Path:
-    """Return a `docker` that takes 0.15 s and leaves what a job leaves: an id, a line, a model. Its arguments go to $ARGUMENTS, if that is set."""
-    fake = place.folder / "fake/docker"
-    fake.parent.mkdir()
-    fake.write_text("""#!/bin/sh
-[ -z "$ARGUMENTS" ] || printf '%s\\0' docker "$@" > "$ARGUMENTS"
-echo training; sleep 0.15
-while [ "$1" ]; do
-  if [ "$1" = --cidfile ]; then echo 1 > "$2"; echo trained > "${2%/*}/model/model.txt"; fi
-  shift
-done
-""")
-    fake.chmod(0o755)
-    return fake
+def phases(place: Workplace, rounds: int) -> list[Row]:
+    """Where the time of `make train` goes: Bash and a `docker` before the real one note when they start and end. Bash 5."""
+    project = place.trained("phases", TRIVIAL)
+    here, stamps = place.environment(), watch(place)
+    watched = place.environment(PATH=f"{stamps.parent}:{here['PATH']}", BASH_ENV=str(stamps.parent / "recipe-starts"))
+    names = ["· make reads the Makefile, state.sh looks for changes", "· the recipe until `docker run`", "· `docker run`", "· after it: archives, verdict, make ends"]
+
+    def parts(start: float, end: float) -> dict[str, float]:
+        moments = [start, *map(float, stamps.read_text().replace(",", ".").split()), end]
+        stamps.unlink()
+        return dict(zip(names, (after - before for before, after in zip(moments, moments[1:]))))
+
+    cases = [Case(BARE, bare(project, place.image), project, here, cleaner(project)),
+             Case("`make train`, watched", ["make", "train"], project, watched, cleaner(project), parts)]
+    times = interleave(cases, rounds, place.say)
+    return [times.row(name, BARE) for name in (cases[1].name, *names)]
 
 
-def own_command(place: Workplace, project: Path) -> list[str]:
-    """Return the docker command that the recipe runs, as that recipe builds it, with a job's folder of its own."""
-    note = place.folder / "arguments"
-    path = f"{place.folder}/fake:{place.environment()['PATH']}"
-    place.run("bash", "recipes/train.sh", folder=project, PATH=path, ARGUMENTS=str(note))
-    words = note.read_bytes().decode().split("\0")[:-1]
-    job = Path(words[words.index("--cidfile") + 1]).parent.name
-    return [word.replace(job, "replay") for word in words]
-
-
-def fresh_replay(project: Path) -> None:
-    """Make the folder of the replayed command anew."""
-    folder = project / "output/replay"
-    shutil.rmtree(folder, ignore_errors=True)
-    for name in ("config", "model", "output/data"):
-        (folder / name).mkdir(parents=True)
-    for channel in (project / "opt/ml/input/data").iterdir():
-        for name in ("upper", "work"):
-            (folder / "cow" / channel.name / name).mkdir(parents=True)
-
-
-def unpacked(project: Path) -> Path:
-    """Return the recipe with its line that packs taken out."""
-    copy = project / "recipes/unpacked.txt"
-    copy.write_text("".join(line for line in (project / "recipes/train.sh").read_text().splitlines(keepends=True) if not line.startswith("  pack ")))
-    return copy
-
-
-# An unprivileged member of the docker group
+def watch(place: Workplace) -> Path:
+    """Make a `docker` that notes the start and end of a run, and what Bash reads first; return the file of the notes."""
+    folder = place.folder / "watch"
+    folder.mkdir()
+    note = f'echo "$EPOCHREALTIME" >> {folder}/stamps'
+    real = shutil.which("docker", path=place.environment()["PATH"])
+    (folder / "recipe-starts").write_text(f"[[ ${{0##*/}} != train.sh ]] || {note}\n")
+    (folder / "docker").write_text(f'#!/usr/bin/env bash\n[[ $1 == run ]] || exec {real} "$@"\n{note}\n{real} "$@"\nrc=$?\n{note}\nexit "$rc"\n')
+    (folder / "docker").chmod(0o755)
+    return folder / "stamps"
 
 
 def user(place: Workplace, rounds: int) -> list[Row]:
-    """`make train` with hand-back over a bare docker run by the same user, which leaves root's files behind."""
-    cases, rows = [], []
+    """`make train` with hand-back over a bare docker run by the same unprivileged user, which leaves root's files behind."""
+    cases, pairs = [], []
     for kind, code, limit in (("empty job", TRIVIAL, 1.25), ("2 s job", TWO_SECONDS, 1.10)):
         project = place.trained(kind.replace(" ", "-"), code)
         command = bare(project, place.image)
         prefix, here = place.as_user(project), place.environment()
-        cases += [Case(f"bare docker run as a user, {kind}", prefix + command, project, here),
-                  Case(f"make train as a user, {kind}", [*prefix, "make", "train"], project, here)]
-        rows.append((cases[-1].name, cases[-2].name, limit))
+        cases += [Case(f"{BARE} as the same user, {kind}", prefix + command, project, here, cleaner(project)),
+                  Case(f"{TRAIN} in the docker group, {kind}", [*prefix, "make", "train"], project, here, cleaner(project))]
+        pairs.append((cases[-1].name, cases[-2].name, limit))
     times = interleave(cases, rounds, place.say)
-    return [row(times, *names) for names in rows]
+    return [times.row(*pair) for pair in pairs]
 
 
-# The sandbox
+def hosts(place: Workplace, rounds: int) -> list[Row]:
+    """A job of two hosts over two bare docker runs at once, on a network made for them."""
+    job = "ResourceConfig: {InstanceType: ml.m5.large, InstanceCount: 2}\n"
+    project, here = place.trained("hosts", TRIVIAL, job), place.environment()
+    one, two = (shlex.join(bare(project, place.image, "--network", PROJECT, "--network-alias", name)) for name in ("algo-1", "algo-2"))
+    pair = f"docker network create {PROJECT} && {{ {one} & {two} && wait $!; }} && docker network rm {PROJECT}"
+    cases = [Case(f"two {BARE} on a network", ["bash", "-c", pair], project, here, cleaner(project)),
+             Case(f"{TRAIN}, two hosts", ["make", "train"], project, here, cleaner(project))]
+    times = interleave(cases, rounds, place.say)
+    return [times.row(cases[1].name, cases[0].name)]
+
+
+def channels(place: Workplace, rounds: int) -> list[Row]:
+    """Channels of one file, of 100,000 files, of 1 GiB: the start must not notice, and nothing may be copied."""
+    cases = []
+    for name, files, size in (("one file", 1, 1), ("100,000 files", 100_000, 1), ("1 GiB", 1, 1024 * MB)):
+        project = place.trained(f"channel-{files}-{size}", TRIVIAL)
+        fill(project / "opt/ml/input/data/training", files, size)
+        cases.append(Case(f"{TRAIN}, a channel of {name}", ["make", "train"], project, place.environment()))
+    before = [disk_use(case.folder) for case in cases]
+    times = interleave(cases, rounds, place.say)
+    small, *large = [(disk_use(case.folder) - then) // (rounds + 1) for case, then in zip(cases, before)]
+    copied = max(0, max(large) - small) // 4096 * 4096  # the file system's blocks; a job's own files differ by less
+    return [*(times.row(case.name, cases[0].name) for case in cases[1:]),
+            Row("bytes of a channel copied before training", "a channel of one file", f"{copied}", verdict(copied, 0), f"a job leaves {small // 1024} KiB")]
+
+
+def fill(channel: Path, files: int, size: int) -> None:
+    """Fill a channel with files of some bytes, 1000 to a folder; big ones are not sparse, so that a copy would show."""
+    shutil.rmtree(channel)
+    for number in range(files):
+        path = channel / f"{number // 1000:02}/{number}.txt"
+        if not number % 1000:
+            path.parent.mkdir(parents=True)
+        with path.open("wb") as file:
+            for _ in range(max(1, size // MB)):
+                file.write(b"x" * min(size, MB))
+
+
+def disk_use(folder: Path) -> int:
+    """Return the bytes that a folder takes on disk."""
+    return int(subprocess.run(["du", "-sk", str(folder)], capture_output=True, text=True, check=True).stdout.split()[0]) * 1024
 
 
 def sandbox(place: Workplace, rounds: int) -> list[Row]:
     """`make train` in the sandbox over the default project's own script, run directly by the same Python."""
-    project = place.project("sandbox", settings="ENGINE=sandbox\n")
-    direct = directly(project)
-    here = place.environment()
-    cases = [
-        Case("python3 code/train.py", ["python3", str(direct / "train.py")], project, here),
-        Case("make train in the sandbox", ["make", "train"], project, here),
-        Case("make train ENGINE=sandbox, which writes its recipe anew", ["make", "train", "ENGINE=sandbox"], project, here),
-    ]
+    project, here = place.project("sandbox", settings="ENGINE=sandbox\n"), place.environment()
+    cases = [Case("`python3 code/train.py`", ["python3", str(directly(project) / "train.py")], project, here, cleaner(project)),
+             Case(f"{TRAIN} in the sandbox", ["make", "train"], project, here, cleaner(project)),
+             Case(f"{TRAIN} ENGINE=sandbox, its recipe written anew", ["make", "train", "ENGINE=sandbox"], project, here, fresh(project))]
     times = interleave(cases, rounds, place.say)
-    return [row(times, cases[1].name, cases[0].name, 3), row(times, cases[2].name, cases[0].name)]
+    return [times.row(cases[1].name, cases[0].name, 3), times.row(cases[2].name, cases[0].name)]
 
 
 def directly(project: Path) -> Path:
@@ -201,94 +164,76 @@ def directly(project: Path) -> Path:
     return copy
 
 
-# Python's and cookiecutter's share
+def fresh(project: Path) -> Callable[[], None]:
+    """Return what forgets earlier jobs and all recipes."""
+    def clean() -> None:
+        cleaner(project)()
+        shutil.rmtree(project / "recipes")
+    return clean
 
 
 def recipe(place: Workplace, rounds: int) -> list[Row]:
-    """Writing a recipe, over the start of the same Python."""
-    project, here = place.baked(), place.environment()
-    python = "sm_local/.venv/bin/python"
-    cases = [Case("python -c pass", [python, "-c", "pass"], project, here),
-             Case("writing a recipe", [python, "-m", "sm_local", "train"], project, here)]
+    """Writing a recipe, over the start of the same Python; its budget is in seconds."""
+    project, python = place.baked(), "sm_local/.venv/bin/python"
+    cases = [Case("`python -c pass`", [python, "-c", "pass"], project, place.environment()),
+             Case("writing a recipe", [python, "-m", "sm_local", "train"], project, place.environment())]
     times = interleave(cases, rounds, place.say)
-    found = row(times, cases[1].name, cases[0].name)
-    return [Row(found.what, found.over, found.ratio, verdict(times.typical(cases[1].name), 0.2, " s"), found.note)]
+    row = times.row(cases[1].name, cases[0].name)
+    return [Row(row.what, row.over, row.ratio, verdict(times.typical(row.what), 0.2, " s"), row.note)]
 
 
 def bake(place: Workplace, rounds: int) -> list[Row]:
-    """A bake, with hooks and without, over cookiecutter with a template of one file."""
-    floor = place.folder / "floor"
-    (floor / "{{cookiecutter.project}}").mkdir(parents=True)
-    (floor / "cookiecutter.json").write_text('{"project": "floor"}')
-    (floor / "{{cookiecutter.project}}/README.md").write_text("# {{cookiecutter.project}}\n")
+    """A bake over cookiecutter's own floor: as many files of the same sizes, copied as they are, without hooks."""
     here, target = place.environment(), str(place.template)
-    cases = [
-        Case("cookiecutter, a template of one file", place.bake_command("bakes", str(floor)), place.folder, here),
-        Case("bake without hooks", place.bake_command("bakes", "--accept-hooks", "no", target), place.folder, here),
-        Case("bake", place.bake_command("bakes", "--accept-hooks", "yes", target), place.folder, here),
-    ]
+    cases = [Case("cookiecutter's floor", place.bake_command("bakes", str(floor(place))), place.folder, here),
+             Case("a bake without hooks", place.bake_command("bakes", "--accept-hooks", "no", target), place.folder, here),
+             Case("a bake", place.bake_command("bakes", "--accept-hooks", "yes", target), place.folder, here)]
     times = interleave(cases, rounds, place.say)
-    return [row(times, "bake", cases[0].name, 1.3), row(times, "bake without hooks", cases[0].name)]
+    return [times.row("a bake", cases[0].name, 1.3), times.row("a bake without hooks", cases[0].name)]
 
 
-# Size
+def floor(place: Workplace) -> Path:
+    """Return a template of the same files, in which cookiecutter has nothing to render but the folder's name."""
+    template = place.folder / "floor"
+    shutil.copytree(place.template / "<<cookiecutter.project>>", template / "{{cookiecutter.project}}")
+    (template / "cookiecutter.json").write_text('{"project": "floor", "_copy_without_render": ["*"]}')
+    return template
 
 
-def channels(place: Workplace, rounds: int) -> list[Row]:
-    """Channels of one byte, of 1 GiB, of 100,000 files: the start must not notice, and nothing may be copied."""
-    cases = []
-    for name in ("1-byte", "1-GiB", "100000-files"):
-        project = place.trained(name, TRIVIAL)
-        fill(project / "opt/ml/input/data/training", name)
-        cases.append(Case(f"make train, a channel of {name.replace('-', ' ')}", ["make", "train"], project, place.environment()))
-    before = [disk_use(case.folder) for case in cases]
-    times = interleave(cases, rounds, place.say)
-    copied = [disk_use(case.folder) - then for case, then in zip(cases, before)]
-    rows = [row(times, case.name, cases[0].name) for case in cases[1:]]
-    for case, more in zip(cases[1:], copied[1:]):
-        extra = max(0, more - copied[0])
-        rows.append(Row(f"{case.name}: bytes copied", "one of 1 byte", f"{extra} bytes", f"≤ 0 {'kept' if extra < 64 * 1024 else '**over**'}",
-                        f"{rounds + 1} jobs left {copied[0] / (rounds + 1) / 1024:.0f} KiB each, channel or not"))
-    return rows
+def pipe(place: Workplace, rounds: int) -> list[Row]:
+    """Three epochs of 1 GiB through the feeder's FIFOs over `cat` through one: the same reader, the same file, in the page cache."""
+    folder, here = place.folder / "pipe", place.environment()
+    fill(folder, 1, 1024 * MB)
+    feeder = shlex.quote(str(place.baked() / "sm_local/pipe.py"))
+    by_cat = "mkfifo f; for e in 0 1 2; do cat 00/0.txt > f & cat f > /dev/null; wait; done"
+    by_feeder = f"""mkfifo end; printf '00/0.txt\\0' | python3 {feeder} . c 3< end 5>&- & exec 5> end
+for e in 0 1 2; do until [ -p c_$e ]; do sleep 0.01; done; cat c_$e > /dev/null; done; exec 5>&-; wait"""
 
+    def clear() -> None:
+        for path in folder.glob("[!0]*"):
+            path.unlink()
 
-def fill(channel: Path, name: str) -> None:
-    """Fill a channel with one byte, a sparse GiB or 100,000 files of one byte."""
-    shutil.rmtree(channel)
-    channel.mkdir()
-    if name == "100000-files":
-        for number in range(100_000):
-            folder = channel / f"{number // 1000:02}"
-            if not number % 1000:
-                folder.mkdir()
-            (folder / f"{number}.txt").write_bytes(b"x")
-    else:
-        with (channel / "train.csv").open("wb") as file:
-            file.truncate(1 if name == "1-byte" else 1024 * MB)
-
-
-def disk_use(folder: Path) -> int:
-    """Return the bytes that a folder takes on disk."""
-    return int(subprocess.run(["du", "-sk", str(folder)], capture_output=True, text=True, check=True).stdout.split()[0]) * 1024
+    cases = [Case("`cat` through a FIFO, 3 × 1 GiB", ["bash", "-c", by_cat], folder, here, clear),
+             Case("Pipe mode's feeder, 3 epochs of 1 GiB", ["bash", "-c", by_feeder], folder, here, clear)]
+    times = interleave(cases, min(rounds, 7), place.say)
+    return [times.row(cases[1].name, cases[0].name, 1.25)]
 
 
 def pack(place: Workplace, rounds: int) -> list[Row]:
     """Packing a model of 256 MB, half of it noise, over Python's tarfile as the SageMaker SDK uses it, and over tar alone."""
-    project = place.project("pack", settings="ENGINE=sandbox\n")
+    project, here = place.project("pack", settings="ENGINE=sandbox\n"), place.environment()
     model = project / "output/job/model"
     model.mkdir(parents=True)
     (project / "output/job/output/data").mkdir(parents=True)
     (model / "noise.bin").write_bytes(os.urandom(128 * MB))
     (model / "text.json").write_bytes((b'{"layer": "%d", "weight": 0.%d}\n' * 1000) % tuple(range(2000)) * (128 * MB // 33_000))
-    here = place.environment()
     sdk = "import sys, tarfile\nwith tarfile.open(sys.argv[1], 'w:gz', dereference=True) as file: file.add(sys.argv[2], arcname='.')"
-    cases = [
-        Case("tar, no compression", ["tar", "-C", str(model), "-cf", str(place.folder / "plain.tar"), "."], project, here),
-        Case("Python's tarfile, as the SDK packs", [sys.executable, "-c", sdk, str(place.folder / "sdk.tar.gz"), str(model)], project, here),
-        Case("make pack, 256 MB", ["make", "pack", "JOB=output/job"], project, here),
-    ]
+    cases = [Case("`tar`, no compression", ["tar", "-C", str(model), "-cf", str(place.folder / "plain.tar"), "."], project, here),
+             Case("Python's tarfile, as the SDK packs", [sys.executable, "-c", sdk, str(place.folder / "sdk.tar.gz"), str(model)], project, here),
+             Case("`make pack`, 256 MB", ["make", "pack", "JOB=output/job"], project, here)]
     times = interleave(cases, min(rounds, 3), place.say)
-    return [row(times, cases[2].name, cases[1].name), row(times, cases[2].name, cases[0].name)]
+    return [times.row(cases[2].name, cases[1].name), times.row(cases[2].name, cases[0].name)]
 
 
-GROUPS = {"train": train, "pieces": pieces, "user": user, "sandbox": sandbox, "recipe": recipe, "bake": bake, "channels": channels, "pack": pack}
+GROUPS = {"train": train, "phases": phases, "user": user, "hosts": hosts, "channels": channels, "sandbox": sandbox, "recipe": recipe, "bake": bake,
+          "pipe": pipe, "pack": pack}

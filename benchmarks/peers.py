@@ -1,6 +1,7 @@
-"""The rows about other tools: the same image and the same job, each tool in an environment of its own under build/peers/.
+"""The rows about our peers: the same image and channel by the SageMaker SDK's local mode (v2, v3) and by sagify.
 
-Conditions favour them: telemetry off, AWS is moto on the loopback, everything is compiled and warm, nothing is pulled.
+Each gets an environment of its own under build/peers, as pip would make it, and the best case: moto on this machine
+answers as AWS, telemetry is off, the image is here, byte code is compiled. One that cannot run here says why.
 """
 from __future__ import annotations
 
@@ -8,16 +9,13 @@ import contextlib
 import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker as docker_sdk
-from measure import Case, interleave
-from ours import BARE, Row, bare, empty, row
+from measure import Case, Row, interleave
+from ours import BARE, TRAIN, bare, cleaner
 from workplace import REPO, TRIVIAL, Workplace
 
 HERE = Path(__file__).parent / "peers"
@@ -32,64 +30,45 @@ NETWORK = "sagemaker-local"  # the SDKs make it and leave it
 def peers(place: Workplace, rounds: int) -> list[Row]:
     """Each peer's local training over a bare docker run, in one run with ours."""
     project, here = place.trained("ours", TRIVIAL), place.environment()
-    cases = [Case(BARE, bare(project, place.image), project, here, lambda: empty(project)),
-             Case("make train", ["make", "train"], project, here, lambda: empty(project))]
+    cases = [Case(BARE, bare(project, place.image), project, here, cleaner(project)),
+             Case(f"{TRAIN}, beside the peers", ["make", "train"], project, here, cleaner(project))]
     refused = []
-    with aws(place) as endpoint, cleaned_up(place):
+    with aws() as endpoint, network_removed():
         for name in VERSIONS:
-            reason = missing(name)
-            if reason:
-                refused.append(Row(name, BARE, "not measured", "", reason))
-            else:
-                cases.append(case(name, place, project, peer_environment(place, endpoint)))
+            try:
+                cases.append(tried(name, place, project, peer_environment(place, endpoint)))
+            except SystemExit as error:
+                refused.append(Row(name, BARE, "not measured", "", str(error).splitlines()[-1].replace("|", "\\|")))
         times = interleave(cases, min(rounds, 7), place.say)
-    return [*(row(times, case.name, BARE) for case in cases[1:]), *refused]
+    return [*(times.row(case.name, BARE) for case in cases[1:]), *refused]
 
 
-def missing(name: str) -> str:
-    """Return what this machine lacks for a peer, or nothing."""
-    if name == "sagify":
-        return "" if sys.version_info < (3, 12) else "sagify needs Python 3.11 or older (it imports imp)"
-    compose = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True, check=False).stdout
-    if name.endswith("v2") and "v2" not in compose and not shutil.which("docker-compose"):
-        return f"needs a docker compose with v2 in its version, found: {compose.strip() or 'none'}"
-    return "" if compose or shutil.which("docker-compose") else "needs docker compose"
-
-
-def case(name: str, place: Workplace, project: Path, environment: dict[str, str]) -> Case:
-    """Return a peer's run: what its own documentation shows, for our image and channel."""
+def tried(name: str, place: Workplace, project: Path, environment: dict[str, str]) -> Case:
+    """Return a peer's run, what its own documentation shows, for our image and channel; try it once."""
     python, output = installed(name, place) / "bin/python", place.folder / name.replace(" ", "-")
-    channel = str(project / "opt/ml/input/data/training")
     if name == "sagify":
-        tool = sagify_project(output, place)
-        return Case(name, [str(python), "-m", "sagify", "local", "train"], tool, environment)
-    script = HERE / f"sdk_{name[-2:]}.py"
-    return Case(name, [str(python), str(script), place.image, channel, str(output)], place.folder, environment, lambda: forget(output, place))
+        found = Case(name, [str(python), "-m", "sagify", "local", "train"], sagify_project(output, place), environment)
+    else:
+        command = [str(python), str(HERE / f"sdk_{name[-2:]}.py"), place.image, str(project / "opt/ml/input/data/training"), str(output)]
+        found = Case(name, command, place.folder, environment, lambda: forget(output, place))
+    place.say(f"trying {name}")
+    found.run()
+    return found
 
 
 def installed(name: str, place: Workplace) -> Path:
-    """Return a peer's environment; it is made when it is missing or other versions are wanted."""
+    """Return a peer's environment; it is made when it is missing or other versions are wanted. Byte code is compiled, as pip does."""
     venv, wanted = REPO / "build/peers" / name.replace(" ", "-"), "\n".join(VERSIONS[name])
-    ready = venv / "ready"
+    ready, python = venv / "ready", str(venv / "bin/python")
     if not ready.exists() or ready.read_text() != wanted:
-        place.say(f"installing {wanted.replace(chr(10), ', ')}")
+        place.say(f"installing {' '.join(VERSIONS[name])}")
         shutil.rmtree(venv, ignore_errors=True)
-        make_venv(venv, VERSIONS[name], place)
+        place.run(str(Path(sys.base_prefix) / "bin/python3"), "-m", "venv", str(venv))
+        uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+        install = [uv, "pip", "install", "--compile-bytecode", "--python", python] if uv else [python, "-m", "pip", "install"]
+        place.run(*install, "--quiet", *VERSIONS[name], HOME=str(Path.home()))
         ready.write_text(wanted)
     return venv
-
-
-def make_venv(venv: Path, packages: list[str], place: Workplace) -> None:
-    """Make an environment with uv, or with venv and pip where there is no uv; compile it, as pip does."""
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-    python = str(Path(sys.base_prefix) / "bin/python3")
-    home = os.environ.get("HOME", "")
-    if uv:
-        place.run(uv, "venv", "--quiet", "--python", python, str(venv), HOME=home)
-        place.run(uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(venv / "bin/python"), *packages, HOME=home)
-    else:
-        place.run(python, "-m", "venv", str(venv), HOME=home)
-        place.run(str(venv / "bin/python"), "-m", "pip", "install", "--quiet", *packages, HOME=home)
 
 
 def sagify_project(folder: Path, place: Workplace) -> Path:
@@ -113,53 +92,39 @@ def peer_environment(place: Workplace, endpoint: str) -> dict[str, str]:
     return place.environment(AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="benchmark", AWS_SECRET_ACCESS_KEY="benchmark", AWS_REGION="us-west-2",
                              AWS_DEFAULT_REGION="us-west-2", AWS_EC2_METADATA_DISABLED="true", TMPDIR=str(temporary),
                              SAGEMAKER_USER_CONFIG_OVERRIDE=str(config),
-                             DOCKER_CONFIG=os.environ.get("DOCKER_CONFIG", f"{os.environ.get('HOME', '')}/.docker"))
+                             DOCKER_CONFIG=os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker")))
 
 
 @contextlib.contextmanager
-def aws(place: Workplace) -> Iterator[str]:
+def aws() -> Iterator[str]:
     """Run moto as all of AWS; yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "moto.server", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              env=place.environment())
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
     try:
-        deadline = time.monotonic() + 60
-        while not listens(port):
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("bench: moto did not start; is moto[server] installed?")
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
+        yield "http://{}:{}".format(*server.get_host_and_port())
     finally:
-        server.terminate()
-        server.wait(10)
-
-
-def listens(port: int) -> bool:
-    """Tell whether somebody listens on a port of this machine."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        server.stop()
 
 
 def forget(output: Path, place: Workplace) -> None:
     """Remove what the last run of an SDK left: stopped containers, archives, temporary folders."""
-    for container in docker_sdk.from_env().containers.list(all=True, filters={"ancestor": place.image}):
-        container.remove(force=True)
+    place.remove_containers()
     for folder in (output, place.folder / "tmp"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
 
 
 @contextlib.contextmanager
-def cleaned_up(place: Workplace) -> Iterator[None]:
-    """Remove at the end what the SDKs made on the engine, and only that."""
+def network_removed() -> Iterator[None]:
+    """Remove at the end the network that the SDKs make, unless it was here before."""
     client = docker_sdk.from_env()
     before = client.networks.list(names=[NETWORK])
     try:
         yield
     finally:
-        for container in client.containers.list(all=True, filters={"ancestor": place.image}):
-            container.remove(force=True)
         for network in client.networks.list(names=[NETWORK]) if not before else []:
+            for container in network.attrs.get("Containers") or {}:
+                client.containers.get(container).remove(force=True)
             network.remove()

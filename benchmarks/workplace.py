@@ -27,14 +27,15 @@ TWO_SECONDS = "import time\ntime.sleep(2)\n" + TRIVIAL
 
 
 class Workplace:
-    """A temporary folder, the image and the projects in it; use it in a `with`."""
+    """A temporary folder, the image and the projects in it; use it in a `with`: nothing of it is left."""
 
     def __init__(self, template: Path, base: str, say: Callable[[str], None]):
         """Nothing is made yet: rows that need no engine must run without one."""
         self.template, self.base, self.say = template, base, say
         self.folder = Path(tempfile.mkdtemp(prefix="sm-local-bench-"))
         self.folder.chmod(0o755)  # the unprivileged user comes here too
-        (self.folder / "home").mkdir(mode=0o777)
+        (self.folder / "home").mkdir()
+        (self.folder / "home").chmod(0o777)
         self.image = f"{PROJECT}:latest"
         self._baked: Path | None = None
         self._built = False
@@ -44,8 +45,17 @@ class Workplace:
 
     def __exit__(self, *_) -> None:
         if self._built:
-            docker_sdk.from_env().images.remove(self.image, force=True)
+            self.remove_containers()
+            client = docker_sdk.from_env()
+            for network in client.networks.list(names=[PROJECT]):
+                network.remove()
+            client.images.remove(self.image, force=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove_containers(self) -> None:
+        """Remove what still runs or lies there of our image, with its volumes."""
+        for container in docker_sdk.from_env().containers.list(all=True, filters={"ancestor": self.image}):
+            container.remove(force=True, v=True)
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Return our environment without what would leak into make; a python3 that is no shim comes first on PATH."""
@@ -54,13 +64,12 @@ class Workplace:
         path = os.pathsep.join((str(Path(sys.base_prefix) / "bin"), kept["PATH"]))
         return {**kept, "PATH": path, "HOME": str(self.folder / "home"), **changes}
 
-    def run(self, *command: str, folder: Path | None = None, **changes: str) -> str:
+    def run(self, *command: str, folder: Path | None = None, **changes: str) -> None:
         """Run a step of the preparation; end with its output when it fails."""
         done = subprocess.run(command, cwd=folder or self.folder, env=self.environment(**changes), stdin=subprocess.DEVNULL, text=True,
                               errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             raise SystemExit(f"bench: {' '.join(command)} failed with {done.returncode}:\n{done.stdout[-3000:]}")
-        return done.stdout
 
     def bake_command(self, output: str, *options: str) -> list[str]:
         """Return cookiecutter's command line for a bake that asks nothing."""
@@ -78,28 +87,27 @@ class Workplace:
             self.run("make", "sm_local/.venv/ready", folder=self._baked)
         return self._baked
 
-    def project(self, name: str, code: str | None = None, settings: str = "") -> Path:
-        """Return a project of a row's own, its recipe written; `code` replaces the default code/train.py."""
+    def project(self, name: str, code: str | None = None, settings: str = "", job: str | None = None) -> Path:
+        """Return a project of a row's own, its recipe written; `code` and `job` replace the default code/train.py and job.yaml."""
         copy = self.folder / name
         shutil.copytree(self.baked(), copy, symlinks=True)
-        if code is not None:
-            (copy / "code/train.py").write_text(code)
-        (copy / "settings.local.env").write_text(settings)
+        for path, text in (("code/train.py", code), ("settings.local.env", settings), ("job.yaml", job)):
+            if text is not None:
+                (copy / path).write_text(text)
         self.run("make", "recipe", folder=copy)
         return copy
 
-    def trained(self, name: str, code: str, settings: str = "") -> Path:
+    def trained(self, name: str, code: str, job: str | None = None) -> Path:
         """Return a project as above whose image is built."""
         self.build()
-        return self.project(name, code, settings)
+        return self.project(name, code, job=job)
 
     def build(self) -> None:
         """Build the image once, by `make build`, with the trivial script in it: that is what a peer runs, who mounts no code."""
         if not self._built:
             self.say(f"building {self.image}")
-            (self.baked() / "code/train.py").write_text(TRIVIAL)
-            self.run("make", "build", f"BASE_IMAGE={self.base_image()}", folder=self.baked())
             self._built = True
+            self.run("make", "build", f"BASE_IMAGE={self.base_image()}", folder=self.project("image", TRIVIAL))
 
     def base_image(self) -> str:
         """Return an image with python3 that is here already; a benchmark pulls nothing."""

@@ -98,8 +98,7 @@ def test_a_full_request():
         channels=(Channel("training", "opt/ml/input/data/training", "FastFile", "text/csv", "ShardedByS3Key", "RecordIO", ("b",), "s3://b/c"),),
         checkpoints="/state", hosts=(Host("algo-1", "b", "ml.c5.xlarge"), Host("algo-2", "a", "ml.m5.large"), Host("algo-3", "a", "ml.m5.large")),
         account="111122223333", isolated=True, request=FULL,
-        notes=("ProfilerConfig is not emulated: no profilerconfig.json, whose content no source tells",
-               "ShardedByS3Key is not emulated: every host sees all of training"),
+        notes=("ProfilerConfig is not emulated: no profilerconfig.json, whose content no source tells",),
     )
 
 
@@ -277,10 +276,7 @@ PROFILER = "ProfilerConfig is not emulated: no profilerconfig.json, whose conten
 
 
 @pytest.mark.parametrize(("body", "notes"), [
-    pytest.param(inputs(sharded("training")), (), id="sharded-on-one-host"),
-    pytest.param(inputs(BY_NAME) | resources(InstanceCount=2), (), id="sharded-by-name-only"),
-    pytest.param(inputs(sharded("training"), {"ChannelName": "y"}, sharded("x")) | resources(InstanceCount=2),
-                 ("ShardedByS3Key is not emulated: every host sees all of training, x",), id="sharded-on-two-hosts"),
+    pytest.param(inputs(sharded("training")) | resources(InstanceCount=2), (), id="sharded"),
     pytest.param({"ProfilerConfig": {"DisableProfiler": True}}, (PROFILER,), id="profiler"),
     pytest.param({"TrainingJobStatus": "Completed", "ProfilerConfig": {"DisableProfiler": True}},
                  ("job.yaml: left out what only DescribeTrainingJob has: TrainingJobStatus", PROFILER), id="those-of-the-request-first"),

@@ -39,6 +39,8 @@ JOBS = {
     "entrypoint": replace(JOB, entrypoint=("/bin/sh", "-c", "echo $HOME; it's"), arguments=("a b", "")),
     "arguments": replace(JOB, arguments=("x", "$(y)")),
     "isolated": replace(JOB, isolated=True),
+    "from-s3": replace(JOB, channels=(Channel("a", "", s3_uri="s3://b/p q/it's"), Channel("b", "", "FastFile", s3_uri="s3://b/p/"),
+                                      Channel("c", "", s3_uri="s3://b/m", s3_type="ManifestFile"), replace(PIPED, folder=""))),
     "fast-file": replace(JOB, channels=(replace(JOB.channels[0], mode="FastFile"),)),
     "pipe": replace(JOB, channels=(*JOB.channels, PIPED)),
     "two-hosts": replace(JOB, hosts=hosts(2), checkpoints="/state"),
@@ -52,7 +54,7 @@ OPTIONS = {
     "baked": {"CODE": "baked"}, "mounted": {"CODE": "mount"}, "own-network": {"NETWORK": "own"}, "limits": {"LIMITS": "on"}, "pack": {"PACK": "always"},
     "no-pack": {"PACK": "never"}, "platform": {"PLATFORM": "linux/arm64"}, "docker-args": {"DOCKER_ARGS": "--env 'A=b c' --publish 127.0.0.1:1:1"},
     "split-gpus": {"HOST_GPUS": "split"}, "mps": {"HOST_GPUS": "mps"}, "credentials": {"CREDENTIALS": "session"}, "role": {"CREDENTIALS": "role"},
-    "files-of-2020": {"CONFIG_FILES": "2020"},
+    "files-of-2020": {"CONFIG_FILES": "2020"}, "manifests": {"MANIFESTS": "on"},
 }
 
 
@@ -61,6 +63,7 @@ def matrix() -> dict[str, str]:
     chosen = [(engine, job, "defaults") for engine, job in itertools.product(("docker", "desktop", "podman", "sandbox"), JOBS)]
     chosen += [(engine, "plain", option) for engine, option in itertools.product(("docker", "docker-with-gpu", "podman", "sandbox"), OPTIONS)]
     chosen += [("docker-with-gpu", "two-hosts", option) for option in OPTIONS]
+    chosen += [("docker", "from-s3", "manifests")]
     chosen += [("docker-cdi", "two-hosts", "split-gpus"), ("docker-cdi", "plain", "some-gpus"), ("rootless", "plain", "defaults")]
     recipes = {}
     for engine, name, option in chosen:

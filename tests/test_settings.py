@@ -10,7 +10,8 @@ from sm_local.errors import SmLocalError
 
 DEFAULTS = {
     "ENGINE": "auto", "GPU": "auto", "IMAGE": "", "BASE_IMAGE": "python:3.12-slim", "DLC": "", "DLC_REGISTRY": "", "REGION": "us-west-2",
-    "HOST_GPUS": "all", "CODE": "auto", "CONFIG_FILES": "today", "CHANNELS": "cow", "NETWORK": "bridge", "LIMITS": "off", "CREDENTIALS": "off",
+    "HOST_GPUS": "all", "CODE": "auto", "CONFIG_FILES": "today", "CHANNELS": "cow", "MANIFESTS": "off", "NETWORK": "bridge", "LIMITS": "off",
+    "CREDENTIALS": "off",
     "SHM": "2g", "NOFILE": "65536", "STOP_GRACE": "120", "INTERRUPT_GRACE": "10", "PACK": "auto", "PLATFORM": "", "DOCKER_ARGS": "", "UPDATE": "0",
 }
 ALL = ", ".join(DEFAULTS)
@@ -113,6 +114,7 @@ WANTED = {
     "CODE": "auto, mount or baked",
     "CONFIG_FILES": "today or 2020",
     "CHANNELS": "cow, ro or rw",
+    "MANIFESTS": "off or on",
     "NETWORK": "bridge or own",
     "LIMITS": "off or on",
     "CREDENTIALS": "off, session or role",
@@ -136,6 +138,7 @@ VALUES = {
     "CODE": ("auto mount baked", ["bake", "off"]),
     "CONFIG_FILES": ("today 2020", ["2021", "all"]),
     "CHANNELS": ("cow ro rw", ["rwx", "copy"]),
+    "MANIFESTS": ("off on", ["yes", "1"]),
     "NETWORK": ("bridge own", ["host", "none"]),
     "LIMITS": ("off on", ["1", "true"]),
     "CREDENTIALS": ("off session role", ["on", "arn:aws:iam::1:role/a"]),

@@ -1,6 +1,6 @@
-"""Write a verb's recipe to stdout; the only place that prints an error and exits.
+"""Write a verb's recipe to stdout, or fetch a job's data; the only place that prints an error and exits.
 
-usage: python -m sm_local VERB     VERB is train, shell, build or pull-dlc; values come from the environment as make exports them
+usage: python -m sm_local VERB     VERB is train, shell, build, pull-dlc or data; values come from the environment as make exports them
 """
 from __future__ import annotations
 
@@ -13,21 +13,36 @@ from . import job as jobs
 from . import machine, recipe, settings
 from .errors import SmLocalError
 
-VERBS = ("train", "shell", "build", "pull-dlc")
+VERBS = ("train", "shell", "build", "pull-dlc", "data")
 GIVEN = ("JOB", "HP", *settings.RULES)
 
 
 def main(arguments: list[str]) -> int:
-    """Write the recipe of one verb; return the exit status."""
+    """Do one verb; return the exit status."""
     if len(arguments) != 1 or arguments[0] not in VERBS:
         print(f"usage: python -m sm_local {'|'.join(VERBS)}", file=sys.stderr)
         return 2
     try:
-        print(write(arguments[0], {key: os.environ[key] for key in GIVEN if os.environ.get(key)}), end="")
+        given = {key: os.environ[key] for key in GIVEN if os.environ.get(key)}
+        if arguments[0] == "data":
+            fetch(given)
+        else:
+            print(write(arguments[0], given), end="")
+    except KeyboardInterrupt:
+        print("sm-local: interrupted; 'make data' again goes on from here", file=sys.stderr)
+        return 130
     except SmLocalError as error:
         print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         return 1
     return 0
+
+
+def fetch(given: dict[str, str]) -> None:
+    """Fetch what a job's S3 channels name. Raises SmLocalError."""
+    from . import data
+
+    values = settings.read(Path(), {key: value for key, value in given.items() if key != "IMAGE"})
+    data.fetch(jobs.load(Path(), values, given), data.connect(values["REGION"]))
 
 
 def write(verb: str, given: dict[str, str]) -> str:

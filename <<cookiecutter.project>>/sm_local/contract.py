@@ -256,4 +256,4 @@ def limits(instance_type: str) -> tuple[int, int, int]:
 
 def read_only(channel: Channel) -> bool:
     """Tell whether the container may not write: a FastFile channel is a read-only mount (DG:model-access-training-data)."""
-    return channel.mode == "FastFile"
+    return channel.mode == "FastFile" or channel.read_only

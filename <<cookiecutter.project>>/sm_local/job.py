@@ -1,6 +1,7 @@
 """What a job is: job.yaml, the tree under opt/ml and the settings, read into one frozen Job."""
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from .errors import SmLocalError
 from .settings import IMAGE_NAME
 
 CHANNELS = Path("opt/ml/input/data")
+READY = "data/.ready"
 CHECKPOINTS = "/opt/ml/checkpoints"  # CheckpointConfig.LocalPath's default (API:CheckpointConfig)
 NAME_ROOM = 63 - len("-20261123-104512") - len("-99")  # a job's name has at most 63 characters (API:TrainingJobName)
 
@@ -26,7 +28,7 @@ class Channel:
     """One input channel: its folder here, and what inputdataconfig.json says of it."""
 
     name: str
-    folder: str
+    folder: str  # '' when its objects are in S3's mirror
     mode: str = "File"  # File, FastFile or Pipe
     content_type: str = ""
     distribution: str = "FullyReplicated"
@@ -37,6 +39,17 @@ class Channel:
     compression: str = "None"  # of Pipe mode, as what follows
     seed: int | None = None  # of ShuffleConfig
     attributes: tuple[str, ...] = ()  # of an augmented manifest
+    read_only: bool = False  # a file system's FileSystemAccessMode
+
+    @property
+    def is_remote(self) -> bool:
+        """Tell whether its data comes from S3, by `make data`."""
+        return not self.folder
+
+    @property
+    def ready(self) -> str:
+        """Return the mark that `make data` leaves when all of it is here; '' for a folder of a person's own."""
+        return f"{READY}/{hashlib.sha256(f'{self.s3_type} {self.s3_uri}'.encode()).hexdigest()[:16]}" if self.is_remote else ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,7 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
         isolated=body.get("EnableNetworkIsolation", False),
         request=body,
         settings=settings,
-        notes=request.notes + not_emulated(body, channels, hosts),
+        notes=request.notes + not_emulated(body, channels),
     )
 
 
@@ -176,23 +189,30 @@ def choose_channels(file: str, root: Path, body: dict, mode: str) -> tuple[Chann
 
 
 def channel(file: str, root: Path, entry: dict, default_mode: str) -> Channel:
-    """Return one channel of the request; its data is the folder of its name, wherever its S3Uri points."""
+    """Return one channel of the request: the folder of its name, if there is one, else its S3Uri's mirror."""
     name, mode = entry["ChannelName"], entry.get("InputMode", default_mode)
     folder = CHANNELS / name
     if not re.fullmatch(r"[A-Za-z0-9.\-_]{1,64}", name) or name in (".", ".."):
         raise SmLocalError(f"{folder}: a channel's name has letters, digits, '.', '-' and '_' (at most 64); rename the folder")
-    if not (root / folder).is_dir():
+    source = entry.get("DataSource", {})
+    s3 = source.get("S3DataSource", {})
+    here = (root / folder).is_dir()
+    if not here and not s3.get("S3Uri", "").startswith("s3://"):
         raise SmLocalError(f"{file}: channel {name!r} has no folder {folder}; put its data there")
-    s3 = entry.get("DataSource", {}).get("S3DataSource", {})
-    return Channel(name, str(folder), mode, entry.get("ContentType", ""), s3.get("S3DataDistributionType", "FullyReplicated"),
+    return Channel(name, str(folder) if here else "", mode, entry.get("ContentType", ""), s3.get("S3DataDistributionType", "FullyReplicated"),
                    entry.get("RecordWrapperType", "None"), tuple(s3.get("InstanceGroupNames", ())), s3.get("S3Uri", ""), s3.get("S3DataType", "S3Prefix"),
-                   entry.get("CompressionType", "None"), entry.get("ShuffleConfig", {}).get("Seed"), tuple(s3.get("AttributeNames", ())))
+                   entry.get("CompressionType", "None"), entry.get("ShuffleConfig", {}).get("Seed"), tuple(s3.get("AttributeNames", ())),
+                   source.get("FileSystemDataSource", {}).get("FileSystemAccessMode") == "ro")
 
 
-def not_emulated(body: dict, channels: tuple[Channel, ...], hosts: tuple[Host, ...]) -> tuple[str, ...]:
+def file_systems(body: dict) -> set[str]:
+    """Return the names of channels on EFS or FSx."""
+    return {entry["ChannelName"] for entry in body.get("InputDataConfig", []) if "FileSystemDataSource" in entry.get("DataSource", {})}
+
+
+def not_emulated(body: dict, channels: tuple[Channel, ...]) -> tuple[str, ...]:
     """Name what is in the request, would change what the container sees, and is left out here."""
     notes = [f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if body.get(key)]
-    sharded = [channel.name for channel in channels if channel.distribution == "ShardedByS3Key" and channel.mode != "Pipe"]
-    if sharded and len(hosts) > 1:
-        notes.append(f"ShardedByS3Key is not emulated: every host sees all of {', '.join(sharded)}")
+    notes += [f"channel {channel.name} is the folder {channel.folder} here, whatever its file system is" for channel in channels
+              if channel.name in file_systems(body)]
     return tuple(notes)

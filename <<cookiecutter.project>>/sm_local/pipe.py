@@ -1,6 +1,6 @@
 """Feed a Pipe channel: FIFOs CHANNEL_0, CHANNEL_1, … in FOLDER, one an epoch, without end. Standard library only.
 
-usage: python3 pipe.py FOLDER CHANNEL [--gzip] [--recordio] [--seed N] [--shard K/N]
+usage: python3 pipe.py FOLDER CHANNEL [--gzip] [--recordio] [--seed N]
        [--attributes A,B --base S3-URI]    objects' paths on stdin, NUL behind each
 
 Ends when its file descriptor 3 reaches its end, which the job's recipe holds open. Sources: the Developer Guide's
@@ -32,8 +32,7 @@ F_SETPIPE_SZ = 1031  # of Linux; Python's fcntl has it from 3.10 on
 def main() -> None:
     """Feed until the job ends, or an object cannot be read."""
     options = arguments().parse_args()
-    part, parts = map(int, options.shard.split("/"))
-    objects = [Path(os.fsdecode(path)) for path in sys.stdin.buffer.read().split(b"\0") if path][part::parts]
+    objects = [Path(os.fsdecode(path)) for path in sys.stdin.buffer.read().split(b"\0") if path]
     threading.Thread(target=end_with_the_job, daemon=True).start()
     for epoch in itertools.count():
         fifo = options.folder / f"{options.channel}_{epoch}"
@@ -53,7 +52,6 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--gzip", action="store_true", help="inflate each object")
     parser.add_argument("--recordio", action="store_true", help="make each object, or attribute, a record")
     parser.add_argument("--seed", type=int, help="shuffle, anew at the start of every epoch")
-    parser.add_argument("--shard", default="0/1", help="only every N-th object, from the K-th on")
     parser.add_argument("--attributes", default="", help="the objects are augmented manifests: these of their attributes, in this order")
     parser.add_argument("--base", default="", help="the S3 URI of the manifest's own folder here; objects elsewhere are below data/s3/BUCKET")
     return parser

@@ -8,11 +8,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from . import contract, images
+from . import channels, contract, images
 from . import engine as engines
 from .engine import word
 from .errors import SmLocalError
-from .job import Channel, Host, Job
+from .job import Host, Job
 from .machine import Engine
 
 FUNCTIONS = Path(__file__).parent / "bash"
@@ -178,13 +178,14 @@ def opening(job: Job, engine: Engine) -> list[str]:
 
 def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
     """Return the lines that make what all hosts share: the job's folder, the checkpoint folder, the network."""
-    folders = [f"{folder(job, host)}/{name}".lstrip("/") for host in hosts for name in ["config", "model", "output/data", *scratch(job, engine, host)]]
+    folders = [f"{folder(job, host)}/{name}".lstrip("/") for host in hosts for name in ["config", "model", "output/data", *channels.scratch(job, engine, host)]]
     lines = show([["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]])
     lines += ["mkdir -p opt/ml/checkpoints"] if job.checkpoints else []
     if engine.owns_files:
         lines += ["give opt/ml/checkpoints checkpoints"] if job.checkpoints else []
         lines += ["give code code"] if mounts_code(job) else []
-        lines += [f"give {word(channel.folder)} new-{channel.name}" for channel in job.channels if mode(job, engine, channel) == "rw"]
+        lines += [f"give {word(channel.folder)} new-{channel.name}" for channel in job.channels
+                  if channel.folder and channels.mode(job, engine, channel) == "rw"]
     if engine.name != "sandbox":
         lines += [f"limit {job.settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
         lines += [" ".join(["own_network --driver bridge", *network_options(job)])] if engines.own_network(job) else []
@@ -211,27 +212,11 @@ def folder(job: Job, host: Host) -> str:
     return f"/{host.name}" if len(job.hosts) > 1 else ""
 
 
-def scratch(job: Job, engine: Engine, host: Host) -> list[str]:
-    """Return the folders that take a host's writes to its channels."""
-    pipes = ["pipes"] if piped(job, host) else []
-    if engine.name == "podman":  # has its own for writes
-        return pipes
-    return [*pipes, *(f"cow/{channel.name}/{part}" for channel in contract.host_channels(job, host) if mode(job, engine, channel) == "cow"
-                      for part in ("upper", "work"))]
-
-
 def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that write a host's config files and lay out its /opt/ml, which itself is never a mount (captured)."""
     lines = [f'printf %s {timed(job, text)} > "$at/config/{name}"' for name, text in contract.config_files(job, host).items()]
     lines += ['bind "$at/config" /opt/ml/input/config']
-    lines += ['bind "$at/pipes" /opt/ml/input/data'] if piped(job, host) else []
-    lines += [feed(job, host, channel) for channel in piped(job, host)]
-    for channel in contract.host_channels(job, host):
-        if channel.mode == "Pipe":
-            continue
-        source, target = word(channel.folder), f"/opt/ml/input/data/{channel.name}"
-        lines.append({"cow": f"cow {source} {target} {channel.name}", "ro": f"bind {source} {target} readonly", "rw": f"bind {source} {target}"}[
-            mode(job, engine, channel)])
+    lines += channels.lines(job, engine, host)
     lines += ['bind "$at/model" /opt/ml/model', 'bind "$at/output" /opt/ml/output']
     lines += [f"bind opt/ml/checkpoints {word(job.checkpoints)}"] if job.checkpoints else []
     lines += ["bind code /opt/ml/code"] if mounts_code(job) else []
@@ -241,26 +226,6 @@ def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     return lines
 
 
-def piped(job: Job, host: Host) -> list[Channel]:
-    """Return a host's Pipe channels; they have no folder in the container, as the documentation names none."""
-    return [channel for channel in contract.host_channels(job, host) if channel.mode == "Pipe"]
-
-
-def feed(job: Job, host: Host, channel: Channel) -> str:
-    """Return the line that feeds a Pipe channel."""
-    part, parts = contract.shard(job, host, channel)
-    manifest = channel.s3_uri.rpartition("/")
-    words = [
-        "feed", channel.name, f"{channel.folder}/{manifest[2]}" if channel.s3_type == "AugmentedManifestFile" else channel.folder,
-        *(["--gzip"] if channel.compression == "Gzip" else []),
-        *(["--recordio"] if channel.record_wrapper == "RecordIO" else []),
-        *(["--seed", str(channel.seed)] if channel.seed is not None else []),
-        *(["--shard", f"{part}/{parts}"] if parts > 1 else []),
-        *(["--attributes", ",".join(channel.attributes), "--base", manifest[0] + "/"] if channel.s3_type == "AugmentedManifestFile" else []),
-    ]
-    return " ".join(map(word, words))
-
-
 def timed(job: Job, text: str) -> str:
     """Return a config file's text as a Bash word, the time of the job's name in its place."""
     return f'"${{job#{job.stem}}}"'.join(word(part) for part in text.split(contract.TIME))
@@ -268,22 +233,11 @@ def timed(job: Job, text: str) -> str:
 
 def clearing_up(job: Job, engine: Engine) -> list[str]:
     """Return the lines that remove what only the running job needed, and give its files back."""
-    pipes = ["drop_pipes"] if any(channel.mode == "Pipe" for channel in job.channels) else []
     if engine.name == "sandbox":
-        return [*pipes, "drop_scratch"]
-    return [*(["drop_network"] if engines.own_network(job) else []), *([f"finish_helper {word(job.image)}"] if engine.owns_files else []), *pipes]
-
-
-def mode(job: Job, engine: Engine, channel: Channel) -> str:
-    """Return how one channel is mounted."""
-    return "ro" if contract.read_only(channel) or channel.mode == "Pipe" else channel_mode(job, engine)
-
-
-def channel_mode(job: Job, engine: Engine) -> str:
-    """Return cow, ro or rw: copy-on-write only where the engine can overlay a folder of this machine."""
-    wanted = job.settings["CHANNELS"]
-    can_overlay = engine.owns_files or engine.name in ("podman", "sandbox")
-    return "ro" if wanted == "cow" and not can_overlay else wanted
+        return [*channels.clearing_up(job), "drop_scratch"]
+    network = ["drop_network"] if engines.own_network(job) else []
+    helper = [f"finish_helper {word(job.image)}"] if engine.owns_files else []
+    return [*network, *helper, *channels.clearing_up(job)]
 
 
 def notes(job: Job, engine: Engine) -> tuple[str, ...]:
@@ -294,7 +248,7 @@ def notes(job: Job, engine: Engine) -> tuple[str, ...]:
     if engines.shares_gpus(job, engine):
         lines.append(f"each host may keep {100 // len(job.hosts)} % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, "
                      "and a host that crashes can take the others with it")
-    if job.channels and job.settings["CHANNELS"] == "cow" and channel_mode(job, engine) == "ro":
+    if job.channels and job.settings["CHANNELS"] == "cow" and channels.default_mode(job, engine) == "ro":
         lines.append(f"channels are read-only: {engine.name} cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours")
     return tuple(lines)
 
@@ -314,8 +268,8 @@ def naming(job: Job, engine: Engine, host: Host) -> list[str]:
 def engine_functions(job: Job, engine: Engine) -> list[str]:
     """Return the files of bash/ that a recipe for this engine carries."""
     if engine.name == "sandbox":
-        return ["sandbox", "overlay", "pipe"]
-    return ["pipe", *(["build"] if job.source == "own" else []), "container", engine.name, *(["credentials"] if engines.gives_credentials(job) else []),
+        return ["sandbox", "overlay", "view", "pipe"]
+    return ["view", "pipe", *(["build"] if job.source == "own" else []), "container", engine.name, *(["credentials"] if engines.gives_credentials(job) else []),
             *(["mps"] if engines.shares_gpus(job, engine) else []),
             *(["overlay"] if engine.name == "docker" else []), *(["handback"] if engine.owns_files else [])]
 

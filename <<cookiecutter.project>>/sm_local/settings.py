@@ -39,6 +39,7 @@ RULES = {
     "CODE": choice("auto", "mount", "baked"),
     "CONFIG_FILES": choice("today", "2020"),
     "CHANNELS": choice("cow", "ro", "rw"),
+    "MANIFESTS": choice("off", "on"),
     "NETWORK": choice("bridge", "own"),
     "LIMITS": choice("off", "on"),
     "CREDENTIALS": choice("off", "session", "role"),

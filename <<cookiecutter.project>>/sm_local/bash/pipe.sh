@@ -1,17 +1,14 @@
 # shellcheck shell=bash
 
-# feed CHANNEL SOURCE OPTION...: stream SOURCE, a folder's files in the order of their keys or one file, through the FIFOs of
-# a Pipe channel. The feeder ends when nobody holds the other end of its descriptor 3: this recipe, and the job itself. It
+# feed CHANNEL OPTION...: stream $objects, as objects.py lists them, through the FIFOs of a Pipe channel. The feeder ends when nobody holds the other end of its descriptor 3: this recipe, and the job itself. It
 # must not hold it too, nor those by which the other helpers learn of the job's end.
 feed() {
-  local channel=$1 source=$2
-  shift 2
-  command -v python3 > /dev/null || die "python3 is not on PATH; Pipe channels need it"
-  [[ -e $source ]] || die "channel $channel: $source is not there; put its data there"
+  local channel=$1
+  shift
   mkfifo "$at/pipes/${channel}_0"
   if [[ ! -p $dir/.feeders ]]; then mkfifo "$dir/.feeders"; fi
   {
-    find -L "$source" -type f -print0 | LC_ALL=C sort -z | python3 -B sm_local/pipe.py "$at/pipes" "$channel" "$@" ||
+    python3 -B sm_local/objects.py list "${objects[@]}" | python3 -B sm_local/pipe.py "$at/pipes" "$channel" "$@" ||
       say "nobody feeds channel $channel any more (above): a job that opens its next FIFO waits for ever"
   } 3< "$dir/.feeders" 5>&- 6>&- 8>&- 9<&- &
   if (( ! feeding )); then exec 5> "$dir/.feeders"; feeding=1; fi

@@ -58,7 +58,7 @@ process_one() {
 # mount_piece HOW SOURCE TARGET
 mount_piece() {
   local path options
-  mkdir -p "$3"
+  if [[ -d $2 ]]; then mkdir -p "$3"; else mkdir -p "${3%/*}"; : > "$3"; fi
   if [[ $1 == cow:* ]]; then
     overlay_path "$2"; options=lowerdir=$path
     overlay_path "${1#cow:}"; options+=,upperdir=$path/upper,workdir=$path/work

@@ -1,0 +1,132 @@
+"""The S3 objects of a channel, found in the mirror data/s3/BUCKET/KEY… of `make data`, and where SageMaker puts each of them.
+
+usage: python3 objects.py link FOLDER URI [--type ManifestFile] [--shard K/N]    hard links below FOLDER, O(objects), nothing is copied
+       python3 objects.py list URI …                                            their paths, NUL behind each, for pipe.py
+       python3 objects.py manifest URI …                                        the text of /opt/ml/input/data/<channel>-manifest
+URI is s3://bucket/key, or file:FOLDER for a folder of a person's own. Standard library only: recipes run it with any Python.
+
+Sources: API:S3DataSource (prefixes, manifests, shards); captured, and aws/sagemaker-python-sdk#3612 (names below the channel's
+folder), #723 (a manifest's keep their key). Which rule deals objects out to hosts is not documented: here in turn, by key.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+MIRROR = Path("data/s3")
+PART = ".sm-local-part"  # ends the name of what `make data` has half fetched
+
+
+class Object(NamedTuple):
+    """One object: where it lies here, its path below the channel's folder, and its URI."""
+
+    path: str
+    name: str
+    uri: str
+
+
+def main() -> None:
+    """Do what the command line says."""
+    options = arguments().parse_args()
+    part, parts = map(int, options.shard.split("/"))
+    try:
+        found = sorted(objects(options.uri, options.type, options.called), key=lambda one: os.fsencode(one.uri))
+    except (OSError, ValueError) as error:
+        sys.exit(f"sm-local: {options.uri}: {error}")
+    if options.verb == "manifest":
+        sys.stdout.write("".join(f"{line}\n" for line in [(options.called or options.uri).partition("://")[2].partition("/")[2], *(one.uri for one in found)]))
+    elif options.verb == "list":
+        sys.stdout.buffer.write(b"".join(os.fsencode(one.path) + b"\0" for one in found[part::parts]))
+    else:
+        link(found[part::parts], options.folder)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for name in ("link", "list", "manifest"):
+        verb = verbs.add_parser(name)
+        if name == "link":
+            verb.add_argument("folder", type=Path)
+        verb.add_argument("uri")
+        verb.add_argument("--type", default="S3Prefix")
+        verb.add_argument("--called", default="", help="the S3 URI that a folder of a person's own stands for")
+        verb.add_argument("--shard", default="0/1", help="only every N-th object, from the K-th on")
+    return parser
+
+
+def objects(uri: str, kind: str, called: str = "") -> Iterator[Object]:
+    """Yield a channel's objects, in no order."""
+    if uri.startswith("file:"):
+        folder = uri[5:].rstrip("/") + "/"
+        for path in files(folder) if os.path.isdir(folder) else [folder[:-1]]:
+            name = path[len(folder) :] or os.path.basename(path)
+            yield Object(path, name, f"{called.rstrip('/')}/{name}" if called else path)
+    elif kind == "ManifestFile":
+        yield from (Object(str(MIRROR / full[5:]), full.partition("://")[2].partition("/")[2], full) for full in manifest_uris(here(uri).read_bytes()))
+    else:
+        bucket, _, prefix = uri.partition("://")[2].partition("/")
+        yield from (Object(str(MIRROR / bucket / key), below(prefix, key), f"s3://{bucket}/{key}") for key in keys(bucket, prefix))
+
+
+def here(uri: str) -> Path:
+    """Return where an object lies in the mirror."""
+    return MIRROR / uri.partition("://")[2]
+
+
+def keys(bucket: str, prefix: str) -> Iterator[str]:
+    """Yield the mirror's keys that begin with a prefix: a plain prefix of the text, not a folder's name."""
+    root = f"{MIRROR / bucket}/"
+    folder, _, begin = prefix.rpartition("/")
+    for name in os.listdir(root + folder) if os.path.isdir(root + folder) else ():
+        if name.startswith(begin) and not name.endswith(PART):
+            path = os.path.join(root + folder, name) if folder else root + name
+            yield from (found[len(root) :] for found in (files(path) if os.path.isdir(path) else [path]))
+
+
+def files(folder: str) -> Iterator[str]:
+    """Yield the paths of all files below a folder; links to files count, links to folders are not followed."""
+    for parent, _, names in os.walk(folder):
+        yield from (os.path.join(parent, name) for name in names if not name.endswith(PART))
+
+
+def below(prefix: str, key: str) -> str:
+    """Return an object's path below its channel: what follows the prefix at a border of folders, else from its own base name on."""
+    border = prefix if prefix.endswith("/") or not prefix else f"{prefix}/" if key.startswith(f"{prefix}/") else prefix[: prefix.rfind("/") + 1]
+    return key[len(border) :]
+
+
+def manifest_uris(text: bytes) -> list[str]:
+    """Return the URIs of a manifest, `[{"prefix": "s3://…/"}, "rest", …]`. Raises ValueError for anything else."""
+    entries = json.loads(text)
+    if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict) or not str(entries[0].get("prefix", "")).startswith("s3://"):
+        raise ValueError('it must be a list that begins with {"prefix": "s3://…"}')
+    if not all(isinstance(rest, str) and rest for rest in entries[1:]):
+        raise ValueError("what follows the prefix must be strings")
+    return [entries[0]["prefix"] + rest for rest in entries[1:]]
+
+
+def link(found: list[Object], folder: Path) -> None:
+    """Make a tree of hard links, so that nothing is copied; of copies where the job's folder is on another file system."""
+    made: set[str] = set()
+    for one in found:
+        target = os.path.join(folder, one.name)
+        parent = os.path.dirname(target)
+        if parent not in made:
+            os.makedirs(parent, exist_ok=True)
+            made.add(parent)
+        try:
+            os.link(one.path, target)
+        except OSError:
+            shutil.copy2(one.path, target)
+
+
+if __name__ == "__main__":
+    main()
