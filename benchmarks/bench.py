@@ -8,6 +8,7 @@ import argparse
 import datetime
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def main() -> int:
     """Run the groups that were asked for in one workplace; print their rows as they come."""
     options = arguments().parse_args()
     groups = {**ours.GROUPS, "peers": peers.peers}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through every `finally`, so that nothing is left
     names = options.only or [name for name in groups if name != "peers" or options.peers]
     with Workplace(options.template, options.base, progress) as place:
         print(f"{datetime.date.today()}, {machine()}; {options.rounds} rounds\n", flush=True)

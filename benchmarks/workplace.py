@@ -15,7 +15,6 @@ from pathlib import Path
 import docker as docker_sdk
 
 REPO = Path(__file__).resolve().parent.parent
-PROJECT = "sm-local-bench"
 BASES = ("python:3.12-slim", "sm-local-test-base:bookworm", "base:bookworm")
 USER = 12345  # a number without an account
 
@@ -36,7 +35,8 @@ class Workplace:
         self.folder.chmod(0o755)  # the unprivileged user comes here too
         (self.folder / "home").mkdir()
         (self.folder / "home").chmod(0o777)
-        self.image = f"{PROJECT}:latest"
+        self.name = f"sm-local-bench-{os.getpid()}"  # of projects, image and network: two benchmarks at once do not meet
+        self.image = f"{self.name}:latest"
         self._baked: Path | None = None
         self._built = False
 
@@ -47,7 +47,7 @@ class Workplace:
         if self._built:
             self.remove_containers()
             client = docker_sdk.from_env()
-            for network in client.networks.list(names=[PROJECT]):
+            for network in client.networks.list(names=[self.name]):
                 network.remove()
             client.images.remove(self.image, force=True)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -82,8 +82,8 @@ class Workplace:
         """Return the project as the template bakes it, its own environment made."""
         if not self._baked:
             self.say("baking, making the project's environment")
-            self.run(*self.bake_command("baked", "--accept-hooks", "no", str(self.template), f"project={PROJECT}"))
-            self._baked = self.folder / "baked" / PROJECT
+            self.run(*self.bake_command("baked", "--accept-hooks", "no", str(self.template), f"project={self.name}"))
+            self._baked = self.folder / "baked" / self.name
             self.run("make", "sm_local/.venv/ready", folder=self._baked)
         return self._baked
 

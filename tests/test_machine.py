@@ -83,6 +83,15 @@ def test_every_aws_on_the_path_is_found_in_its_order(tmp_path, monkeypatch):
     assert machine.find_aws() == [AwsCli(found[0], (1, 18, 0)), AwsCli(found[1], (2, 15, 0))]
 
 
+def test_no_aws_is_asked_behind_the_first_v2(tmp_path, monkeypatch):
+    one, two = (tmp_path / name for name in ("one", "two"))
+    found = tool(one, "aws", says("aws-cli/2.15.0 Python/3.11"))
+    tool(two, "aws", f"touch {tmp_path}/asked")
+    monkeypatch.setenv("PATH", os.pathsep.join(map(str, [one, two])))
+    assert machine.find_aws() == [AwsCli(found, (2, 15, 0))]
+    assert not (tmp_path / "asked").exists()
+
+
 def test_an_aws_that_cannot_run_is_there_without_a_version(tmp_path):
     path = tmp_path / "bin/aws"
     path.write_text("#!/nonexistent/python\n")

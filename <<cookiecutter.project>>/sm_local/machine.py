@@ -239,12 +239,14 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def find_aws() -> list[AwsCli]:
-    """Return every `aws` on PATH, first one first. v1 and v2 have the same name; only the number tells them apart."""
-    found = []
+    """Return every `aws` on PATH up to the first v2, first one first. v1 and v2 have the same name; only the number tells them apart."""
+    found: list[AwsCli] = []
     for folder in dict.fromkeys(os.environ.get("PATH", "").split(os.pathsep)):
         path = shutil.which("aws", path=folder) if folder else None
         if path:
             found.append(AwsCli(path, aws_version(*run(path, "--version"))))
+            if found[-1].version[:1] >= (2,):
+                break  # each answer takes half a second: a bake would wait for those that nobody uses
     return found
 
 
