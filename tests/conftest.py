@@ -190,7 +190,8 @@ def built(baked, docker, base_image) -> str:
     done = make(baked, "build", "ENGINE=docker", timeout=600)
     assert done.returncode == 0, done.stdout
     yield f"{PROJECT}:latest"
-    docker.images.remove(f"{PROJECT}:latest", force=True)
+    if docker.images.list(f"{PROJECT}:latest"):
+        docker.images.remove(f"{PROJECT}:latest", force=True)
 
 
 SCRIPT = """import os, pathlib, signal, sys, time

@@ -1,0 +1,69 @@
+#!/bin/sh
+# What a training job can see of its surroundings, as files below /opt/ml/output/data/seen. Any image with a POSIX shell and cat
+# will do; it comes in as a channel named `probe`, so the same request runs on SageMaker. `make conform` judges what it saw.
+seen=/opt/ml/output/data/seen
+data=/opt/ml/input/data
+mkdir -p $seen/config
+set -f
+cat /proc/1/cmdline > $seen/argv
+cat /proc/1/environ > $seen/environ
+cat /proc/self/mounts > $seen/mounts
+cat /proc/sys/kernel/hostname > $seen/hostname
+id -u > $seen/uid
+pwd > $seen/pwd
+echo "$HOME" > $seen/home
+if [ -t 0 ] || [ -t 1 ] || [ -t 2 ]; then echo yes; else echo no; fi > $seen/tty
+if read -r line; then echo "$line"; else echo end; fi > $seen/stdin
+printf '%s\n' "$@" > $seen/arguments
+set +f
+for file in /opt/ml/input/config/*; do cat "$file" > "$seen/config/${file##*/}"; done
+
+# what is there, and what can be written
+for path in /opt/ml/* /opt/ml/input/* /opt/ml/model/* /opt/ml/model/.[!.]* /opt/ml/output/data/* "$data"/*; do
+  if [ -e "$path" ] && [ "$path" != $seen ]; then echo "$path"; fi
+done > $seen/tree
+for folder in /opt/ml /opt/ml/input /opt/ml/input/config /opt/ml/input/data /opt/ml/model /opt/ml/output /opt/ml/output/data "$data"/*/; do
+  if (: > "$folder/.probe") 2> /dev/null; then echo "$folder"; rm -f "$folder/.probe"; fi
+done > $seen/writable
+
+# names of hosts, tried for a while as the toolkit does
+hosts=$(sed 's/.*"hosts":\[\([^]]*\)\],"instance.*/\1/; s/[",]/ /g' /opt/ml/input/config/resourceconfig.json 2> /dev/null)
+for host in $hosts; do
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    address=$(getent hosts "$host" 2> /dev/null || nslookup "$host." 2> /dev/null | sed -n '/^Name/,$p' | grep -i address) && [ "$address" ] && break
+    if grep -qw "$host" /etc/hosts; then address=hosts; break; fi
+    sleep 0.5
+  done
+  if [ "$address" ]; then echo "$host"; fi
+done > $seen/resolved
+case $hosts in *algo-2*) sleep 3 ;; esac    # a host that has ended is in no DNS any more, and others may still ask
+
+# files of channels and their manifests, and two epochs of those in Pipe mode
+for channel in "$data"/*/; do
+  name=${channel%/}; name=${name##*/}
+  (cd "$channel" && find . -type f | sort) > "$seen/files-$name" 2> /dev/null
+done
+for manifest in "$data"/*-manifest; do
+  if [ -f "$manifest" ]; then name=${manifest##*/}; cat "$manifest" > "$seen/manifest-${name%-manifest}"; fi
+done
+for channel in "$data"/*_0; do
+  if [ -p "$channel" ]; then
+    name=${channel##*/}; name=${name%_0}
+    head -c 3 "$channel" > "$seen/early-$name"
+    n=1
+    while [ $n -lt 3 ]; do
+      until [ -p "$data/${name}_$n" ]; do sleep 0.1; done
+      cat "$data/${name}_$n" > "$seen/epoch-$name-$n"
+      n=$((n + 1))
+    done
+  fi
+done
+
+# credentials, if there is something here that speaks HTTP
+uri=$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI url=$AWS_CONTAINER_CREDENTIALS_FULL_URI
+if [ "$uri" ]; then url=http://169.254.170.2$uri; fi
+if [ "$url" ]; then
+  { wget -q -O - "$url" || curl -s "$url" || python3 -c "import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())" "$url"; } 2> /dev/null \
+    | grep -o '"[A-Za-z]*":' > $seen/credentials
+fi
+exit 0
