@@ -86,17 +86,15 @@ def interleave(cases: list[Case], rounds: int, say: Callable[[str], None] = lamb
 
 def wait_until_quiet() -> None:
     """Wait for a quarter of a second in which the machine does nearly nothing, at most PATIENCE seconds (Linux; else not at all)."""
-    stat = Path("/proc/stat")
     deadline = time.monotonic() + PATIENCE
-    while stat.exists() and time.monotonic() < deadline:
-        before = cpu_times(stat)
+    while Path("/proc/stat").exists() and time.monotonic() < deadline:
+        before = cpu_ticks()
         time.sleep(0.25)
-        busy, total = (now - then for now, then in zip(cpu_times(stat), before))
-        if busy <= QUIET * total:
+        ticks = [now - then for now, then in zip(cpu_ticks(), before)]
+        if sum(ticks) - ticks[3] - ticks[4] <= QUIET * sum(ticks):  # all that is not idle and not waiting for a disk
             return
 
 
-def cpu_times(stat: Path) -> tuple[int, int]:
-    """Return the machine's busy and total CPU time so far, in ticks."""
-    numbers = [int(text) for text in stat.read_text().splitlines()[0].split()[1:9]]
-    return sum(numbers) - numbers[3] - numbers[4], sum(numbers)
+def cpu_ticks() -> list[int]:
+    """Return the machine's CPU time so far: user, nice, system, idle, iowait, irq, softirq, steal."""
+    return [int(text) for text in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]

@@ -5,14 +5,12 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from measure import Case, Row, interleave, verdict
 from workplace import TRIVIAL, TWO_SECONDS, Workplace
 
-MB = 1 << 20
 BARE = "bare `docker run`"
 TRAIN = "`make train`"
 
@@ -59,7 +57,7 @@ def phases(place: Workplace, rounds: int) -> list[Row]:
     project = place.trained("phases", TRIVIAL)
     here, stamps = place.environment(), watch(place)
     watched = place.environment(PATH=f"{stamps.parent}:{here['PATH']}", BASH_ENV=str(stamps.parent / "recipe-starts"))
-    names = ["· make reads the Makefile, state.sh looks for changes", "· the recipe until `docker run`", "· `docker run`", "· after it: archives, verdict, make ends"]
+    names = ["· make and state.sh, until the recipe starts", "· the recipe, until `docker run`", "· `docker run`", "· after it: archives, verdict, end of make"]
 
     def parts(start: float, end: float) -> dict[str, float]:
         moments = [start, *map(float, stamps.read_text().replace(",", ".").split()), end]
@@ -111,30 +109,28 @@ def hosts(place: Workplace, rounds: int) -> list[Row]:
 
 
 def channels(place: Workplace, rounds: int) -> list[Row]:
-    """Channels of one file, of 100,000 files, of 1 GiB: the start must not notice, and nothing may be copied."""
+    """A channel of 100,000 files over one of a single file: the start must not notice, and nothing may be copied."""
     cases = []
-    for name, files, size in (("one file", 1, 1), ("100,000 files", 100_000, 1), ("1 GiB", 1, 1024 * MB)):
-        project = place.trained(f"channel-{files}-{size}", TRIVIAL)
-        fill(project / "opt/ml/input/data/training", files, size)
-        cases.append(Case(f"{TRAIN}, a channel of {name}", ["make", "train"], project, place.environment()))
+    for files in (1, 100_000):
+        project = place.trained(f"channel-{files}", TRIVIAL)
+        fill(project / "opt/ml/input/data/training", files)
+        cases.append(Case(f"{TRAIN}, a channel of {files:,} file{'s' * (files > 1)}", ["make", "train"], project, place.environment()))
     before = [disk_use(case.folder) for case in cases]
     times = interleave(cases, rounds, place.say)
-    small, *large = [(disk_use(case.folder) - then) // (rounds + 1) for case, then in zip(cases, before)]
-    copied = max(0, max(large) - small) // 4096 * 4096  # the file system's blocks; a job's own files differ by less
-    return [*(times.row(case.name, cases[0].name) for case in cases[1:]),
-            Row("bytes of a channel copied before training", "a channel of one file", f"{copied}", verdict(copied, 0), f"a job leaves {small // 1024} KiB")]
+    small, large = ((disk_use(case.folder) - then) // (rounds + 1) for case, then in zip(cases, before))
+    copied = max(0, large - small) // 4096 * 4096  # a file takes a block of 4096; of two jobs' own files the disk use differs by less
+    return [times.row(cases[1].name, cases[0].name),
+            Row("bytes of a channel copied before training", cases[0].name, str(copied), verdict(copied, 0), f"a job leaves {small // 1024} KiB")]
 
 
-def fill(channel: Path, files: int, size: int) -> None:
-    """Fill a channel with files of some bytes, 1000 to a folder; big ones are not sparse, so that a copy would show."""
+def fill(channel: Path, files: int) -> None:
+    """Fill a channel with files of one byte, 1000 to a folder."""
     shutil.rmtree(channel)
     for number in range(files):
         path = channel / f"{number // 1000:02}/{number}.txt"
         if not number % 1000:
             path.parent.mkdir(parents=True)
-        with path.open("wb") as file:
-            for _ in range(max(1, size // MB)):
-                file.write(b"x" * min(size, MB))
+        path.write_bytes(b"x")
 
 
 def disk_use(folder: Path) -> int:
@@ -146,10 +142,9 @@ def sandbox(place: Workplace, rounds: int) -> list[Row]:
     """`make train` in the sandbox over the default project's own script, run directly by the same Python."""
     project, here = place.project("sandbox", settings="ENGINE=sandbox\n"), place.environment()
     cases = [Case("`python3 code/train.py`", ["python3", str(directly(project) / "train.py")], project, here, cleaner(project)),
-             Case(f"{TRAIN} in the sandbox", ["make", "train"], project, here, cleaner(project)),
-             Case(f"{TRAIN} ENGINE=sandbox, its recipe written anew", ["make", "train", "ENGINE=sandbox"], project, here, fresh(project))]
+             Case(f"{TRAIN} in the sandbox", ["make", "train"], project, here, cleaner(project))]
     times = interleave(cases, rounds, place.say)
-    return [times.row(cases[1].name, cases[0].name, 3), times.row(cases[2].name, cases[0].name)]
+    return [times.row(cases[1].name, cases[0].name, 3)]
 
 
 def directly(project: Path) -> Path:
@@ -164,14 +159,6 @@ def directly(project: Path) -> Path:
     return copy
 
 
-def fresh(project: Path) -> Callable[[], None]:
-    """Return what forgets earlier jobs and all recipes."""
-    def clean() -> None:
-        cleaner(project)()
-        shutil.rmtree(project / "recipes")
-    return clean
-
-
 def recipe(place: Workplace, rounds: int) -> list[Row]:
     """Writing a recipe, over the start of the same Python; its budget is in seconds."""
     project, python = place.baked(), "sm_local/.venv/bin/python"
@@ -183,24 +170,13 @@ def recipe(place: Workplace, rounds: int) -> list[Row]:
 
 
 def bake(place: Workplace, rounds: int) -> list[Row]:
-    """A bake over cookiecutter's own floor. The hook's doctor asks the AWS CLI for its version, which takes longer than all the rest."""
-    here, bake = place.environment(), place.bake_command("bakes", "--accept-hooks", "yes", str(place.template))
-    quick = place.environment(PATH=f"{quick_aws(place)}:{here['PATH']}")  # it is v2, so no other is asked
+    """A bake over cookiecutter's own floor; without the hooks, which ask this machine's engine and AWS CLI for their versions, too."""
+    here, command = place.environment(), place.bake_command("bakes", str(place.template))
     cases = [Case("cookiecutter's floor", place.bake_command("bakes", str(floor(place))), place.folder, here),
-             Case("a bake", bake, place.folder, here),
-             Case("a bake, where `aws --version` takes no time", bake, place.folder, quick),
-             Case("a bake without hooks", [*bake, "--accept-hooks", "no"], place.folder, here)]
+             Case("a bake", [*command, "--accept-hooks", "yes"], place.folder, here),
+             Case("· of it without hooks", [*command, "--accept-hooks", "no"], place.folder, here)]
     times = interleave(cases, rounds, place.say)
-    return [times.row("a bake", cases[0].name, 1.3), *(times.row(case.name, cases[0].name) for case in cases[2:])]
-
-
-def quick_aws(place: Workplace) -> Path:
-    """Make an `aws` that says at once that it is v2; return its folder."""
-    folder = place.folder / "quick"
-    folder.mkdir()
-    (folder / "aws").write_text("#!/bin/sh\necho aws-cli/2.31.0 Python/3.13.7 Linux/6 exe/x86_64\n")
-    (folder / "aws").chmod(0o755)
-    return folder
+    return [times.row("a bake", cases[0].name, 1.3), times.row(cases[2].name, cases[0].name)]
 
 
 def floor(place: Workplace) -> Path:
@@ -215,37 +191,16 @@ def pipe(place: Workplace, rounds: int) -> list[Row]:
     """Three epochs of 1 GiB through the feeder's FIFOs over `cat` through one: the same reader, the same file, in the page cache."""
     folder, here = place.folder / "pipe", place.environment()
     folder.mkdir()
-    fill(folder, 1, 1024 * MB)
+    (folder / "data").write_bytes(bytes(1 << 30))
     feeder = shlex.quote(str(place.baked() / "sm_local/pipe.py"))
-    by_cat = "mkfifo f; for e in 0 1 2; do cat 00/0.txt > f & cat f > /dev/null; wait; done"
-    by_feeder = f"""mkfifo end; printf '00/0.txt\\0' | python3 {feeder} . c 3< end 5>&- & exec 5> end
+    by_cat = "rm -f f; mkfifo f; for e in 0 1 2; do cat data > f & cat f > /dev/null; wait; done"
+    by_feeder = f"""rm -f end c_*; mkfifo end; printf 'data\\0' | python3 {feeder} . c 3< end 5>&- & exec 5> end
 for e in 0 1 2; do until [ -p c_$e ]; do sleep 0.01; done; cat c_$e > /dev/null; done; exec 5>&-; wait"""
-
-    def clear() -> None:
-        for path in folder.glob("[!0]*"):
-            path.unlink()
-
-    cases = [Case("`cat` through a FIFO, 3 × 1 GiB", ["bash", "-c", by_cat], folder, here, clear),
-             Case("Pipe mode's feeder, 3 epochs of 1 GiB", ["bash", "-c", by_feeder], folder, here, clear)]
+    cases = [Case("`cat` through a FIFO, 3 × 1 GiB", ["bash", "-c", by_cat], folder, here),
+             Case("Pipe mode's feeder, 3 epochs of 1 GiB", ["bash", "-c", by_feeder], folder, here)]
     times = interleave(cases, min(rounds, 7), place.say)
     return [times.row(cases[1].name, cases[0].name, 1.25)]
 
 
-def pack(place: Workplace, rounds: int) -> list[Row]:
-    """Packing a model of 256 MB, half of it noise, over Python's tarfile as the SageMaker SDK uses it, and over tar alone."""
-    project, here = place.project("pack", settings="ENGINE=sandbox\n"), place.environment()
-    model = project / "output/job/model"
-    model.mkdir(parents=True)
-    (project / "output/job/output/data").mkdir(parents=True)
-    (model / "noise.bin").write_bytes(os.urandom(128 * MB))
-    (model / "text.json").write_bytes((b'{"layer": "%d", "weight": 0.%d}\n' * 1000) % tuple(range(2000)) * (128 * MB // 33_000))
-    sdk = "import sys, tarfile\nwith tarfile.open(sys.argv[1], 'w:gz', dereference=True) as file: file.add(sys.argv[2], arcname='.')"
-    cases = [Case("`tar`, no compression", ["tar", "-C", str(model), "-cf", str(place.folder / "plain.tar"), "."], project, here),
-             Case("Python's tarfile, as the SDK packs", [sys.executable, "-c", sdk, str(place.folder / "sdk.tar.gz"), str(model)], project, here),
-             Case("`make pack`, 256 MB", ["make", "pack", "JOB=output/job"], project, here)]
-    times = interleave(cases, min(rounds, 3), place.say)
-    return [times.row(cases[2].name, cases[1].name), times.row(cases[2].name, cases[0].name)]
-
-
 GROUPS = {"train": train, "phases": phases, "user": user, "hosts": hosts, "channels": channels, "sandbox": sandbox, "recipe": recipe, "bake": bake,
-          "pipe": pipe, "pack": pack}
+          "pipe": pipe}

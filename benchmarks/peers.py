@@ -33,7 +33,7 @@ def peers(place: Workplace, rounds: int) -> list[Row]:
     cases = [Case(BARE, bare(project, place.image), project, here, cleaner(project)),
              Case(f"{TRAIN}, beside the peers", ["make", "train"], project, here, cleaner(project))]
     refused = []
-    with aws() as endpoint, network_removed():
+    with aws() as endpoint, network_removed(place):
         for name in VERSIONS:
             try:
                 cases.append(tried(name, place, project, peer_environment(place, endpoint)))
@@ -45,38 +45,40 @@ def peers(place: Workplace, rounds: int) -> list[Row]:
 
 def tried(name: str, place: Workplace, project: Path, environment: dict[str, str]) -> Case:
     """Return a peer's run, what its own documentation shows, for our image and channel; try it once."""
-    python, output = installed(name, place) / "bin/python", place.folder / name.replace(" ", "-")
+    programs, output = installed(name, place) / "bin", place.folder / name.replace(" ", "-")
     if name == "sagify":
-        found = Case(name, [str(python), "-m", "sagify", "local", "train"], sagify_project(output, place), environment)
+        found = Case(name, [str(programs / "sagify"), "local", "train"], sagify_project(output, project, place), environment)
     else:
-        command = [str(python), str(HERE / f"sdk_{name[-2:]}.py"), place.image, str(project / "opt/ml/input/data/training"), str(output)]
+        command = [str(programs / "python"), str(HERE / f"sdk_{name[-2:]}.py"), place.image, str(project / "opt/ml/input/data/training"), str(output)]
         found = Case(name, command, place.folder, environment, lambda: forget(output, place))
     place.say(f"trying {name}")
     found.run()
+    if not any(output.rglob("model.t*")):  # model.txt, or model.tar.gz with it
+        raise SystemExit("exit status 0, yet there is no model")
     return found
 
 
 def installed(name: str, place: Workplace) -> Path:
-    """Return a peer's environment; it is made when it is missing or other versions are wanted. Byte code is compiled, as pip does."""
+    """Return a peer's environment; it is made when it is missing or other versions are wanted."""
     venv, wanted = REPO / "build/peers" / name.replace(" ", "-"), "\n".join(VERSIONS[name])
-    ready, python = venv / "ready", str(venv / "bin/python")
+    ready = venv / "ready"
     if not ready.exists() or ready.read_text() != wanted:
-        place.say(f"installing {' '.join(VERSIONS[name])}")
+        place.say(f"installing {' '.join(VERSIONS[name])}: some minutes")
         shutil.rmtree(venv, ignore_errors=True)
         place.run(str(Path(sys.base_prefix) / "bin/python3"), "-m", "venv", str(venv))
-        uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-        install = [uv, "pip", "install", "--compile-bytecode", "--python", python] if uv else [python, "-m", "pip", "install"]
-        place.run(*install, "--quiet", *VERSIONS[name], HOME=str(Path.home()))
+        place.run(str(venv / "bin/python"), "-m", "pip", "install", "--quiet", *VERSIONS[name])
         ready.write_text(wanted)
     return venv
 
 
-def sagify_project(folder: Path, place: Workplace) -> Path:
-    """Return what `sagify init` would make, of it what `sagify local train` uses; the template's own script runs."""
+def sagify_project(folder: Path, project: Path, place: Workplace) -> Path:
+    """Return what `sagify init` would make, of it what `sagify local train` uses; it mounts test_dir over all of /opt/ml."""
     package = installed("sagify", place).glob("lib/python*/site-packages/sagify/template/sagify_base")
     shutil.copytree(next(package), folder / "src/sagify_base")
+    root = folder / "src/sagify_base/local_test/test_dir"
+    shutil.copytree(project / "code", root / "code")
     for name in ("input/config", "input/data/training", "model", "output"):
-        (folder / "src/sagify_base/local_test/test_dir" / name).mkdir(parents=True, exist_ok=True)
+        (root / name).mkdir(parents=True, exist_ok=True)
     (folder / "src/sagify_base/local_test/train_local.sh").chmod(0o755)
     config = {"image_name": place.image.split(":")[0], "aws_profile": "", "aws_region": "us-west-2", "python_version": "3.11",
               "sagify_module_dir": "src", "requirements_dir": "requirements.txt"}
@@ -100,7 +102,7 @@ def aws() -> Iterator[str]:
     """Run moto as all of AWS; yield its address."""
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         yield "http://{}:{}".format(*server.get_host_and_port())
@@ -117,14 +119,13 @@ def forget(output: Path, place: Workplace) -> None:
 
 
 @contextlib.contextmanager
-def network_removed() -> Iterator[None]:
+def network_removed(place: Workplace) -> Iterator[None]:
     """Remove at the end the network that the SDKs make, unless it was here before."""
-    client = docker_sdk.from_env()
-    before = client.networks.list(names=[NETWORK])
+    networks = docker_sdk.from_env().networks
+    before = networks.list(names=[NETWORK])
     try:
         yield
     finally:
-        for network in client.networks.list(names=[NETWORK]) if not before else []:
-            for container in network.attrs.get("Containers") or {}:
-                client.containers.get(container).remove(force=True)
+        place.remove_containers()
+        for network in [] if before else networks.list(names=[NETWORK]):
             network.remove()

@@ -4,6 +4,7 @@ Everything is made through the user's door: cookiecutter bakes, `make build` bui
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -49,7 +50,8 @@ class Workplace:
             client = docker_sdk.from_env()
             for network in client.networks.list(names=[self.name]):
                 network.remove()
-            client.images.remove(self.image, force=True)
+            with contextlib.suppress(docker_sdk.errors.ImageNotFound):
+                client.images.remove(self.image, force=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove_containers(self) -> None:
@@ -111,12 +113,11 @@ class Workplace:
 
     def base_image(self) -> str:
         """Return an image with python3 that is here already; a benchmark pulls nothing."""
-        client = docker_sdk.from_env()
-        here = [name for name in ([self.base] if self.base else BASES) if client.images.list(name)]
-        if not here:
-            raise SystemExit(f"bench: none of the images {', '.join([self.base] if self.base else BASES)} is here; "
-                             f"'docker pull {BASES[0]}' fetches one, --base names another")
-        return here[0]
+        client, wanted = docker_sdk.from_env(), [self.base] if self.base else BASES
+        for name in wanted:
+            if client.images.list(name):
+                return name
+        raise SystemExit(f"bench: no image {' or '.join(wanted)} is here; 'docker pull {BASES[0]}' fetches one, --base names another")
 
     def as_user(self, project: Path) -> list[str]:
         """Give a project to an unprivileged member of the docker group; return the words that make us that user."""

@@ -288,6 +288,8 @@ def test_the_figures_of_an_instance_type(instance_type, figures):
 @pytest.mark.parametrize(("setting_s", "cpus", "flags"), [
     pytest.param("off", 8, [], id="off"),
     pytest.param("on", 8, ["--cpus", "4", "--memory", "8g", "--memory-swap", "8g"], id="on"),
+    pytest.param("memory,gpus", 8, ["--memory", "8g", "--memory-swap", "8g"], id="memory"),
+    pytest.param("cpus", 8, ["--cpus", "4"], id="cpus"),
     pytest.param("on", 2, ["--cpus", "2", "--memory", "8g", "--memory-swap", "8g"], id="no-more-than-there-are"),
     pytest.param("on", 0, ["--cpus", "4", "--memory", "8g", "--memory-swap", "8g"], id="an-engine-that-does-not-say"),
 ])

@@ -25,6 +25,8 @@ def with_gpus(count: int, mechanism: str = "gpus", name: str = "docker") -> Engi
     pytest.param(8, 1, {"LIMITS": "on"}, ["0,1,2,3"], id="as-many-as-the-instance-has"),
     pytest.param(2, 1, {"LIMITS": "on"}, ["auto"], id="fewer-than-the-instance-has"),
     pytest.param(0, 1, {"LIMITS": "on"}, ["auto"], id="nobody-says-how-many-there-are"),
+    pytest.param(8, 1, {"LIMITS": "gpus"}, ["0,1,2,3"], id="only-gpus-limited"),
+    pytest.param(8, 1, {"LIMITS": "memory"}, ["auto"], id="gpus-not-limited"),
     pytest.param(8, 2, {"LIMITS": "on", "HOST_GPUS": "split"}, ["0,1", "2,3"], id="limits-come-first"),
 ])
 def test_the_gpus_of_each_host(count, hosts_, settings, gpus):

@@ -40,11 +40,11 @@ def gpu_flags(engine: Engine, wanted: str) -> list[str]:
 
 def host_gpus(job: Job, engine: Engine, host: Host) -> str:
     """Return the GPUs of one host in the words of the setting GPU: fewer than it names where LIMITS or HOST_GPUS say so."""
-    wanted, limited = job.settings["GPU"], job.settings["LIMITS"] == "on"
-    if not gpu_flags(engine, wanted) or (limited and not instance(job, host)[1]):
+    wanted, limit = job.settings["GPU"], is_limited(job, "gpus")
+    if not gpu_flags(engine, wanted) or (limit and not instance(job, host)[1]):
         return "none"
     devices = wanted.split(",") if wanted[0].isdigit() else [str(number) for number in range(engine.gpu.count)]
-    mine = share(job, host, devices[: instance(job, host)[1]] if limited else devices)
+    mine = share(job, host, devices[: instance(job, host)[1]] if limit else devices)
     return wanted if mine == devices else ",".join(mine)
 
 
@@ -121,7 +121,8 @@ def instance(job: Job, host: Host) -> tuple[int, int, int]:
     try:
         return contract.limits(host.instance_type)
     except KeyError as error:
-        raise SmLocalError(f"{job.file}: LIMITS=on, but there are no figures for {host.instance_type} (sm_local/instances.tsv); set LIMITS=off") from error
+        raise SmLocalError(f"{job.file}: LIMITS={job.settings['LIMITS']}, but there are no figures for {host.instance_type} "
+                           "(sm_local/instances.tsv); set LIMITS=off") from error
 
 
 def limits(job: Job, engine: Engine, host: Host) -> list[str]:
@@ -129,7 +130,15 @@ def limits(job: Job, engine: Engine, host: Host) -> list[str]:
     if job.settings["LIMITS"] == "off":
         return []
     cpus, _, memory = instance(job, host)
-    return ["--cpus", str(min(cpus, engine.cpus or cpus)), "--memory", f"{memory}g", "--memory-swap", f"{memory}g"]
+    return [
+        *(["--cpus", str(min(cpus, engine.cpus or cpus))] if is_limited(job, "cpus") else []),
+        *(["--memory", f"{memory}g", "--memory-swap", f"{memory}g"] if is_limited(job, "memory") else []),
+    ]
+
+
+def is_limited(job: Job, what: str) -> bool:
+    """Tell whether a job may have no more of something than its instance type has."""
+    return job.settings["LIMITS"] == "on" or what in job.settings["LIMITS"].split(",")
 
 
 def own_network(job: Job) -> bool:
@@ -186,8 +195,8 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
         raise SmLocalError(f"IMAGE={given['IMAGE']}: the sandbox has no images; use ENGINE=docker or ENGINE=podman")
     if len(job.hosts) > 1:
         raise SmLocalError(f"{job.file}: ResourceConfig asks for {len(job.hosts)} hosts; the sandbox runs one, use ENGINE=docker or ENGINE=podman")
-    if job.settings["LIMITS"] == "on":
-        raise SmLocalError("LIMITS=on: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman")
+    if job.settings["LIMITS"] != "off":
+        raise SmLocalError(f"LIMITS={job.settings['LIMITS']}: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman")
     if job.checkpoints and not job.checkpoints.startswith("/opt/"):
         raise SmLocalError(f"{job.file}: CheckpointConfig.LocalPath is {job.checkpoints}; the sandbox can show folders below /opt only")
     if job.arguments and not job.entrypoint:

@@ -41,7 +41,7 @@ RULES = {
     "CHANNELS": choice("cow", "ro", "rw"),
     "MANIFESTS": choice("off", "on"),
     "NETWORK": choice("bridge", "own"),
-    "LIMITS": choice("off", "on"),
+    "LIMITS": Rule("off", r"off|on|(cpus|memory|gpus)(,(cpus|memory|gpus))*", "off, on, or some of cpus,memory,gpus"),
     "CREDENTIALS": choice("off", "session", "role"),
     "SHM": Rule("2g", r"\d+[bkmg]?", "a size such as 512m or 8g"),
     "NOFILE": Rule("65536", r"\d+", "a number of open files"),
