@@ -38,7 +38,7 @@ def peers(place: Workplace, rounds: int) -> list[Row]:
             try:
                 cases.append(tried(name, place, project, peer_environment(place, endpoint)))
             except SystemExit as error:
-                refused.append(Row(name, BARE, "not measured", "", str(error).splitlines()[-1].replace("|", "\\|")))
+                refused.append(Row(name, BARE, "not measured", "", reason(str(error))))
         times = interleave(cases, min(rounds, 7), place.say)
     return [*(times.row(case.name, BARE) for case in cases[1:]), *refused]
 
@@ -56,6 +56,12 @@ def tried(name: str, place: Workplace, project: Path, environment: dict[str, str
     if not any(output.rglob("model.t*")):  # model.txt, or model.tar.gz with it
         raise SystemExit("exit status 0, yet there is no model")
     return found
+
+
+def reason(output: str) -> str:
+    """Return the line that says why: the last one with an exception's name, else the last one."""
+    lines = output.splitlines()
+    return next((line for line in reversed(lines) if "Error: " in line), lines[-1])[:120].replace("|", "/")
 
 
 def installed(name: str, place: Workplace) -> Path:
