@@ -16,7 +16,6 @@ sys.dont_write_bytecode = True  # our own folder stays clean; what is measured k
 
 import ours  # noqa: E402
 import peers  # noqa: E402
-from measure import Row  # noqa: E402
 from workplace import REPO, Workplace  # noqa: E402
 
 
@@ -24,14 +23,16 @@ def main() -> int:
     """Run the groups that were asked for in one workplace; print their rows as they come."""
     options = arguments().parse_args()
     groups = {**ours.GROUPS, "peers": peers.peers}
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through every `finally`, so that nothing is left
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, through every `finally`: nothing is left
     names = options.only or [name for name in groups if name != "peers" or options.peers]
     with Workplace(options.template, options.base, progress) as place:
         print(f"{datetime.date.today()}, {machine()}; {options.rounds} rounds\n", flush=True)
         print("| what | over | ratio [middle half] | budget | medians |\n|---|---|---|---|---|", flush=True)
         for name in names:
-            place.say(name)
-            show(groups[name](place, options.rounds))
+            rows = groups[name](place, options.rounds)
+            progress("")
+            for row in rows:
+                print(f"| {row.what} | {row.over} | {row.ratio} | {row.budget} | {row.note} |", flush=True)
     return 0
 
 
@@ -55,13 +56,6 @@ def progress(text: str) -> None:
     """Show on a terminal what is going on; a log gets the table alone."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def show(rows: list[Row]) -> None:
-    """Print some lines of the table."""
-    progress("")
-    for row in rows:
-        print(f"| {row.what} | {row.over} | {row.ratio} | {row.budget} | {row.note} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ class Times:
 
 
 def verdict(value: float, limit: float | None, unit: str = "") -> str:
-    """Return a budget and whether a value keeps it."""
-    return "" if limit is None else f"≤ {limit:g}{unit}: {'kept' if value <= limit else '**over**'}"
+    """Return a budget and whether a value, as it is shown, keeps it."""
+    return "" if limit is None else f"≤ {limit:g}{unit}: {'kept' if float(f'{value:.3g}') <= limit else '**over**'}"
 
 
 def interleave(cases: list[Case], rounds: int, say: Callable[[str], None] = lambda _: None) -> Times:

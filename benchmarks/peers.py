@@ -5,12 +5,10 @@ answers as AWS, telemetry is off, the image is here, byte code is compiled. One 
 """
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import docker as docker_sdk
@@ -29,17 +27,21 @@ NETWORK = "sagemaker-local"  # the SDKs make it and leave it
 
 def peers(place: Workplace, rounds: int) -> list[Row]:
     """Each peer's local training over a bare docker run, in one run with ours."""
-    project, here = place.trained("ours", TRIVIAL), place.environment()
+    project, here, networks = place.trained("ours", TRIVIAL), place.environment(), docker_sdk.from_env().networks
     cases = [Case(BARE, bare(project, place.image), project, here, cleaner(project)),
              Case(f"{TRAIN}, beside the peers", ["make", "train"], project, here, cleaner(project))]
-    refused = []
-    with aws() as endpoint, network_removed(place):
+    refused, environment, before = [], peer_environment(place, aws()), networks.list(names=[NETWORK])
+    try:
         for name in VERSIONS:
             try:
-                cases.append(tried(name, place, project, peer_environment(place, endpoint)))
+                cases.append(tried(name, place, project, environment))
             except SystemExit as error:
                 refused.append(Row(name, BARE, "not measured", "", reason(str(error))))
         times = interleave(cases, min(rounds, 7), place.say)
+    finally:
+        place.remove_containers()
+        for network in [] if before else networks.list(names=[NETWORK]):
+            network.remove()
     return [*(times.row(case.name, BARE) for case in cases[1:]), *refused]
 
 
@@ -103,17 +105,13 @@ def peer_environment(place: Workplace, endpoint: str) -> dict[str, str]:
                              DOCKER_CONFIG=os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker")))
 
 
-@contextlib.contextmanager
-def aws() -> Iterator[str]:
-    """Run moto as all of AWS; yield its address."""
+def aws() -> str:
+    """Run moto as all of AWS until this process ends; return its address."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    try:
-        yield "http://{}:{}".format(*server.get_host_and_port())
-    finally:
-        server.stop()
+    return "http://{}:{}".format(*server.get_host_and_port())
 
 
 def forget(output: Path, place: Workplace) -> None:
@@ -122,16 +120,3 @@ def forget(output: Path, place: Workplace) -> None:
     for folder in (output, place.folder / "tmp"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-
-
-@contextlib.contextmanager
-def network_removed(place: Workplace) -> Iterator[None]:
-    """Remove at the end the network that the SDKs make, unless it was here before."""
-    networks = docker_sdk.from_env().networks
-    before = networks.list(names=[NETWORK])
-    try:
-        yield
-    finally:
-        place.remove_containers()
-        for network in [] if before else networks.list(names=[NETWORK]):
-            network.remove()
