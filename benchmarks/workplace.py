@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,8 +57,15 @@ class Workplace:
 
     def remove_containers(self) -> None:
         """Remove what still runs or lies there of our image, with its volumes."""
-        for container in docker_sdk.from_env().containers.list(all=True, filters={"ancestor": self.image}):
-            container.remove(force=True, v=True)
+        client = docker_sdk.from_env()
+        for _ in range(50):
+            found = client.api.containers(all=True, filters={"ancestor": self.image})
+            if not found:
+                return
+            for container in found:
+                with contextlib.suppress(docker_sdk.errors.APIError):  # one that ends now is being removed: `docker run --rm`
+                    client.api.remove_container(container["Id"], force=True, v=True)
+            time.sleep(0.1)
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Return our environment without what would leak into make; a python3 that is no shim comes first on PATH."""
