@@ -3,7 +3,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from conftest import make, script
+from conftest import clean_environment, make, script
 from sm_local import engine, recipe
 from sm_local.errors import SmLocalError
 from sm_local.job import Host
@@ -87,7 +87,7 @@ def test_mps_that_does_not_run_is_named(project, built, tmp_path):
 if [ "$1" = info ]; then {real} "$@" | sed 's/"Runtimes":{{/"Runtimes":{{"nvidia":{{}},/'; else exec {real} "$@"; fi
 """)
     docker.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "CUDA_MPS_PIPE_DIRECTORY": str(tmp_path / "mps")}
+    environment = clean_environment(PATH=f"{tmp_path}:{os.environ['PATH']}", CUDA_MPS_PIPE_DIRECTORY=str(tmp_path / "mps"))
     done = make(project, "train", "ENGINE=docker", "HOST_GPUS=mps", env=environment)
     assert done.stdout.splitlines()[0] == ("sm-local: HOST_GPUS=mps: MPS does not run here; 'sudo nvidia-cuda-mps-control -d' starts it, "
                                            "HOST_GPUS=all shares without it")

@@ -1,5 +1,7 @@
 """Several hosts: a network of their own, each its own /opt/ml, one log and one archive; the job ends as SageMaker's does."""
 import json
+import os
+import shutil
 import subprocess
 import tarfile
 import time
@@ -131,10 +133,67 @@ def test_eleven_hosts_are_sorted_as_text(project):
     assert '"hosts":["algo-1","algo-10","algo-11","algo-2"' in recipe
 
 
-def test_the_sandbox_refuses_several_hosts(project):
-    (project / "job.yaml").write_text(TWO)
+@pytest.mark.linux
+def test_two_hosts_in_the_sandbox(project):
+    script(project, ALL_REDUCE + "print(open('/proc/sys/kernel/hostname').read().strip(), sorted(os.listdir('/sys/class/net')), flush=True)")
+    (project / "job.yaml").write_text(TWO + "CheckpointConfig: {}\n")
     done = make(project, "train", "ENGINE=sandbox")
-    assert done.stdout.splitlines()[0] == "sm-local: job.yaml: ResourceConfig asks for 2 hosts; the sandbox runs one, use ENGINE=docker or ENGINE=podman"
+    assert done.returncode == 0, done.stdout
+    assert "algo-1 | sum 30\n" in done.stdout and "algo-2 | sum 30\n" in done.stdout
+    assert "sm-local: the hosts reach each other and nothing else: the sandbox has no way out of their network\n" in done.stdout
+    assert "algo-2 | ip-10-0-0-2.us-west-2.compute.internal " in done.stdout
+    (job,) = jobs(project)
+    with tarfile.open(job / "model.tar.gz") as archive:
+        assert sorted(archive.getnames()) == ["algo-1", "algo-1/w", "algo-2", "algo-2/w"]
+    assert not (job / "algo-1/stage").exists() and not (job / "algo-2/cow").exists()
+    assert eventually(lambda: switches(project) == 0)
+
+
+def switches(project) -> int:
+    found = subprocess.run(["pgrep", "-f", "^cat$"], capture_output=True, text=True, check=False).stdout.split()
+    return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("failing", ["algo-1", "algo-2"])
+def test_a_host_of_the_sandbox_that_fails_ends_the_other(project, failing):
+    script(project, f"""
+import json
+signal.signal(signal.SIGTERM, lambda *_: (open("/opt/ml/model/stopped", "w"), sys.exit(0)))
+if json.load(open("/opt/ml/input/config/resourceconfig.json"))["current_host"] == "{failing}": time.sleep(1); sys.exit(3)
+time.sleep(60)
+""")
+    (project / "job.yaml").write_text(TWO)
+    begin = time.monotonic()
+    done = make(project, "train", "ENGINE=sandbox")
+    assert time.monotonic() - begin < 30 and "Error 3" in done.stdout
+    (job,) = jobs(project)
+    assert (job / ("algo-2" if failing == "algo-1" else "algo-1") / "model/stopped").exists()
+    assert eventually(lambda: switches(project) == 0)
+
+
+@pytest.mark.linux
+def test_make_stop_ends_every_host_of_the_sandbox(project):
+    script(project, "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('ready', flush=True); time.sleep(60)")
+    (project / "job.yaml").write_text(TWO)
+    process = subprocess.Popen(["make", "train", "ENGINE=sandbox"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                               env=clean_environment())
+    assert sorted(process.stdout.readline() for _ in range(2)) == ["algo-1 | ready\n", "algo-2 | ready\n"]
+    assert make(project, "stop").stdout.count("stopping ") == 2
+    process.communicate(timeout=30)
+    assert (jobs(project)[0] / "status").read_text().startswith("Stopped ")
+
+
+@pytest.mark.linux
+def test_where_the_sandbox_cannot_have_several_hosts_it_says_so(project, tmp_path):
+    (project / "job.yaml").write_text(TWO)
+    make(project, "sm_local/.venv/ready")
+    (tmp_path / "unshare").write_text(f"#!/bin/sh\ncase $* in *--net*) exit 1 ;; esac\nexec {shutil.which('unshare')} \"$@\"\n")
+    (tmp_path / "unshare").chmod(0o755)
+    done = make(project, "train", "ENGINE=sandbox", env=clean_environment(PATH=f"{tmp_path}:{os.environ['PATH']}"))
+    assert done.stdout.splitlines()[0] == ("sm-local: several hosts in the sandbox need network namespaces, and this machine lets nobody make "
+                                           "network namespaces and bridges; use ENGINE=docker or ENGINE=podman")
+    assert done.returncode == 2 and jobs(project) == []
 
 
 @pytest.mark.linux

@@ -68,8 +68,6 @@ def matrix() -> dict[str, str]:
     recipes = {}
     for engine, name, option in chosen:
         job = replace(JOBS[name], settings=settled(**OPTIONS[option]), request={"RoleArn": "arn:aws:iam::1:role/r", "CheckpointConfig": {}})
-        if engine == "sandbox" and len(job.hosts) > 1:
-            continue  # refused before a recipe is written
         recipes[f"train/{engine}/{name}/{option}"] = recipe.train(job, ENGINES[engine])
         recipes[f"shell/{engine}/{name}/{option}"] = recipe.shell(job, ENGINES[engine])
     for name, engine in ENGINES.items():

@@ -162,7 +162,7 @@ def sandbox_command(job: Job, engine: Engine, host: Host, shell: bool) -> Lines:
     entrypoint, arguments = contract.command(job)
     program = [entrypoint, *arguments] if entrypoint else [Bash('"$PWD"/container/train'), *(() if arguments == ("train",) else arguments)]
     lines = [
-        [Bash('"${sandbox[@]}"'), "env", "-i", Bash('PATH="$PATH"'), Bash('HOME="$HOME"'), Bash(f"HOSTNAME={contract.hostname(job.region)}")],
+        [Bash('"${sandbox[@]}"'), "env", "-i", Bash('PATH="$PATH"'), Bash('HOME="$HOME"'), Bash(f"HOSTNAME={contract.hostname(job.region, host.name)}")],
         *([[Bash('TERM="${TERM:-dumb}"')]] if shell else []),
         *[[Bash(text)] for text in [*visible_gpus(job, engine, host), *assignments(job, engine, host)]],
         ["bash"] if shell else program,
@@ -193,8 +193,6 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
         return
     if "IMAGE" in given:
         raise SmLocalError(f"IMAGE={given['IMAGE']}: the sandbox has no images; use ENGINE=docker or ENGINE=podman")
-    if len(job.hosts) > 1:
-        raise SmLocalError(f"{job.file}: ResourceConfig asks for {len(job.hosts)} hosts; the sandbox runs one, use ENGINE=docker or ENGINE=podman")
     if job.settings["LIMITS"] != "off":
         raise SmLocalError(f"LIMITS={job.settings['LIMITS']}: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman")
     if job.checkpoints and not job.checkpoints.startswith("/opt/"):

@@ -170,7 +170,8 @@ def pull_dlc(settings: dict[str, str], engine: Engine, region: str) -> str:
 def opening(job: Job, engine: Engine) -> list[str]:
     """Return the lines that name the engine and the image, for the functions that explain a refusal."""
     if engine.name == "sandbox":
-        return ['if [[ ${1-} == inside ]]; then inside "${@:2}"; fi']
+        plugged = ['if [[ ${1-} == plugged ]]; then plugged "${@:2}"; fi'] if len(job.hosts) > 1 else []
+        return [*plugged, 'if [[ ${1-} == inside ]]; then inside "${@:2}"; fi']
     named = "" if job.image == images.dlc_local(job.settings["DLC"]) else f" DLC={job.image}"
     remedy = {"own": "run 'make build'", "dlc": f"run 'make pull-dlc{named}'"}.get(job.source, f"'{engine.name} pull {job.image}' fetches it")
     return [f"engine={engine.name} image={word(job.image)}", f"missing={word(remedy)}"]
@@ -186,7 +187,9 @@ def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
         lines += ["give code code"] if mounts_code(job) else []
         lines += [f"give {word(channel.folder)} new-{channel.name}" for channel in job.channels
                   if channel.folder and channels.mode(job, engine, channel) == "rw"]
-    if engine.name != "sandbox":
+    if engine.name == "sandbox":
+        lines += ["make_switch"] if len(hosts) > 1 else []
+    else:
         lines += [f"limit {job.settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
         lines += [" ".join(["own_network --driver bridge", *network_options(job)])] if engines.own_network(job) else []
         lines += serving(job)
@@ -222,8 +225,17 @@ def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     lines += ["bind code /opt/ml/code"] if mounts_code(job) else []
     lines += ["share_gpus"] if engines.shares_gpus(job, engine) else []
     if engine.name == "sandbox":
-        lines += [f"in_namespaces {contract.hostname(job.region)} {job.settings['SHM']}{' --net' if job.isolated else ''}"]
+        lines += in_namespaces(job, host)
     return lines
+
+
+def in_namespaces(job: Job, host: Host) -> list[str]:
+    """Return the lines that make the sandbox of one host; several are 10.0.0.1 … on a switch of their own."""
+    name, shm = contract.hostname(job.region, host.name), job.settings["SHM"]
+    if len(job.hosts) == 1:
+        return [f"in_namespaces {name} {shm} {word(f'127.0.0.1 {host.name} {name}')}{' --net' if job.isolated else ''}"]
+    names = "\n".join(f"10.0.0.{number} {one.name} {contract.hostname(job.region, one.name)}" for number, one in enumerate(job.hosts, 1))
+    return [f"in_namespaces {name} {shm} {word(names)}", f"on_switch {host.name.rpartition('-')[2]}"]
 
 
 def timed(job: Job, text: str) -> str:
@@ -245,6 +257,8 @@ def notes(job: Job, engine: Engine) -> tuple[str, ...]:
     lines = list(job.notes)
     if job.isolated and job.settings["CREDENTIALS"] != "off":
         lines.append("no credentials reach the container: EnableNetworkIsolation, as on SageMaker")
+    if engine.name == "sandbox" and len(job.hosts) > 1 and not job.isolated:
+        lines.append("the hosts reach each other and nothing else: the sandbox has no way out of their network")
     if engines.shares_gpus(job, engine):
         lines.append(f"each host may keep {100 // len(job.hosts)} % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, "
                      "and a host that crashes can take the others with it")
@@ -261,7 +275,7 @@ def mounts_code(job: Job) -> bool:
 def naming(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that name the container and keep two jobs off one checkpoint folder."""
     if engine.name == "sandbox":
-        return ["lock_checkpoints"] if job.checkpoints else []
+        return ["lock_checkpoints"] if job.checkpoints and host == job.hosts[0] else []
     return [f"checkpoints_name {word(job.stem)}" if job.checkpoints and host == job.hosts[0] else f"name=$job-{host.name}"]
 
 

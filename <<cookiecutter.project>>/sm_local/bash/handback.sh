@@ -29,8 +29,8 @@ start_helper() {
   if (( EUID == 0 )); then return 0; fi
   give "$dir" job
   mkfifo "$dir/.in" "$dir/.out"
-  docker run --rm --interactive --network none --log-driver none --pull never --label "sm-local.helper=$job" \
-    "${handback[@]}" --entrypoint sh "$1" -c "$(giving_back "$EUID:$(id -g)")" < "$dir/.in" > "$dir/.out" 2> /dev/null &
+  ( docker run --rm --interactive --network none --log-driver none --pull never --label "sm-local.helper=$job" \
+      "${handback[@]}" --entrypoint sh "$1" -c "$(giving_back "$EUID:$(id -g)")" < "$dir/.in" > "$dir/.out" 2> /dev/null & )
   exec 8> "$dir/.in" 9< "$dir/.out"
   rm "$dir/.in" "$dir/.out"
 }

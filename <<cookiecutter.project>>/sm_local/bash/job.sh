@@ -31,7 +31,8 @@ start_job() {
   esac
 }
 
-# wait_job: wait for the job's end; sets $rc. Of several hosts the first that failed speaks for the job.
+# wait_job: wait for the job's end; sets $rc. Of several hosts the first that failed speaks for the job. Hosts must be the only
+# children: when a signal comes just as one ends, Bash may lose its end and wait until there is no child at all.
 wait_job() {
   local host
   for host in "${running[@]}"; do
@@ -115,7 +116,7 @@ until_gone() {
       kill) engine_kill || true ;;
     esac
     sleep 0.2
-  done < /dev/null > /dev/null 2>&1 8>&- 9<&- &
+  done < /dev/null > /dev/null 2>&1 4>&- 5>&- 6>&- 8>&- 9<&- &
 }
 
 still_running() {

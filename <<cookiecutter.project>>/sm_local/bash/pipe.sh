@@ -1,16 +1,17 @@
 # shellcheck shell=bash
 
-# feed CHANNEL OPTION...: stream $objects, as objects.py lists them, through the FIFOs of a Pipe channel. The feeder ends when nobody holds the other end of its descriptor 3: this recipe, and the job itself. It
-# must not hold it too, nor those by which the other helpers learn of the job's end.
+# feed CHANNEL OPTION...: stream $objects, as objects.py lists them, through the FIFOs of a Pipe channel. The feeder ends when
+# nobody holds the other end of its descriptor 3: this recipe, and the job itself. It must not hold it too, nor those by which
+# the other helpers learn of the job's end.
 feed() {
   local channel=$1
   shift
   mkfifo "$at/pipes/${channel}_0"
   if [[ ! -p $dir/.feeders ]]; then mkfifo "$dir/.feeders"; fi
-  {
+  ( {
     python3 -B sm_local/objects.py list "${objects[@]}" | python3 -B sm_local/pipe.py "$at/pipes" "$channel" "$@" ||
       say "nobody feeds channel $channel any more (above): a job that opens its next FIFO waits for ever"
-  } 3< "$dir/.feeders" 5>&- 6>&- 8>&- 9<&- &
+  } 3< "$dir/.feeders" 4>&- 5>&- 6>&- 8>&- 9<&- & )
   if (( ! feeding )); then exec 5> "$dir/.feeders"; feeding=1; fi
 }
 

@@ -8,17 +8,57 @@ mounts=()              # three words a mount: how, the source, the target under 
 bind() { mounts+=("${3:-bind}" "$PWD/$1" "$2"); }
 
 # cow SOURCE TARGET NAME
-cow() { mounts+=("cow:$PWD/$dir/cow/$3" "$PWD/$1" "$2"); }
+cow() { mounts+=("cow:$PWD/$at/cow/$3" "$PWD/$1" "$2"); }
 
-# in_namespaces HOSTNAME SHM [--net]: sets $sandbox, the command in front of the job's own. --net: no network but itself.
+# on_host NAME: what follows is about one of several hosts.
+on_host() { at=$dir/$1 mounts=(); }
+
+# in_namespaces HOSTNAME SHM NAMES [--net]: sets $sandbox, the command in front of the job's own. NAMES: what /etc/hosts gets.
+# --net: no network but itself.
 in_namespaces() {
-  sandbox=(unshare --mount --pid --uts --ipc ${3:+"$3"})
-  if (( EUID )); then sandbox+=(--user --map-root-user); fi
-  mkdir "$dir/stage"
-  sandbox+=(bash "$dir/recipe.sh" inside "$PWD/$dir" "$1" "$2" "${mounts[@]}" --)
+  sandbox=(unshare --mount --pid --uts --ipc ${4:+"$4"})
+  if (( EUID )) && [[ ! $switch ]]; then sandbox+=(--user --map-root-user); fi
+  mkdir "$at/stage"
+  sandbox+=(bash "$dir/recipe.sh" inside "$PWD/$at" "$1" "$2" "$3" "${mounts[@]}" --)
 }
 
-# inside FOLDER HOSTNAME SHM MOUNT... -- COMMAND...: the recipe's other half. The first process it starts is process 1 of
+switch=''              # the process whose network namespace joins those of several hosts
+
+# make_switch: a network namespace with a bridge, and nothing else of this machine's network. Its process ends when nobody
+# holds descriptor 4 any more: this recipe, and the job.
+make_switch() {
+  local user
+  if ! command -v ip > /dev/null || ! command -v nsenter > /dev/null; then no_switch "'ip' of iproute2 or 'nsenter' of util-linux is not here"; fi
+  mkfifo "$dir/.in" "$dir/.out"
+  user=(unshare --net)
+  if (( EUID )); then user+=(--user --map-root-user); fi
+  ( "${user[@]}" bash -c 'ip link add switch type bridge && ip link set switch up && echo $$; exec cat > /dev/null' \
+      < "$dir/.in" > "$dir/.out" 2> /dev/null & )
+  exec 4> "$dir/.in"
+  read -r switch < "$dir/.out" || true
+  rm "$dir/.in" "$dir/.out"
+  [[ $switch ]] || no_switch "this machine lets nobody make network namespaces and bridges"
+}
+
+no_switch() { die "several hosts in the sandbox need network namespaces, and $1; use ENGINE=docker or ENGINE=podman"; }
+
+# on_switch NUMBER: puts a network namespace of its own, 10.0.0.NUMBER on the switch, in front of $sandbox.
+on_switch() {
+  local join=(nsenter --target "$switch" --net)
+  if (( EUID )); then join+=(--user --preserve-credentials); fi
+  sandbox=("${join[@]}" unshare --net bash "$dir/recipe.sh" plugged "$switch" "$1" "${sandbox[@]}")
+}
+
+# plugged SWITCH NUMBER COMMAND...: in a new network namespace: connect it, and become COMMAND.
+plugged() {
+  ip link add eth0 type veth peer name "host$2" netns "$1"
+  nsenter --target "$1" --net ip link set "host$2" master switch up
+  ip address add "10.0.0.$2/24" dev eth0
+  ip link set eth0 up
+  exec "${@:3}"
+}
+
+# inside FOLDER HOSTNAME SHM NAMES MOUNT... -- COMMAND...: the recipe's other half. The first process it starts is process 1 of
 # the namespace; `unshare --fork` would do that too, but makes status 1 of a SIGKILL. Bash's own word on a dead child is
 # not part of the log.
 inside() {
@@ -30,8 +70,8 @@ inside() {
 
 # process_one: as inside. Runs as root of the new namespaces and becomes COMMAND.
 process_one() {
-  local folder=$1 hostname=$2 shm=$3 stage=$1/stage entry name self
-  shift 3
+  local folder=$1 hostname=$2 shm=$3 names=$4 stage=$1/stage entry name self
+  shift 4
   mount -t tmpfs -o mode=755 sm-local "$stage"
   for entry in /opt/* /opt/.[!.]*; do
     name=${entry##*/}
@@ -42,7 +82,7 @@ process_one() {
   done
   while [[ $1 != -- ]]; do mount_piece "$1" "$2" "$stage${3#/opt}"; shift 3; done
   shift
-  { cat /etc/hosts; echo "127.0.0.1 algo-1 $hostname"; } > "$stage/.hosts"
+  { cat /etc/hosts; printf '%s\n' "$names"; } > "$stage/.hosts"
   mount --bind "$stage/.hosts" /etc/hosts
   read -r self _ < /proc/self/stat                # this process as the machine outside sees it
   mount --rbind "$stage" /opt
@@ -70,19 +110,29 @@ mount_piece() {
   if [[ $1 != bind ]]; then mount -o remount,bind,ro "$3"; fi
 }
 
-# engine_stop SECONDS: to process 1 of the namespace; `unshare` hands no signal on.
+# engine_stop SECONDS: to process 1 of each host's namespace; `unshare` hands no signal on.
 engine_stop() {
-  local first tenths=0
-  read -r first < "$dir/container-id" || return 1
-  kill -TERM "$first"
-  while kill -0 "$first" 2> /dev/null && (( tenths++ < $1 * 10 )); do sleep 0.1; done
-  kill -KILL "$first" 2> /dev/null || true
+  local tenths=0
+  first_processes || return 1
+  kill -TERM "${firsts[@]}" 2> /dev/null || true
+  while kill -0 "${firsts[@]}" 2> /dev/null && (( tenths++ < $1 * 10 )); do sleep 0.1; done
+  kill -KILL "${firsts[@]}" 2> /dev/null || true
 }
 
-engine_kill() { kill -KILL "$(< "$dir/container-id")"; }
+engine_kill() { first_processes && kill -KILL "${firsts[@]}"; }
+
+# first_processes: sets $firsts to those of the job's hosts that run; there may be none yet.
+first_processes() {
+  local file first
+  firsts=()
+  for file in "$dir/container-id" "$dir"/algo-*/container-id; do
+    if [[ -s $file ]]; then read -r first < "$file"; if kill -0 "$first" 2> /dev/null; then firsts+=("$first"); fi; fi
+  done
+  (( ${#firsts[@]} ))
+}
 
 # started: the number of the job's process is written when all is in place.
-started() { [[ -s $dir/container-id ]]; }
+started() { [[ -s $at/container-id ]]; }
 
 out_of_memory() { return 1; }                     # nothing tells
 
@@ -95,4 +145,4 @@ lock_checkpoints() {
 }
 
 # drop_scratch: what only the running job needed.
-drop_scratch() { rm -rf "$dir/cow" "$dir/stage"; }
+drop_scratch() { rm -rf "$dir/cow" "$dir/stage" "$dir"/algo-*/cow "$dir"/algo-*/stage; }

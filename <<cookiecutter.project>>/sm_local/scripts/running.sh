@@ -17,11 +17,11 @@ running_jobs() {
       if [[ $id && $name != *-shell ]]; then printf '%s\t%s\t%s\n' "$engine" "$id" "$job"; fi
     done < <("$engine" ps --filter "label=sm-local.project=$PWD" --format '{{.ID}} {{.Label "sm-local.job"}} {{.Names}}' 2> /dev/null || true)
   done
-  for file in output/*/stage; do
+  for file in output/*/stage output/*/algo-*/stage; do
     if [[ ! -d $file ]]; then continue; fi
-    job=${file#output/}; job=${job%/stage}
-    read -r id < "output/$job/container-id" || continue
-    if grep -q "/$job/stage/" "/proc/$id/mounts" 2> /dev/null; then printf 'sandbox\t%s\t%s\n' "$id" "$job"; fi
+    job=${file#output/}; job=${job%%/*}
+    read -r id < "${file%/stage}/container-id" || continue
+    if grep -q "/${file#output/}/" "/proc/$id/mounts" 2> /dev/null; then printf 'sandbox\t%s\t%s\n' "$id" "$job"; fi
   done
 }
 
