@@ -125,9 +125,12 @@ def link(found: list[Object], folder: Path) -> None:
         if parent not in made:
             os.makedirs(parent, exist_ok=True)
             made.add(parent)
-        path = os.path.realpath(one.path) if os.path.exists(one.path) and os.path.islink(one.path) else one.path
+        if os.path.islink(one.path) and not os.path.exists(one.path):
+            os.symlink(os.readlink(one.path), target)  # as it is in the channel of a whole folder: it leads nowhere
+            continue
+        path = os.path.realpath(one.path) if os.path.islink(one.path) else one.path
         try:
-            os.link(path, target, follow_symlinks=False)
+            os.link(path, target)
         except FileNotFoundError:
             sys.exit(f"sm-local: {one.path}: it is not there any more; 'make data' fetches what is in S3")
         except OSError as error:  # another file system, or another person's files (fs.protected_hardlinks)
@@ -139,7 +142,7 @@ def link(found: list[Object], folder: Path) -> None:
 def copy(path: str, target: str) -> int:
     """Copy one file; return 1."""
     try:
-        shutil.copy2(path, target, follow_symlinks=False)
+        shutil.copy2(path, target)
     except OSError as error:
         sys.exit(f"sm-local: {path}: it could not be copied to {target}: {error.strerror}")
     return 1
