@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -21,8 +22,8 @@ from sm_local import data, objects
 from sm_local.errors import SmLocalError
 from sm_local.job import Channel
 from sm_local.objects import below, manifest_uris
-from terminal import CTRL_C, Terminal
-from test_ownership import hand_over, roots, run
+from terminal import CTRL_C, Terminal, eventually
+from test_ownership import as_user, hand_over, roots, run
 
 pytestmark = pytest.mark.linux
 KEYS = {"p/a.csv": "a", "p/deep/b.csv": "b", "p/Z": "Z", "data/train-data.csv": "td", "data/train/x": "x", "data/other": "o", "one.csv": "1", "p-other/y": "y"}
@@ -111,6 +112,57 @@ open(top + "/x/new", "w")
 
 
 @pytest.mark.engine
+def test_a_container_s_channels_of_every_kind_and_what_a_job_may_do_to_them(project, s3, built):
+    request(project, {"name": "whole", "uri": "s3://bkt/p/"}, {"name": "part", "uri": "s3://bkt/data/train"}, {"name": "one", "uri": "s3://bkt/one.csv"},
+            {"name": "list", "uri": "s3://bkt/m.manifest", "type": "ManifestFile"}, {"name": "fast", "uri": "s3://bkt/many/", "mode": "FastFile"})
+    fetch(project, s3)
+    before = {path: (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime) for path in (project / "data/s3").rglob("*") if path.is_file()}
+    script(project, LIST + """
+for at, folders, names in os.walk(top):
+    for name in names:
+        path = os.path.join(at, name)
+        try: open(path, "w").write("spoilt"); os.chmod(path, 0o600); os.utime(path, (1, 1)); os.remove(path)
+        except OSError as error: print("kept", path, error.strerror)
+for name in os.listdir(top):
+    if os.path.isdir(f"{top}/{name}") and name != "fast": open(f"{top}/{name}/new", "w")
+""")
+    done = make(project, "train", "ENGINE=docker", "MANIFESTS=on")
+    assert done.returncode == 0, done.stdout
+    assert json.loads((last_job(project) / "model/seen.json").read_text()) == {
+        "whole/a.csv": "a", "whole/deep/b.csv": "b", "whole/Z": "Z", "whole-manifest": "p/\ns3://bkt/p/Z\ns3://bkt/p/a.csv\ns3://bkt/p/deep/b.csv\n",
+        "part/train-data.csv": "td", "part/x": "x", "part-manifest": "data/train\ns3://bkt/data/train-data.csv\ns3://bkt/data/train/x\n",
+        "one/one.csv": "1", "one-manifest": "one.csv\ns3://bkt/one.csv\n",
+        "list/p/a.csv": "a", "list/p/deep/b.csv": "b", "list-manifest": "m.manifest\ns3://bkt/p/a.csv\ns3://bkt/p/deep/b.csv\n",
+        **{f"fast/{n}": str(n) for n in range(7)},
+    }
+    kept = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("kept ")}
+    manifests = {f"/opt/ml/input/data/{name}-manifest" for name in ("whole", "part", "one", "list")}
+    assert kept - manifests == {f"/opt/ml/input/data/fast/{n}" for n in range(7)}
+    assert {path: (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime) for path in before} == before
+    assert {path for path in (project / "data/s3").rglob("*") if path.is_file()} == before.keys()
+
+
+@pytest.mark.engine
+def test_a_group_s_channel_is_dealt_out_to_that_group_alone(project, built):
+    for name in "abc":
+        (project / "opt/ml/input/data/x").mkdir(exist_ok=True)
+        (project / "opt/ml/input/data/x" / name).write_text(name)
+    groups = [{"InstanceGroupName": name, "InstanceType": "ml.c5.large", "InstanceCount": count} for name, count in {"one": 1, "two": 2}.items()]
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bkt/x", "S3DataDistributionType": "ShardedByS3Key", "InstanceGroupNames": ["two"]}
+    (project / "job.yaml").write_text(json.dumps({"ResourceConfig": {"InstanceGroups": groups}, "InputDataConfig": [
+        {"ChannelName": "x", "DataSource": {"S3DataSource": source}}]}))
+    script(project, LIST + "print(json.load(open('/opt/ml/input/config/inputdataconfig.json')))")
+    done = make(project, "train", "ENGINE=docker", "MANIFESTS=on")
+    assert done.returncode == 0, done.stdout
+    (job,) = jobs(project)
+    listed = "x\ns3://bkt/x/a\ns3://bkt/x/b\ns3://bkt/x/c\n"
+    assert [json.loads((job / f"algo-{n}/model/seen.json").read_text()) for n in (1, 2, 3)] == [
+        {}, {"x/a": "a", "x/c": "c", "x-manifest": listed}, {"x/b": "b", "x-manifest": listed}]
+    assert (job / "algo-1/log").read_text() == "{}\n"
+    assert (job / "algo-2/log").read_text() == "{'x': {'TrainingInputMode': 'File', 'S3DistributionType': 'ShardedByS3Key', 'RecordWrapperType': 'None'}}\n"
+
+
+@pytest.mark.engine
 def test_a_host_without_objects_still_starts_and_folders_of_ones_own_are_sharded_too(project, built):
     for name in ("a", "b"):
         (project / "opt/ml/input/data/x").mkdir(exist_ok=True)
@@ -133,6 +185,24 @@ def test_an_unprivileged_caller_of_a_view(project, s3, built):
     assert done.returncode == 0, done.stdout
     assert json.loads((last_job(project) / "model/seen.json").read_text()) == {"x/train-data.csv": "td", "x/x": "x"}
     assert roots(project) == [] and (project / "data/s3/bkt/data/train/x").read_text() == "x"
+
+
+@pytest.mark.engine
+def test_links_go_when_the_recipe_is_killed_and_their_files_keep_their_owner(project, s3, docker, built):
+    request(project, {"name": "x", "uri": "s3://bkt/data/train"})
+    fetch(project, s3)
+    script(project, "open('/opt/ml/input/data/x/x', 'a').write('more'); print('ready', flush=True); time.sleep(3)")
+    hand_over(project)
+    process = subprocess.Popen([*as_user(project), "bash", "recipes/train.sh"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                               env=clean_environment(HOME="/nonexistent"))
+    while "ready" not in process.stdout.readline():
+        assert process.poll() is None
+    assert (jobs(project)[-1] / "views/x/x").stat().st_nlink == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert eventually(lambda: containers(docker, project) == [] and roots(project) == [] and not (jobs(project)[-1] / "views").exists(), 30)
+    kept = project / "data/s3/bkt/data/train/x"
+    assert (kept.read_text(), kept.stat().st_nlink) == ("x", 1)
 
 
 @pytest.mark.engine
@@ -440,6 +510,22 @@ def test_a_view_is_of_links_that_follow_a_person_s_own(tmp_path):
     objects.link(list(objects.objects(f"file:{tmp_path}/own", "S3Prefix")), tmp_path / "views/x")
     assert os.path.samefile(tmp_path / "views/x/a", tmp_path / "own/a")
     assert (tmp_path / "views/x/link").read_text() == "far" and os.readlink(tmp_path / "views/x/nowhere") == "none"
+
+
+def test_an_augmented_manifest_needs_what_its_references_name(s3):
+    lines = [{"image-ref": "s3://bkt/many/1", "label": 1, "other-ref": "s3://bkt/many/2"}, {"image-ref": "s3://bkt/many/1", "label": 0, "other-ref": "x"}]
+    s3["client"].put_object(Bucket="bkt", Key="a.jsonl", Body="\n".join(map(json.dumps, lines)))
+    channel = Channel("x", "", "Pipe", s3_uri="s3://bkt/a.jsonl", s3_type="AugmentedManifestFile", attributes=("image-ref", "label"))
+    assert [(one.key, one.size) for one in data.remotes(channel, s3["client"])] == [("a.jsonl", len("\n".join(map(json.dumps, lines)))), ("many/1", 1)]
+    assert replace(channel, attributes=("other-ref",)).ready != channel.ready
+
+
+def test_two_objects_of_one_name_in_the_channel_are_refused(tmp_path):
+    found = [objects.Object(str(tmp_path / name), below("data/t", key), f"s3://b/{key}") for name, key in {"1": "data/t/t-1", "2": "data/t-1"}.items()]
+    for name in "12":
+        (tmp_path / name).write_text(name)
+    with pytest.raises(SystemExit, match="^sm-local: s3://b/data/t-1: another object has the name t-1 in the channel too; "):
+        objects.link(found, tmp_path / "view")
 
 
 def remote(key: str, bucket: str = "b", size: int = 0) -> data.Remote:

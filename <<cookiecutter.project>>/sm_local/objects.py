@@ -133,6 +133,8 @@ def link(found: list[Object], folder: Path) -> None:
             os.link(path, target)
         except FileNotFoundError:
             sys.exit(f"sm-local: {one.path}: it is not there any more; 'make data' fetches what is in S3")
+        except FileExistsError:
+            sys.exit(f"sm-local: {one.uri}: another object has the name {one.name} in the channel too; write a longer S3Uri, or one that ends with '/'")
         except OSError as error:  # another file system, or another person's files (fs.protected_hardlinks)
             copied, why = copied + copy(path, target), error.strerror
     if copied:
