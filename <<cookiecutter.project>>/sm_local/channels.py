@@ -21,7 +21,7 @@ def needed(job: Job, channel: Channel) -> list[str]:
     if not (channel.is_remote or channel.mode == "Pipe" or is_view(job, channel)):
         return []
     remedy = "make data" if job.file == "job.yaml" else f"make data JOB={word(job.file)}"
-    uri = channel.s3_uri if channel.is_remote else f"file:{channel.folder}"
+    uri = where(channel)
     return [
         " ".join(map(word, ["need_data", channel.name, uri, channel.ready, remedy])),
         *([f"need_python {channel.name}"] if channel.mode == "Pipe" else []),
@@ -101,12 +101,18 @@ def laid_out(job: Job, engine: Engine, host: Host, channel: Channel) -> list[str
 def find(job: Job, host: Host, channel: Channel) -> str:
     """Return the line that says which objects are a host's, in objects.py's words."""
     part, parts = contract.shard(job, host, channel)
-    manifest = f"/{channel.s3_uri.rpartition('/')[2]}" if channel.s3_type == AUGMENTED else ""
-    words = [channel.s3_uri if channel.is_remote else f"file:{channel.folder}{manifest}",
+    words = [where(channel),
              *(["--type", channel.s3_type] if channel.is_remote and channel.s3_type != "S3Prefix" else []),
              *(["--called", channel.s3_uri] if not channel.is_remote and is_listed(job, channel) else []),
              *(["--shard", f"{part}/{parts}"] if parts > 1 else [])]
     return f"objects=({' '.join(map(word, words))})"
+
+
+def where(channel: Channel) -> str:
+    """Return where a channel's objects are found: a URI, or file: and a folder of a person's own, or the augmented manifest in it."""
+    if channel.is_remote:
+        return channel.s3_uri
+    return f"file:{channel.folder}" + (f"/{channel.s3_uri.rpartition('/')[2]}" if channel.s3_type == AUGMENTED else "")
 
 
 def has_pipes(job: Job, host: Host) -> bool:
