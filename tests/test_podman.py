@@ -1,9 +1,11 @@
 """The same job on Podman."""
+import json
 import shutil
 import subprocess
 
 import pytest
 from conftest import last_job, make, need_podman, script
+from sm_local.job import Channel
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 
@@ -33,6 +35,34 @@ open("/opt/ml/model/m", "w").write("m"); sys.exit(7)
     assert "exit code: 7" in done.stdout and (job / "exit-code").read_text() == "7\n"
     assert (project / "opt/ml/input/data/training/train.csv").exists()
     assert (job / "model.tar.gz").exists()
+
+
+def test_views_and_whole_prefixes_of_s3_on_podman(project, in_podman):
+    """Of the mirror as `make data` leaves it; a job that writes everywhere changes nothing of it."""
+    objects = {"p/train-1": "1", "p/train/2": "2", "q/deep/3": "3"}
+    for key, text in objects.items():
+        (project / "data/s3/b" / key).parent.mkdir(parents=True, exist_ok=True)
+        (project / "data/s3/b" / key).write_text(text)
+    (project / "data/s3/.ready").mkdir()
+    channels = {"view": "s3://b/p/train", "whole": "s3://b/q"}
+    for uri in channels.values():
+        (project / Channel("", "", s3_uri=uri).ready).touch()
+    (project / "job.yaml").write_text(json.dumps({"InputDataConfig": [
+        {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}} for name, uri in channels.items()]}))
+    script(project, """
+for at, _, names in list(os.walk("/opt/ml/input/data")):
+    for name in names:
+        path = os.path.join(at, name); text = open(path).read(); open(path, "w").write("spoilt"); os.chmod(path, 0o600)
+        open("/opt/ml/model/seen", "a").write(f"{path[len('/opt/ml/input/data/'):]}={text} ")
+        if text == "2": os.remove(path)
+open("/opt/ml/input/data/whole/new", "w")
+""")
+    done = make(project, "train", "ENGINE=podman")
+    assert done.returncode == 0, done.stdout
+    assert sorted((last_job(project) / "model/seen").read_text().split()) == ["view/2=2", "view/train-1=1", "whole/deep/3=3"]
+    assert {key: (project / "data/s3/b" / key).read_text() for key in objects} == objects
+    assert {oct((project / "data/s3/b" / key).stat().st_mode & 0o777) for key in objects} == {"0o644"}
+    assert [path.name for path in (project / "data/s3/b/q").iterdir()] == ["deep"] and not (last_job(project) / "views").exists()
 
 
 def test_a_missing_image_on_podman_names_the_remedy(project):

@@ -416,7 +416,7 @@ def furnish(place: Path, root: Path) -> None:
         path = place / "data/s3/bkt" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    (place / "data/.ready").mkdir()
+    (place / jobs.READY).mkdir()
 
 
 def loaded(place: Path, values: dict[str, str], request: dict, name: str = "judged") -> jobs.Job:

@@ -11,7 +11,7 @@ from .errors import SmLocalError
 from .settings import IMAGE_NAME
 
 CHANNELS = Path("opt/ml/input/data")
-READY = "data/.ready"
+READY = "data/s3/.ready"
 CHECKPOINTS = "/opt/ml/checkpoints"  # CheckpointConfig.LocalPath's default (API:CheckpointConfig)
 NAME_ROOM = 63 - len("-20261123-104512") - len("-99")  # a job's name has at most 63 characters (API:TrainingJobName)
 
@@ -49,7 +49,8 @@ class Channel:
     @property
     def ready(self) -> str:
         """Return the mark that `make data` leaves when all of it is here; '' for a folder of a person's own."""
-        return f"{READY}/{hashlib.sha256(f'{self.s3_type} {self.s3_uri}'.encode()).hexdigest()[:16]}" if self.is_remote else ""
+        what = " ".join([self.s3_type, self.s3_uri, *self.attributes])
+        return f"{READY}/{hashlib.sha256(what.encode()).hexdigest()[:16]}" if self.is_remote else ""
 
 
 @dataclass(frozen=True)

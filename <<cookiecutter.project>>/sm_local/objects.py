@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MIRROR = Path("data/s3")
-PART = ".sm-local-part"  # ends the name of what `make data` has half fetched
+MANIFESTS = ("ManifestFile", "AugmentedManifestFile")  # the types of which the S3Uri is a list; any other is a prefix
 
 
 class Object(NamedTuple):
@@ -39,6 +39,8 @@ def main() -> None:
         found = sorted(objects(options.uri, options.type, options.called), key=lambda one: os.fsencode(one.uri))
     except (OSError, ValueError) as error:
         sys.exit(f"sm-local: {options.uri}: {error}")
+    if not found and options.uri.startswith("s3://") and options.type not in MANIFESTS:
+        sys.exit(f"sm-local: {options.uri}: nothing of it is in {MIRROR} any more; 'make data' fetches it again")
     if options.verb == "manifest":
         sys.stdout.write("".join(f"{line}\n" for line in [(options.called or options.uri).partition("://")[2].partition("/")[2], *(one.uri for one in found)]))
     elif options.verb == "list":
@@ -86,7 +88,7 @@ def keys(bucket: str, prefix: str) -> Iterator[str]:
     root = f"{MIRROR / bucket}/"
     folder, _, begin = prefix.rpartition("/")
     for name in os.listdir(root + folder) if os.path.isdir(root + folder) else ():
-        if name.startswith(begin) and not name.endswith(PART):
+        if name.startswith(begin):
             path = os.path.join(root + folder, name) if folder else root + name
             yield from (found[len(root) :] for found in (files(path) if os.path.isdir(path) else [path]))
 
@@ -94,7 +96,7 @@ def keys(bucket: str, prefix: str) -> Iterator[str]:
 def files(folder: str) -> Iterator[str]:
     """Yield the paths of all files below a folder; links to files count, links to folders are not followed."""
     for parent, _, names in os.walk(folder):
-        yield from (os.path.join(parent, name) for name in names if not name.endswith(PART))
+        yield from (os.path.join(parent, name) for name in names)
 
 
 def below(prefix: str, key: str) -> str:
@@ -114,18 +116,38 @@ def manifest_uris(text: bytes) -> list[str]:
 
 
 def link(found: list[Object], folder: Path) -> None:
-    """Make a tree of hard links, so that nothing is copied; of copies where the job's folder is on another file system."""
+    """Make a tree of hard links, so that nothing is copied; where the system allows none, say so and copy."""
     made: set[str] = set()
+    copied, why = 0, ""
     for one in found:
         target = os.path.join(folder, one.name)
         parent = os.path.dirname(target)
         if parent not in made:
             os.makedirs(parent, exist_ok=True)
             made.add(parent)
+        if os.path.islink(one.path) and not os.path.exists(one.path):
+            os.symlink(os.readlink(one.path), target)  # as it is in the channel of a whole folder: it leads nowhere
+            continue
+        path = os.path.realpath(one.path) if os.path.islink(one.path) else one.path
         try:
-            os.link(one.path, target)
-        except OSError:
-            shutil.copy2(one.path, target)
+            os.link(path, target)
+        except FileNotFoundError:
+            sys.exit(f"sm-local: {one.path}: it is not there any more; 'make data' fetches what is in S3")
+        except FileExistsError:
+            sys.exit(f"sm-local: {one.uri}: another object has the name {one.name} in the channel too; write a longer S3Uri, or one that ends with '/'")
+        except OSError as error:  # another file system, or another person's files (fs.protected_hardlinks)
+            copied, why = copied + copy(path, target), error.strerror
+    if copied:
+        print(f"sm-local: channel {folder.name}: {copied} files copied, for they cannot be linked into {folder.parts[0]} ({why})", file=sys.stderr)
+
+
+def copy(path: str, target: str) -> int:
+    """Copy one file; return 1."""
+    try:
+        shutil.copy2(path, target)
+    except OSError as error:
+        sys.exit(f"sm-local: {path}: it could not be copied to {target}: {error.strerror}")
+    return 1
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ def train(job: Job, engine: Engine) -> str:
         *setting_up(job, engine, job.hosts),
         f"say {headline(job, engine)}",
         *[f"say {word(note)}" for note in notes(job, engine)],
+        *channels.preparing(job, engine),
         *([f"start_helper {word(job.image)}"] if engine.owns_files else []),
         *[line for host in job.hosts for line in one_host(job, engine, host)],
         *(["warn_if_stale"] if job.source == "own" and engine.name != "sandbox" else []),
@@ -119,6 +120,7 @@ def shell(job: Job, engine: Engine) -> str:
         *setting_up(job, engine, job.hosts),
         *([] if sandboxed else ["name=$job-shell", "terminal=(--interactive)", "if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi"]),
         f"say {headline(job, engine)}",
+        *channels.preparing(job, engine),
         "trap : INT TERM HUP",  # they are for the shell inside; `:` and not '', which it would inherit
         *([f"start_helper {word(job.image)}"] if engine.owns_files else []),
         *furnishing(job, engine, host),
@@ -180,7 +182,8 @@ def opening(job: Job, engine: Engine) -> list[str]:
 def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
     """Return the lines that make what all hosts share: the job's folder, the checkpoint folder, the network."""
     folders = [f"{folder(job, host)}/{name}".lstrip("/") for host in hosts for name in ["config", "model", "output/data", *channels.scratch(job, engine, host)]]
-    lines = show([["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]])
+    lines = channels.needs(job)
+    lines += show([["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]])
     lines += ["mkdir -p opt/ml/checkpoints"] if job.checkpoints else []
     if engine.owns_files:
         lines += ["give opt/ml/checkpoints checkpoints"] if job.checkpoints else []

@@ -13,7 +13,7 @@ giving_back() {
   cat << GIVE
 set -e
 cat > /dev/null
-rm -rf /handback/job/cow /handback/job/*/cow /handback/output/*/cow /handback/job/views /handback/job/*/views /handback/output/*/views
+for folder in /handback/job /handback/job/algo-* /handback/output/* /handback/output/*/algo-*; do rm -rf "\$folder/cow" "\$folder/views"; done
 for folder in /handback/*; do
   case \$folder in
     /handback/new-*) find "\$folder" -user 0 -newer "\$(ls -d /handback/job/recipe.sh /handback/output/*/recipe.sh 2> /dev/null | head -n 1)" -exec chown -h $1 {} + ;;
