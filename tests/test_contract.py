@@ -260,9 +260,12 @@ def test_a_fastfile_channel_is_mounted_read_only_whatever_the_setting(where):
     ]
 
 
+SANDBOXED = "ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'"
+
+
 @pytest.mark.parametrize(("isolated", "docker_s", "sandbox_s"), [
-    pytest.param(True, "own_network --driver bridge --internal", "in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g --net", id="isolated"),
-    pytest.param(False, "own_network --driver bridge", "in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g", id="not-isolated"),
+    pytest.param(True, "own_network --driver bridge --internal", f"in_namespaces {SANDBOXED} --net", id="isolated"),
+    pytest.param(False, "own_network --driver bridge", f"in_namespaces {SANDBOXED}", id="not-isolated"),
 ])
 def test_isolation_is_a_network_without_a_way_out(isolated, docker_s, sandbox_s):
     job = replace(JOB, isolated=isolated, settings=settled(NETWORK="own"))
@@ -302,7 +305,6 @@ NO_IMAGE = "ContainerArguments alone go to an image's entrypoint, and the sandbo
 
 @pytest.mark.parametrize(("changes", "given", "said"), [
     pytest.param({}, {"IMAGE": "a:1"}, "IMAGE=a:1: the sandbox has no images; use ENGINE=docker or ENGINE=podman", id="image"),
-    pytest.param({"hosts": hosts(2)}, {}, "b.json: ResourceConfig asks for 2 hosts; the sandbox runs one, use ENGINE=docker or ENGINE=podman", id="hosts"),
     pytest.param({"settings": settled(LIMITS="on")}, {}, "LIMITS=on: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman", id="limits"),
     pytest.param({"checkpoints": "/state"}, {}, "b.json: CheckpointConfig.LocalPath is /state; the sandbox can show folders below /opt only", id="checkpoints"),
     pytest.param({"arguments": ("a",)}, {}, f"b.json: {NO_IMAGE}", id="arguments-alone"),
