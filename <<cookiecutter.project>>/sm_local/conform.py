@@ -491,7 +491,7 @@ def run(place: Path, engine: Engine, values: dict[str, str], image: Image, name:
     try:
         engines.check(job, engine, {})
     except SmLocalError as error:
-        return Run(untold=re.sub(r"^\S+\.json: ", "", str(error)))
+        return Run(untold=str(error).replace(f"{place / name}.json: ", ""))
     (place / f"{name}.sh").write_text(recipe.train(job, engine))
     status, said = execute(place, name)
     folders = sorted(place.glob(f"output/Probe-{name}-*"))
