@@ -252,6 +252,19 @@ def test_a_toolkit_that_is_not_as_there_is_noticed(tmp_path, own, status, said):
     assert judge(conform.toolkits, replace(context, runs={"toolkit": conform.Run(status, said, tmp_path)}))[0] == "differs"
 
 
+@pytest.mark.parametrize(("check", "name", "given"), [
+    pytest.param(conform.train_word, "train", ["/usr/local/bin/train"], id="train"),
+    pytest.param(conform.arguments_alone, "arguments", ["/bin/sh", conform.PROBE, "$HOME"], id="arguments"),
+])
+def test_an_entrypoint_that_lost_its_own_words_is_noticed(tmp_path, check, name, given):
+    seen = tmp_path / "output/data/seen"
+    seen.mkdir(parents=True)
+    context = Context({name: conform.Run(0, "", tmp_path)}, tmp_path, None, {}, conform.Image(("/app/run", "serve")))
+    for own, verdict in ((["serve"], "as there"), ([], "differs")):
+        (seen / "argv").write_text("".join(f"{word}\0" for word in ["/bin/sh", "/app/run", *own, *given]))
+        assert judge(check, context)[0] == verdict
+
+
 def test_a_job_that_does_not_end_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(conform, "LONGEST", 0.5)
     (tmp_path / "job.sh").write_text("trap 'echo stopped; exit 143' TERM; while :; do sleep 0.1; done\n")

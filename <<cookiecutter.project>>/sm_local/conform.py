@@ -91,7 +91,6 @@ class Image:
     """What an image says of itself; nothing in the sandbox."""
 
     entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
     workdir: str = ""
     user: str = ""
     environment: tuple[str, ...] = ()  # NAME=value
@@ -155,11 +154,9 @@ def refused(place: Path, request: dict, words: str) -> str:
 
 
 def train_word(c: Context) -> str:
-    words, command = c.runs["train"].words("argv"), list(c.image.command)
-    if command not in ([], ["train"]) and words[-len(command) :] == command:
-        raise Differs(f"the image's CMD: {' '.join(words)}")
-    last = [*words[:-1], words[-1].rpartition("/")[2]]  # the kernel makes a script's name its path
-    return after_entrypoint(c, last, ["train"]) and " ".join(words)
+    words = c.runs["train"].words("argv")
+    after_entrypoint(c, [*words[:-1], words[-1].rpartition("/")[2]], ["train"])  # the kernel makes a script's name its path
+    return " ".join(words)
 
 
 def after_entrypoint(c: Context, words: list[str], given: list[str]) -> str:
@@ -540,8 +537,7 @@ def image_of(engine: Engine, name: str) -> Image:
     if status:
         raise SmLocalError(f"image '{name}' is not here; run 'make build', or '{engine.name} pull {name}'")
     config = json.loads(out)
-    lists = [tuple(config.get(key) or ()) for key in ("Entrypoint", "Cmd", "Env")]
-    return Image(lists[0], lists[1], config.get("WorkingDir") or "", config.get("User") or "", lists[2])
+    return Image(tuple(config.get("Entrypoint") or ()), config.get("WorkingDir") or "", config.get("User") or "", tuple(config.get("Env") or ()))
 
 
 @contextlib.contextmanager
