@@ -84,6 +84,53 @@ def test_the_sandbox_gives_what_it_can(project):
     assert verdicts(found, "cannot tell").keys() == TOOLKIT | NO_IMAGE
 
 
+IMAGES = {
+    "another-program": 'ENTRYPOINT ["/bin/sleep", "100"]\nCMD ["1"]\nWORKDIR /tmp',
+    "a-program-on-path-that-the-probe-calls": 'ENTRYPOINT ["python3", "-c", "import time; time.sleep(100)"]\nENV SM_OWN=1',
+    "a-shell-that-passes-on": 'ENTRYPOINT ["bash", "-c", "exec \\"$@\\"", "--"]\nCMD ["/bin/bash"]',
+    "a-train-of-its-own-first-on-path": 'RUN mkdir /first && ln -s /bin/sleep /first/train\nENV PATH=/first:/usr/bin:/bin',
+    "no-passwd-file": "RUN rm /etc/passwd",
+}
+
+
+@pytest.fixture
+def image(request, docker, base_image) -> str:
+    """Return an image made of the base image and some lines."""
+    name = f"sm-local-test-conform:{os.getpid()}"  # another run may use the engine
+    text = f"FROM {base_image}\n{request.param}\n"
+    subprocess.run(["docker", "build", "--quiet", "--tag", name, "-"], input=text, text=True, check=True, capture_output=True)
+    yield name
+    docker.images.remove(name, force=True)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES.keys(), indirect=True)
+def test_an_image_s_own_programs_do_not_train_meanwhile(project, image):
+    found = rows(project, "ENGINE=docker", f"IMAGE={image}")
+    assert verdicts(found, "differs") == {}
+    assert verdicts(found, "cannot tell").keys() == TOOLKIT
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("image", ["ENTRYPOINT sleep 100"], ids=["shell-form"], indirect=True)
+def test_an_entrypoint_that_takes_no_words_tells_nothing(project, image):
+    found = rows(project, "ENGINE=docker", f"IMAGE={image}")
+    reason = "the image's ENTRYPOINT is the shell's 'sleep 100', which leaves out what it is given"
+    assert verdicts(found, "differs") == {}
+    assert {number: seen for number, seen in verdicts(found, "cannot tell").items() if number not in TOOLKIT} == {1: reason, 3: reason}
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("image", "reason"), [
+    pytest.param("RUN useradd -u 1000 app\nUSER app", "may not write to /opt/ml/output/data: it is uid=1000(app)", id="another-user"),
+    pytest.param("RUN rm /bin/sh", "no /bin/sh in the image", id="no-shell"),
+], indirect=["image"])
+def test_an_image_in_which_the_probe_cannot_run_says_why(project, image, reason):
+    found = rows(project, "ENGINE=docker", f"IMAGE={image}")
+    assert verdicts(found, "differs") == {}
+    assert reason in found[2][1] and verdicts(found, "as there").keys() == {5, 6}
+
+
 @pytest.mark.engine
 def test_an_image_that_is_not_here_is_one_line(project, daemon):
     done = make(project, "conform", "ENGINE=docker", "IMAGE=nowhere/none:1", timeout=200)
@@ -114,21 +161,22 @@ def observed(baked, docker, built, tmp_path_factory):
 
 SPOILT = [
     (1, "train", "argv", "/bin/sh\0/usr/local/bin/serve\0"),
+    (1, "train", "argv", "/bin/sh\0-c\0train\0bash\0"),
     (2, "entrypoint", "argv", f"/bin/sh\0{conform.PROBE}\0train\0"),
     (3, "arguments", "argv", f"/bin/sh\0{conform.PROBE}\0/root\0"),
     (4, "both", "argv", f"/bin/sh\0-c\0{conform.PROBE} $HOME two words --flag\0"),
     (7, "entrypoint", "tty", "yes\n"),
     (7, "entrypoint", "argv", "/sbin/docker-init\0--\0/bin/sh\0"),
     (8, "entrypoint", "uid", "1000\n"),
-    (8, "entrypoint", "home", "/\n"),
-    (9, "train", "mounts", "x /opt/ml ext4 rw 0 0\n"),
-    (9, "train", "mounts", "x /opt/ml/code ext4 rw 0 0\n"),
-    (10, "train", "writable", "/opt/ml/model\n"),
-    (10, "train", "tree", "/opt/ml/model/left-over\n"),
+    (8, "entrypoint", "home", "/home/app\n"),
+    (9, "entrypoint", "mounts", "x /opt/ml ext4 rw 0 0\n"),
+    (9, "entrypoint", "mounts", "x /opt/ml/code ext4 rw 0 0\n"),
+    (10, "entrypoint", "writable", "/opt/ml/model\n"),
+    (10, "entrypoint", "tree", "/opt/ml/model/left-over\n"),
     (11, "both", "config/hyperparameters.json", '{"epochs":3}'),
-    (11, "train", "config/hyperparameters.json", '{"a":"1"}'),
+    (11, "entrypoint", "config/hyperparameters.json", '{"a":"1"}'),
     (12, "both", "config/inputdataconfig.json", '{"fast":{"TrainingInputMode":"FastFile"}}'),
-    (13, "train", "config/resourceconfig.json", '{"current_host":"algo-1","hosts":["algo-1"],"network_interface_name":"eth0"}'),
+    (13, "entrypoint", "config/resourceconfig.json", '{"current_host":"algo-1","hosts":["algo-1"],"network_interface_name":"eth0"}'),
     (14, "hosts:algo-1", "tree", "/opt/ml/input/data/only\n"),
     (14, "hosts:algo-2", "config/resourceconfig.json", '{"current_group_name":"one","instance_groups":[]}'),
     (15, "both", "config/checkpointconfig.json", None),
@@ -187,7 +235,43 @@ def test_a_refusal_that_does_not_come_is_noticed(observed, number, name, said, s
     assert judge(check, replace(observed, runs={**observed.runs, name: spoilt}))[0] == "differs"
 
 
+@pytest.mark.parametrize(("own", "status", "said"), [
+    pytest.param("SM_HOSTS=1\0", 1, "ExitCode 7", id="variables-are-missing"),
+    pytest.param(None, 7, "ExitCode 7", id="the-script-s-own-exit-code"),
+    pytest.param(None, 1, "AlgorithmError: , exit code: 1", id="no-reason"),
+])
+def test_a_toolkit_that_is_not_as_there_is_noticed(tmp_path, own, status, said):
+    names = ("SM_HOSTS", "SM_CURRENT_HOST", "SM_CHANNEL_PROBE", "SM_MODEL_DIR", "SM_NUM_CPUS", "SM_TRAINING_ENV")
+    seen = tmp_path / "output/data/seen"
+    seen.mkdir(parents=True)
+    (seen / "argv").touch()
+    (seen / "own-environ").write_text("".join(f"{name}=1\0" for name in names))
+    context = Context({"toolkit": conform.Run(1, "ExitCode 7", tmp_path)}, tmp_path, None, {}, conform.Image())
+    assert judge(conform.toolkits, context)[0] == "as there"
+    (seen / "own-environ").write_text(own or (seen / "own-environ").read_text())
+    assert judge(conform.toolkits, replace(context, runs={"toolkit": conform.Run(status, said, tmp_path)}))[0] == "differs"
+
+
+@pytest.mark.parametrize(("check", "name", "given"), [
+    pytest.param(conform.train_word, "train", ["/usr/local/bin/train"], id="train"),
+    pytest.param(conform.arguments_alone, "arguments", ["/bin/sh", conform.PROBE, "$HOME"], id="arguments"),
+])
+def test_an_entrypoint_that_lost_its_own_words_is_noticed(tmp_path, check, name, given):
+    seen = tmp_path / "output/data/seen"
+    seen.mkdir(parents=True)
+    context = Context({name: conform.Run(0, "", tmp_path)}, tmp_path, None, {}, conform.Image(("/app/run", "serve")))
+    for own, verdict in ((["serve"], "as there"), ([], "differs")):
+        (seen / "argv").write_text("".join(f"{word}\0" for word in ["/bin/sh", "/app/run", *own, *given]))
+        assert judge(check, context)[0] == verdict
+
+
+def test_a_job_that_does_not_end_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(conform, "LONGEST", 0.5)
+    (tmp_path / "job.sh").write_text("trap 'echo stopped; exit 143' TERM; while :; do sleep 0.1; done\n")
+    assert conform.execute(tmp_path, "job") == (143, "stopped\n\nstopped after 0.5 s")
+
+
 @pytest.mark.engine
 def test_every_check_but_those_on_requests_alone_is_spoilt_somewhere():
     numbers = {number for number, *_ in SPOILT} | {6, 22, 25}
-    assert {number for number, *_ in CHECKS} - numbers == {5, 40}  # 5: tests/test_api.py; 40: judged nowhere here
+    assert {number for number, *_ in CHECKS} - numbers == {5, 40}  # 5: tests/test_api.py; 40: above

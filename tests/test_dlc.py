@@ -65,6 +65,13 @@ def test_a_failure_under_the_toolkit_reads_as_on_sagemaker(project, toolkit):
     assert (last_job(project) / "exit-code").read_text() == "1\n"
 
 
+def test_conform_tries_the_toolkit(project, toolkit):
+    done = make(project, "conform", "ENGINE=docker", f"IMAGE={toolkit}", "JSON=1", timeout=240)
+    rows = {row["check"]: row for row in json.loads(done.stdout[done.stdout.index("[") : done.stdout.rindex("]") + 1])}
+    assert {number: row for number, row in rows.items() if row["verdict"] != "as there"} == {}
+    assert "exit code 7 of a script is 1" in rows[40]["seen"]
+
+
 def test_a_dlc_that_is_not_here_names_pull_dlc(project, docker):
     done = make(project, "train", "IMAGE=dlc", "DLC=pytorch:9.9-cpu-amzn2023-sagemaker")
     assert "image 'sm-local/dlc/pytorch:9.9-cpu-amzn2023-sagemaker' is not here; run 'make pull-dlc'" in done.stdout

@@ -13,6 +13,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -33,6 +34,8 @@ PROBE = "/opt/ml/input/data/probe/probe.sh"
 ARGUMENTS = ["$HOME", "two words", "--flag"]
 ENVIRONMENT = {"LINES_AND_SIGNS": "a\nb=c 'd' \"e\" $f `g` \\h é", "LONG": "x" * 512}
 HYPERPARAMETERS = {"epochs": "3", "name": "it's \"quoted\"", "flag": "true"}
+SHELLS = ("sh", "bash", "dash", "ash", "busybox", "env", "tini", "dumb-init")  # an ENTRYPOINT of these may run what it is given
+LONGEST = 60  # seconds a job may take
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIDCONFORM", "AWS_SECRET_ACCESS_KEY": "conform", "AWS_SESSION_TOKEN": "conform", "AWS_EC2_METADATA_DISABLED": "true"}
 OBJECTS = {"p/a": b"1", "p/deep/b": b"2", "q/a": b"1", "q/deep/b": b"2", "data/train-data.csv": b"3", "data/train/x": b"4", "data/other": b"5",
            "one/file": b"6", "few/one": b"7", **{f"many/{n}": b"%d" % n for n in range(5)}, "zip/a": gzip.compress(b"first"), "zip/b": gzip.compress(b"second"),
@@ -63,8 +66,16 @@ class Run:
             raise Untold(self.untold)
         path = self.folder / host / "output/data/seen" / name
         if not path.exists():
-            raise Differs(f"the probe did not get so far; exit code {self.status}: {self.said.strip().splitlines()[-1]}")
+            started = (path.parent / "argv").exists()
+            raise (Differs(f"the probe did not get so far: {self.last_words()}") if started else Untold(f"the probe did not run: {self.last_words()}"))
         return path.read_bytes().decode("utf-8", "surrogateescape")
+
+    def last_words(self) -> str:
+        """Return what the job said last, or what the recipe said of it."""
+        if self.status in (126, 127):
+            return "no /bin/sh in the image"
+        lines = self.said.splitlines() or [""]
+        return [*lines[-1:], *(line for line in lines if not line.startswith("sm-local: "))][-1].replace("sm-local: ", "")
 
     def words(self, name: str, host: str = "") -> list[str]:
         """Return the words of a file that has a NUL behind each."""
@@ -76,6 +87,32 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Image:
+    """What an image says of itself; nothing in the sandbox."""
+
+    entrypoint: tuple[str, ...] = ()
+    workdir: str = ""
+    user: str = ""
+    environment: tuple[str, ...] = ()  # NAME=value
+
+    @property
+    def path(self) -> str:
+        """Return the folder in which a program is looked for first."""
+        return next((text[5:].split(":")[0] for text in self.environment if text.startswith("PATH=/")), "/usr/local/bin")
+
+    @property
+    def takes_no_words(self) -> bool:
+        """Tell whether the ENTRYPOINT is a shell's text that leaves out what it is given."""
+        shell, dash, text = (*self.entrypoint, "", "", "")[:3]
+        return shell.endswith("sh") and dash == "-c" and not re.search(r"\$\{?[@*1]", text)
+
+    @property
+    def program(self) -> str:
+        """Return the ENTRYPOINT's program, '' where that is a shell, which may run what it is given."""
+        return "" if not self.entrypoint or self.entrypoint[0].rpartition("/")[2] in SHELLS else self.entrypoint[0]
+
+
+@dataclass(frozen=True)
 class Context:
     """All that judges look at."""
 
@@ -83,8 +120,7 @@ class Context:
     place: Path
     engine: Engine
     values: dict[str, str]
-    workdir: str  # the image's WORKDIR and USER
-    user: str
+    image: Image
 
 
 def same(seen: object, there: object) -> str:
@@ -119,8 +155,14 @@ def refused(place: Path, request: dict, words: str) -> str:
 
 def train_word(c: Context) -> str:
     words = c.runs["train"].words("argv")
-    if words[-1].rpartition("/")[2] != "train":
-        raise Differs(" ".join(words))
+    after_entrypoint(c, [*words[:-1], words[-1].rpartition("/")[2]], ["train"])  # the kernel makes a script's name its path
+    return " ".join(words)
+
+
+def after_entrypoint(c: Context, words: list[str], given: list[str]) -> str:
+    """Return the command line, if it is the image's ENTRYPOINT and what it is given; a shell may have become just that."""
+    wanted = given if c.image.entrypoint and not c.image.program else [*c.image.entrypoint[1:], *given]
+    same(words[-len(wanted) :], wanted)
     return " ".join(words)
 
 
@@ -129,8 +171,7 @@ def entrypoint_alone(c: Context) -> str:
 
 
 def arguments_alone(c: Context) -> str:
-    words = c.runs["arguments"].words("argv")
-    return same(words[-3:], ["/bin/sh", PROBE, "$HOME"]) if "train" not in words[:-3] else same(words, ["/bin/sh", PROBE, "$HOME"])
+    return after_entrypoint(c, c.runs["arguments"].words("argv"), ["/bin/sh", PROBE, "$HOME"])
 
 
 def both_exactly(c: Context) -> str:
@@ -161,25 +202,25 @@ def no_terminal(c: Context) -> str:
 
 def who_and_where(c: Context) -> str:
     run = c.runs["entrypoint"]
-    seen = [run.seen("uid").strip(), run.seen("home").strip(), run.seen("pwd").strip()]
-    if c.user not in ("", "root", "0"):
-        raise Untold(f"the image's USER is {c.user}; whether SageMaker honours it is not documented")
-    return same(seen, ["0", "/root", c.workdir or "/"])
+    if c.image.user not in ("", "root", "0"):
+        raise Untold(f"the image's USER is {c.image.user}; whether SageMaker honours it is not documented")
+    home = run.seen("home").strip()  # Docker's is / where the image has no passwd file that says otherwise
+    return same([run.seen("uid").strip(), home, run.seen("pwd").strip()], ["0", "/" if home == "/" else "/root", c.image.workdir or "/"])
 
 
 def parts_are_mounts(c: Context) -> str:
-    targets = [line.split()[1] for line in c.runs["train"].lines("mounts")]
+    targets = [line.split()[1] for line in c.runs["entrypoint"].lines("mounts")]
     return same([path for path in targets if path in ("/opt/ml", "/opt/ml/code")], []) and "/opt/ml is no mount, /opt/ml/code the image's own"
 
 
 def the_tree(c: Context) -> str:
-    run, wanted = c.runs["train"], ["/opt/ml/input/config", "/opt/ml/input/data", "/opt/ml/model", "/opt/ml/output/data"]
+    run, wanted = c.runs["entrypoint"], ["/opt/ml/input/config", "/opt/ml/input/data", "/opt/ml/model", "/opt/ml/output/data"]
     same([path for path in wanted if path not in run.lines("writable")], [])
     return same([path for path in run.lines("tree") if path.startswith(("/opt/ml/model/", "/opt/ml/output/data/"))], []) and "there, writable, empty"
 
 
 def hyperparameters(c: Context) -> str:
-    same(c.runs["train"].seen("config/hyperparameters.json"), "{}")
+    same(c.runs["entrypoint"].seen("config/hyperparameters.json"), "{}")
     refused(c.place, {"HyperParameters": {f"k{n}": "" for n in range(101)}}, "has 101 ")
     refused(c.place, {"HyperParameters": {"k": "x" * 2501}}, "has 2501 characters")
     refused(c.place, {"HyperParameters": {"k": 3}}, "the API wants a string")
@@ -196,7 +237,7 @@ def resource_config(c: Context) -> str:
     job = loaded(c.place, c.values, {"ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": 11}})
     config = json.loads(contract.config_files(job, job.hosts[1])["resourceconfig.json"])
     same(config["hosts"][:4] + [config["current_host"]], ["algo-1", "algo-10", "algo-11", "algo-2", "algo-2"])
-    return same(c.runs["train"].seen("config/resourceconfig.json"), (
+    return same(c.runs["entrypoint"].seen("config/resourceconfig.json"), (
         '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":'
         '[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'))
 
@@ -211,7 +252,7 @@ def groups(c: Context) -> str:
 
 def config_files(c: Context) -> str:
     asked = {path.name for path in (c.runs["both"].folder / "config").iterdir()} if c.runs["both"].folder.name else set()
-    plain = {path.name for path in (c.runs["train"].folder / "config").iterdir()} if c.runs["train"].folder.name else set()
+    plain = {path.name for path in (c.runs["entrypoint"].folder / "config").iterdir()} if c.runs["entrypoint"].folder.name else set()
     same(plain, THREE)
     for name in asked:
         json.loads(c.runs["both"].seen(f"config/{name}"))
@@ -226,7 +267,8 @@ def platform_variables(c: Context) -> str:
     values = environment(c)
     name = c.runs["both"].folder.name
     same([values.get("TRAINING_JOB_NAME"), values.get("AWS_REGION")], [name, c.values["REGION"]])
-    same([key for key in values if key.startswith("SM_") or key == "AWS_DEFAULT_REGION"], [])
+    own = {text.partition("=")[0] for text in c.image.environment}  # what the image sets is there on SageMaker, too
+    same([key for key in values if (key.startswith("SM_") or key == "AWS_DEFAULT_REGION") and key not in own], [])
     return same(values.get("TRAINING_JOB_ARN", "").rpartition("/")[2], name.lower())
 
 
@@ -319,7 +361,11 @@ def framed_pipes(c: Context) -> str:
 
 
 def toolkits(c: Context) -> str:
-    raise Untold("needs sagemaker-training, or a ModelTrainer's channels, in the job; the template's tests run both")
+    run = c.runs["toolkit"]
+    own = [word.partition("=")[0] for word in run.words("own-environ")]
+    same([name for name in ("SM_HOSTS", "SM_CURRENT_HOST", "SM_CHANNEL_PROBE", "SM_MODEL_DIR", "SM_NUM_CPUS", "SM_TRAINING_ENV") if name not in own], [])
+    same([run.status, "ExitCode 7" in run.said], [1, True])
+    return f"{sum(name.startswith('SM_') for name in own)} SM_* variables; exit code 7 of a script is 1, and ExitCode 7 in the reason"
 
 
 CHECKS: list[tuple[int, str, Callable[[Context], str]]] = [
@@ -350,7 +396,7 @@ CHECKS: list[tuple[int, str, Callable[[Context], str]]] = [
     (25, "FastFile is read-only, and takes no partial prefix", fast_file),
     (26, "Pipe: <channel>_0, _1, …; closing early begins the next epoch; no folder", pipes),
     (27, "Pipe: Gzip is inflated, RecordIO frames each object", framed_pipes),
-    (40, "AWS's toolkit and SDK v3 run", toolkits),
+    (40, "sagemaker-training, where the image has it, runs a script; its exit code N is 1 and `ExitCode N`", toolkits),
 ]
 
 
@@ -401,6 +447,8 @@ def requests() -> dict[str, tuple[dict, dict[str, str]]]:
         ]}, {}),
         "credentials": (probed, {"CREDENTIALS": "session"}),
         "isolated": ({**probed, "EnableNetworkIsolation": True}, {"CREDENTIALS": "session"}),
+        "toolkit": ({**plain, "Environment": {"PROBE_EXIT": "7"}, "HyperParameters": {
+            "sagemaker_program": '"probe.sh"', "sagemaker_submit_directory": '"/opt/ml/input/data/probe"', "sagemaker_container_log_level": "20"}}, {}),
     }
 
 
@@ -429,22 +477,46 @@ def loaded(place: Path, values: dict[str, str], request: dict, name: str = "judg
     return job
 
 
-def run(place: Path, engine: Engine, values: dict[str, str], name: str, request: dict, needs: dict[str, str]) -> Run:
+def run(place: Path, engine: Engine, values: dict[str, str], image: Image, name: str, request: dict, needs: dict[str, str]) -> Run:
     """Run one of the probe's jobs, as `make train` would."""
-    train = f"type=bind,source={place}/container/train,target=/usr/local/bin/train,readonly"
-    given = {**values, **needs, "CODE": "baked", "GPU": "none"}
-    if name == "train" and engine.name != "sandbox":
-        given["DOCKER_ARGS"] += f" --mount '{train}'"
+    if name in ("train", "arguments") and image.takes_no_words:
+        return Run(untold=f"the image's ENTRYPOINT is the shell's {image.entrypoint[2]!r}, which leaves out what it is given")
+    given = {**values, **needs, "CODE": "baked", "GPU": "none", "PACK": "never", "STOP_GRACE": "3", "INTERRUPT_GRACE": "3"}
+    if engine.name != "sandbox":
+        given["DOCKER_ARGS"] = " ".join([values["DOCKER_ARGS"], *map(shlex.quote, image_arguments(place, image, name))])
     job = loaded(place, given, request, name)
     try:
         engines.check(job, engine, {})
     except SmLocalError as error:
-        return Run(untold=re.sub(r"^\S+\.json: ", "", str(error)))
+        return Run(untold=str(error).replace(f"{place / name}.json: ", ""))
     (place / f"{name}.sh").write_text(recipe.train(job, engine))
-    done = subprocess.run(["bash", f"{name}.sh"], cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", check=False, env={**os.environ, **(CREDENTIALS if needs.get("CREDENTIALS") else {})})
+    status, said = execute(place, name)
     folders = sorted(place.glob(f"output/Probe-{name}-*"))
-    return Run(done.returncode, done.stdout, folders[0] if folders else Path())
+    return Run(status, said, folders[0] if folders else Path())
+
+
+def image_arguments(place: Path, image: Image, name: str) -> list[str]:
+    """Return the engine's arguments that keep an image's own training from running: the probe stands in for its programs."""
+    if name == "no-program" and image.entrypoint:
+        return ["--entrypoint", ""]
+    if name not in ("train", "arguments"):
+        return []
+    targets = {str(Path(image.path, program)) for program in ("train", image.program) if program}
+    source = f"{place}/container/train".replace('"', '""')
+    return [word for target in sorted(targets) for word in ("--mount", f'type=bind,"source={source}","target={target}",readonly')]
+
+
+def execute(place: Path, name: str) -> tuple[int, str]:
+    """Run a recipe; return its exit status and what it said. One that takes too long is stopped as a job is."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    process = subprocess.Popen(["bash", f"{name}.sh"], cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               errors="replace", env={**environment, **CREDENTIALS})
+    try:
+        said, _ = process.communicate(timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        said = process.communicate()[0] + f"\nstopped after {LONGEST} s"
+    return process.returncode, said
 
 
 def judge(check: Callable[[Context], str], context: Context) -> tuple[str, str]:
@@ -457,15 +529,15 @@ def judge(check: Callable[[Context], str], context: Context) -> tuple[str, str]:
         return "cannot tell", str(error)
 
 
-def image_of(engine: Engine, image: str) -> tuple[str, str]:
-    """Return the WORKDIR and USER of an image. Raises SmLocalError when it is not here."""
+def image_of(engine: Engine, name: str) -> Image:
+    """Return what an image says of itself. Raises SmLocalError when it is not here."""
     if engine.name == "sandbox":
-        return "", ""
-    status, out, _ = machine.run(engine.name, "image", "inspect", "--format", "{{.Config.WorkingDir}}\t{{.Config.User}}", image)
+        return Image()
+    status, out, _ = machine.run(engine.name, "image", "inspect", "--format", "{{json .Config}}", name)
     if status:
-        raise SmLocalError(f"image '{image}' is not here; run 'make build', or '{engine.name} pull {image}'")
-    workdir, _, user = out.rstrip("\n").partition("\t")
-    return workdir, user
+        raise SmLocalError(f"image '{name}' is not here; run 'make build', or '{engine.name} pull {name}'")
+    config = json.loads(out)
+    return Image(tuple(config.get("Entrypoint") or ()), config.get("WorkingDir") or "", config.get("User") or "", tuple(config.get("Env") or ()))
 
 
 @contextlib.contextmanager
@@ -473,17 +545,28 @@ def observed(root: Path, given: dict[str, str]) -> Iterator[Context]:
     """Run the probe's jobs; what they saw is there until the end of the block. Raises SmLocalError when they cannot run at all."""
     values = settings.read(root, given)
     engine = machine.require(machine.find_engine(values["ENGINE"]))
-    workdir, user = image_of(engine, values["IMAGE"])
+    image = image_of(engine, values["IMAGE"])
     (root / "recipes").mkdir(exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="conform-", dir=(root / "recipes").resolve()))
     try:
         furnish(place, root)
-        with ThreadPoolExecutor(3) as pool:
-            tasks = {name: pool.submit(run, place, engine, values, name, *what) for name, what in requests().items()}
-            runs = {name: task.result() for name, task in tasks.items()}
-        yield Context(runs, place, engine, values, workdir, user)
+        yield Context(all_runs(place, engine, values, image), place, engine, values, image)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def all_runs(place: Path, engine: Engine, values: dict[str, str], image: Image) -> dict[str, Run]:
+    """Run the probe's jobs, a few at a time. Ctrl-C reaches those that run; the others do not start."""
+    wanted, pool = requests(), ThreadPoolExecutor(3)
+    toolkit = wanted.pop("toolkit")
+    try:
+        tasks = {name: pool.submit(run, place, engine, values, image, name, *what) for name, what in wanted.items()}
+        runs = {name: task.result() for name, task in tasks.items()}
+        if (runs["entrypoint"].folder / "output/data/seen/toolkit").exists() and engine.name != "sandbox":
+            return {**runs, "toolkit": pool.submit(run, place, engine, values, image, "toolkit", *toolkit).result()}
+        return {**runs, "toolkit": Run(untold="the image has no sagemaker-training; its own `train` is nothing to try out")}
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def rows_of(context: Context) -> list[dict]:
@@ -504,6 +587,9 @@ def main(arguments: list[str]) -> int:
     try:
         with observed(Path(), {key: os.environ[key] for key in settings.RULES if os.environ.get(key)}) as context:
             rows = rows_of(context)
+    except KeyboardInterrupt:
+        print("sm-local: conform: interrupted", file=sys.stderr)
+        return 130
     except SmLocalError as error:
         print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         return 1

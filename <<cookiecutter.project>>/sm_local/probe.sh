@@ -3,11 +3,14 @@
 # will do; it comes in as a channel named `probe`, so the same request runs on SageMaker. `make conform` judges what it saw.
 seen=/opt/ml/output/data/seen
 data=/opt/ml/input/data
-mkdir -p $seen/config
+if [ "${PROBE_RUNS-}" ]; then exit 1; fi    # it may stand in for an ENTRYPOINT, and so for a program that it calls itself
+mkdir -p $seen/config 2> /dev/null || { echo "the probe may not write to /opt/ml/output/data: it is $(id)"; exit 1; }
 set -f
 cat /proc/1/cmdline > $seen/argv
 cat /proc/1/environ > $seen/environ
+cat /proc/self/environ > $seen/own-environ
 cat /proc/self/mounts > $seen/mounts
+export PROBE_RUNS=1
 cat /proc/sys/kernel/hostname > $seen/hostname
 id -u > $seen/uid
 pwd > $seen/pwd
@@ -26,11 +29,13 @@ for folder in /opt/ml /opt/ml/input /opt/ml/input/config /opt/ml/input/data /opt
   if (: > "$folder/.probe") 2> /dev/null; then echo "$folder"; rm -f "$folder/.probe"; fi
 done > $seen/writable
 
-# names of hosts, tried for a while as the toolkit does
+python3 -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("sagemaker_training"))' 2> /dev/null && : > $seen/toolkit
+
+# names of hosts, tried for a while as the toolkit does; IPv4 first, as the other may wait ten seconds in an isolated network
 hosts=$(sed 's/.*"hosts":\[\([^]]*\)\],"instance.*/\1/; s/[",]/ /g' /opt/ml/input/config/resourceconfig.json 2> /dev/null)
 for host in $hosts; do
   for _ in 1 2 3 4 5 6 7 8 9 10; do
-    address=$(getent hosts "$host" 2> /dev/null || nslookup "$host." 2> /dev/null | sed -n '/^Name/,$p' | grep -i address) && [ "$address" ] && break
+    address=$(getent ahostsv4 "$host" 2> /dev/null || getent hosts "$host" 2> /dev/null || nslookup "$host." 2> /dev/null | sed -n '/^Name/,$p' | grep -i address) && [ "$address" ] && break
     if grep -qw "$host" /etc/hosts; then address=hosts; break; fi
     sleep 0.5
   done
@@ -52,8 +57,9 @@ for channel in "$data"/*_0; do
     head -c 3 "$channel" > "$seen/early-$name"
     n=1
     while [ $n -lt 3 ]; do
-      until [ -p "$data/${name}_$n" ]; do sleep 0.1; done
-      cat "$data/${name}_$n" > "$seen/epoch-$name-$n"
+      tries=0
+      until [ -p "$data/${name}_$n" ] || [ $tries -gt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+      if [ -p "$data/${name}_$n" ]; then cat "$data/${name}_$n" > "$seen/epoch-$name-$n"; fi
       n=$((n + 1))
     done
   fi
@@ -66,4 +72,4 @@ if [ "$url" ]; then
   { wget -q -O - "$url" || curl -s "$url" || python3 -c "import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())" "$url"; } 2> /dev/null \
     | grep -o '"[A-Za-z]*":' > $seen/credentials
 fi
-exit 0
+exit "${PROBE_EXIT:-0}"
