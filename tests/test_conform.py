@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import clean_environment, make, need, need_podman
+from conftest import PROJECT, clean_environment, make, need, need_podman
 from sm_local import conform
 from sm_local.conform import CHECKS, Context, judge
 
@@ -46,7 +46,7 @@ def busybox(docker, tmp_path_factory):
     with tarfile.open(root / "image.tar", "w") as archive:
         for path in root.iterdir():
             archive.add(path, path.name)
-    name = "sm-local-test-busybox:1"
+    name = f"{PROJECT}-busybox:1"
     subprocess.run(["docker", "import", "--change", "ENV PATH=/usr/local/bin:/bin", root / "image.tar", name], check=True, capture_output=True)
     yield name
     docker.images.remove(name, force=True)

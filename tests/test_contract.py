@@ -379,7 +379,7 @@ def test_the_command_of_a_plain_job():
 
 
 @pytest.mark.parametrize(("changes", "old", "new"), [
-    pytest.param({"isolated": True}, "--add-host algo-1:127.0.0.1", '--network "$job" --network-alias algo-1', id="own-network"),
+    pytest.param({"isolated": True}, "--add-host algo-1:127.0.0.1", '--network "$job-$$" --network-alias algo-1', id="own-network"),
     pytest.param({"entrypoint": ("sh", "-c"), "arguments": ("echo $x",)}, "churn:latest train", '--entrypoint sh churn:latest -c "echo \\$x"', id="entrypoint"),
     pytest.param({"settings": settled(LIMITS="on")}, '"${mounts[@]}"', '--cpus 4 --memory 8g --memory-swap 8g\n"${mounts[@]}"', id="limits"),
     pytest.param({"settings": settled(PLATFORM="linux/386")}, '"${mounts[@]}"', '--platform linux/386\n"${mounts[@]}"', id="platform"),

@@ -90,7 +90,7 @@ def container_command(job: Job, engine: Engine, host: Host, shell: bool) -> Line
     """Return `docker run …` or `podman run …`. No TTY, no init process, no other user: as SageMaker starts it."""
     entrypoint, arguments = contract.command(job)
     settings = job.settings
-    network = ["--network", Bash('"$job"'), "--network-alias", host.name] if own_network(job) else ["--add-host", f"{host.name}:127.0.0.1"]
+    network = ["--network", Bash('"$job-$$"'), "--network-alias", host.name] if own_network(job) else ["--add-host", f"{host.name}:127.0.0.1"]
     lines = [
         [engine.name, "run", "--rm", "--pull", "never", "--name", Bash('"$name"'), "--cidfile", Bash('"$at/container-id"')],
         ["--label", Bash('sm-local.project="$PWD"'), "--label", Bash('sm-local.job="$job"')],

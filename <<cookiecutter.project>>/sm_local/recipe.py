@@ -91,7 +91,7 @@ def train(job: Job, engine: Engine) -> str:
         *channels.preparing(job, engine),
         *([f"start_helper {word(job.image)}"] if engine.owns_files else []),
         *[line for host in job.hosts for line in one_host(job, engine, host)],
-        *(["warn_if_stale"] if job.source == "own" and engine.name != "sandbox" else []),
+        *(["( warn_if_stale & )"] if job.source == "own" and engine.name != "sandbox" else []),
         f'point_links "$dir{folder(job, job.hosts[0])}"',
         "wait_job",
         *clearing_up(job, engine),
@@ -118,7 +118,7 @@ def shell(job: Job, engine: Engine) -> str:
         "",
         *([] if sandboxed else ["need_image"]),
         *setting_up(job, engine, job.hosts),
-        *([] if sandboxed else ["name=$job-shell", "terminal=(--interactive)", "if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi"]),
+        *([] if sandboxed else ["name=$job-$$-shell", "terminal=(--interactive)", "if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi"]),
         f"say {headline(job, engine)}",
         *channels.preparing(job, engine),
         "trap : INT TERM HUP",  # they are for the shell inside; `:` and not '', which it would inherit
@@ -279,7 +279,7 @@ def naming(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that name the container and keep two jobs off one checkpoint folder."""
     if engine.name == "sandbox":
         return ["lock_checkpoints"] if job.checkpoints and host == job.hosts[0] else []
-    return [f"checkpoints_name {word(job.stem)}" if job.checkpoints and host == job.hosts[0] else f"name=$job-{host.name}"]
+    return [f"checkpoints_name {word(job.stem)}" if job.checkpoints and host == job.hosts[0] else f"name=$job-$$-{host.name}"]
 
 
 def engine_functions(job: Job, engine: Engine) -> list[str]:

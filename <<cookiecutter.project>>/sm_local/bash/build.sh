@@ -4,7 +4,8 @@
 # container_sum: what the project's own image is made from, in one text.
 container_sum() { cksum container/* container/*/* 2> /dev/null || true; }
 
-# warn_if_stale: recipes/.built is what container/ was when `make build` last ran here.
+# warn_if_stale: recipes/.built is what container/ was when `make build` last ran here. Not in the recipe's own process: a
+# signal that comes while Bash 5.2 reads a $( ) breaks the trap.
 warn_if_stale() {
   if [[ -f recipes/.built && $(container_sum) != "$(< recipes/.built)" ]]; then
     say "container/ changed since the image was built; run 'make build'"

@@ -38,13 +38,15 @@ limit() {
   limits=(--ulimit "nofile=$nofile:$nofile")
 }
 
-# own_network OPTION...: make the job's own network, in which a host's name is its address as DNS tells it.
+# own_network OPTION...: make the job's own network, in which a host's name is its address as DNS tells it. $$ in its name, as in
+# the containers': jobs of two projects may have the same name, and an engine is shared.
 own_network() {
-  "$engine" network create "$@" --label "sm-local.project=$PWD" "$job" > /dev/null || die "$engine made no network for $job; a job with CREDENTIALS=on has the one address 169.254.170.2"
+  "$engine" network create "$@" --label "sm-local.project=$PWD" "$job-$$" > /dev/null ||
+    die "$engine made no network for $job; another job with CREDENTIALS may have the one address 169.254.170.2"
   trap 'drop_network; rm -rf "$dir"' EXIT
 }
 
-drop_network() { "$engine" network rm "$job" > /dev/null 2>&1 || say "the network $job is still there; '$engine network rm $job' removes it"; }
+drop_network() { "$engine" network rm "$job-$$" > /dev/null 2>&1 || say "the network $job-$$ is still there; '$engine network rm $job-$$' removes it"; }
 
 # checkpoints_name: the container's name while it uses opt/ml/checkpoints. Names are unique on an engine, so of two jobs
 # on one folder the engine itself refuses the second, with no lock to go stale.
