@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import wheels
 
 API = Path(__file__).resolve().parent.parent / "<<cookiecutter.project>>" / "sm_local" / "api.json"
 ROOTS = ("CreateTrainingJobRequest", "DescribeTrainingJobResponse")
@@ -66,24 +68,6 @@ def unpack(wheel: Path) -> tuple[str, dict]:
         return version, json.loads(gzip.decompress(archive.read(newest)))
 
 
-def download(folder: str) -> Path:
-    """Fetch the newest botocore wheel into a folder."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    subprocess.run([*pip, "--dest", folder, "botocore"], check=True)
-    return next(Path(folder).glob("botocore-*.whl"))
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        if beside.exists():
-            beside.unlink()
-
-
 def main(arguments: list[str]) -> int:
     """Refresh api.json from the wheel named, or from the newest."""
     if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
@@ -91,10 +75,10 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         with tempfile.TemporaryDirectory() as folder:
-            version, model = unpack(Path(arguments[0]) if arguments else download(folder))
+            version, model = unpack(Path(arguments[0]) if arguments else wheels.download("botocore", folder))
         text = render(version, model)
-        replace(API, text)
-    except (OSError, subprocess.CalledProcessError, zipfile.BadZipFile, StopIteration, KeyError, ValueError) as error:
+        wheels.replace(API, text)
+    except (OSError, zipfile.BadZipFile, StopIteration, KeyError, ValueError) as error:
         source = arguments[0] if arguments else "pip download"
         print(f"refresh_api: no model from {source} ({error!r}); api.json is as it was", file=sys.stderr)
         return 1

@@ -10,13 +10,15 @@ has no known DNS suffix, or an account that was there is lost.
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import wheels
 
 TABLE = Path(__file__).resolve().parent.parent / "<<cookiecutter.project>>" / "sm_local" / "registries.tsv"
 IMAGES = re.compile(r"sagemaker/core/image_uri_config/[^/]+\.json")
@@ -104,24 +106,6 @@ def unpack(wheel: Path) -> tuple[str, list[dict[str, str]]]:
     return version, [found for file in files for found in find_maps(file)]
 
 
-def download(folder: str) -> Path:
-    """Fetch the newest sagemaker-core wheel into a folder; nothing is installed."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    subprocess.run([*pip, "--dest", folder, "sagemaker-core"], check=True)
-    return next(Path(folder).glob("sagemaker_core-*.whl"))
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        if beside.exists():
-            beside.unlink()
-
-
 def refresh(wheel: Path, path: Path) -> str:
     """Rewrite the table from a wheel; return what it is now, in a few words."""
     version, maps = unpack(wheel)
@@ -130,7 +114,7 @@ def refresh(wheel: Path, path: Path) -> str:
         check_nothing_lost(parse(path.read_text(encoding="utf-8")), new)
     if not new["dlc"]:
         raise ValueError("it has no region at all")
-    replace(path, render(version, new))
+    wheels.replace(path, render(version, new))
     return f"{len(new['dlc'])} regions from sagemaker-core {version}"
 
 
@@ -142,8 +126,9 @@ def main(arguments: list[str]) -> int:
     source = arguments[0] if arguments else "pip download"
     try:
         with tempfile.TemporaryDirectory() as folder:
-            print(f"{TABLE.name}: {refresh(Path(source) if arguments else download(folder), TABLE)}")
-    except (OSError, subprocess.CalledProcessError, zipfile.BadZipFile, StopIteration, ValueError) as error:
+            wheel = Path(source) if arguments else wheels.download("sagemaker-core", folder)
+            print(f"{TABLE.name}: {refresh(wheel, TABLE)}")
+    except (OSError, zipfile.BadZipFile, StopIteration, ValueError) as error:
         print(f"refresh_registries: {source}: {error}; {TABLE.name} is as it was", file=sys.stderr)
         return 1
     return 0
