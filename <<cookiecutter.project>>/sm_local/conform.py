@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -251,9 +252,12 @@ def groups(c: Context) -> str:
 
 
 def config_files(c: Context) -> str:
-    asked = {path.name for path in (c.runs["both"].folder / "config").iterdir()} if c.runs["both"].folder.name else set()
-    plain = {path.name for path in (c.runs["entrypoint"].folder / "config").iterdir()} if c.runs["entrypoint"].folder.name else set()
-    same(plain, THREE)
+    found = {}
+    for name in ("entrypoint", "both"):
+        c.runs[name].seen("argv")  # whether it ran at all
+        found[name] = {path.name for path in (c.runs[name].folder / "output/data/seen/config").iterdir()}
+    same(found["entrypoint"], THREE)
+    asked = found["both"]
     for name in asked:
         json.loads(c.runs["both"].seen(f"config/{name}"))
     return same(asked - THREE, {"checkpointconfig.json", "debughookconfig.json", "tensorboardoutputconfig.json"})
@@ -490,8 +494,12 @@ def run(place: Path, engine: Engine, values: dict[str, str], image: Image, name:
     except SmLocalError as error:
         return Run(untold=str(error).replace(f"{place / name}.json: ", ""))
     (place / f"{name}.sh").write_text(recipe.train(job, engine))
-    status, said = execute(place, name)
-    folders = sorted(place.glob(f"output/Probe-{name}-*"))
+    for _ in range(20):
+        status, said = execute(place, name)
+        if "Pool overlaps" not in said:  # Docker's words when another job has 169.254.170.2, which there is once
+            break
+        time.sleep(2)
+    folders = sorted(place.glob(f"output/{job.stem}-2*"))
     return Run(status, said, folders[0] if folders else Path())
 
 
