@@ -106,6 +106,7 @@ def daemon():
         for folder in (CACHE, *CACHE.parents):
             if folder.owner() == "root" and not folder.stat().st_mode & stat.S_IXOTH:
                 os.chmod(folder, folder.stat().st_mode | stat.S_IXOTH)
+        subprocess.run(["docker", "system", "prune", "--force"], capture_output=True, check=True)  # what a run that was killed left there
         yield
     finally:
         process.terminate()

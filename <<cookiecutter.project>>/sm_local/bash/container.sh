@@ -41,12 +41,22 @@ limit() {
 # own_network OPTION...: make the job's own network, in which a host's name is its address as DNS tells it. $$ in its name, as in
 # the containers': jobs of two projects may have the same name, and an engine is shared.
 own_network() {
-  "$engine" network create "$@" --label "sm-local.project=$PWD" "$job-$$" > /dev/null ||
+  drop_forsaken_networks
+  "$engine" network create "$@" --label "sm-local.project=$PWD" --label "sm-local.machine=$HOSTNAME" "$job-$$" > /dev/null ||
     die "$engine made no network for $job; another job with CREDENTIALS may have the one address 169.254.170.2"
   trap 'drop_network; rm -rf "$dir"' EXIT
 }
 
 drop_network() { "$engine" network rm "$job-$$" > /dev/null 2>&1 || say "the network $job-$$ is still there; '$engine network rm $job-$$' removes it"; }
+
+# drop_forsaken_networks: a recipe that was killed left its network, and with it 169.254.170.2, to nobody. The engine itself
+# refuses to remove one in use.
+drop_forsaken_networks() {
+  local network
+  while read -r network; do
+    if [[ ! $(ps -p "${network##*-}" -o pid= 2>&1) ]]; then "$engine" network rm "$network" > /dev/null 2>&1 || true; fi
+  done < <("$engine" network ls --filter "label=sm-local.machine=$HOSTNAME" --format '{{.Name}}')
+}
 
 # checkpoints_name: the container's name while it uses opt/ml/checkpoints. Names are unique on an engine, so of two jobs
 # on one folder the engine itself refuses the second, with no lock to go stale.
