@@ -1,5 +1,6 @@
 """A Deep Learning Container's toolkit finds and runs code/train.py: an image around the real sagemaker-training."""
 import json
+import os
 import subprocess
 import sys
 
@@ -38,18 +39,78 @@ CMD ["/bin/bash"]
     docker.images.remove(LOCAL, force=True)
 
 
+JOB = """
+HyperParameters: {epochs: 3, batch-size: "32"}
+InputDataConfig:
+  - {ChannelName: training, ContentType: text/csv}
+  - {ChannelName: my-channel}
+"""
+CHANNELS = {"my-channel": {"RecordWrapperType": "None", "S3DistributionType": "FullyReplicated", "TrainingInputMode": "File"},
+            "training": {"ContentType": "text/csv", "RecordWrapperType": "None", "S3DistributionType": "FullyReplicated", "TrainingInputMode": "File"}}
+GROUP = {"hosts": ["algo-1"], "instance_group_name": "homogeneousCluster", "instance_type": "ml.m5.xlarge"}
+RESOURCES = {"current_group_name": "homogeneousCluster", "current_host": "algo-1", "current_instance_type": "ml.m5.xlarge", "hosts": ["algo-1"],
+             "instance_groups": [GROUP], "network_interface_name": "eth0", "topology": None}
+SM = {  # all that toolkit 5.1.4 makes of what the platform gives, by its environment.py
+    "SM_CHANNELS": ["my-channel", "training"],
+    "SM_CHANNEL_MY-CHANNEL": "/opt/ml/input/data/my-channel",
+    "SM_CHANNEL_TRAINING": "/opt/ml/input/data/training",
+    "SM_CURRENT_HOST": "algo-1",
+    "SM_CURRENT_INSTANCE_GROUP": "homogeneousCluster",
+    "SM_CURRENT_INSTANCE_GROUP_HOSTS": ["algo-1"],
+    "SM_CURRENT_INSTANCE_TYPE": "ml.m5.xlarge",
+    "SM_DISTRIBUTION_INSTANCE_GROUPS": [],
+    "SM_FRAMEWORK_MODULE": "",
+    "SM_FRAMEWORK_PARAMS": {},
+    "SM_HOSTS": ["algo-1"],
+    "SM_HPS": {"batch-size": 32, "epochs": 3},
+    "SM_HP_BATCH-SIZE": 32,
+    "SM_HP_EPOCHS": 3,
+    "SM_INPUT_CONFIG_DIR": "/opt/ml/input/config",
+    "SM_INPUT_DATA_CONFIG": CHANNELS,
+    "SM_INPUT_DIR": "/opt/ml/input",
+    "SM_INSTANCE_GROUPS": ["homogeneousCluster"],
+    "SM_INSTANCE_GROUPS_DICT": {"homogeneousCluster": GROUP},
+    "SM_IS_HETERO": False,
+    "SM_LOG_LEVEL": 20,
+    "SM_MODEL_DIR": "/opt/ml/model",
+    "SM_MODULE_DIR": "/opt/ml/code",
+    "SM_MODULE_NAME": "train",
+    "SM_NETWORK_INTERFACE_NAME": "eth0",
+    "SM_NUM_CPUS": os.cpu_count(),
+    "SM_NUM_GPUS": 0,
+    "SM_NUM_NEURONS": 0,
+    "SM_OUTPUT_DATA_DIR": "/opt/ml/output/data",
+    "SM_OUTPUT_DIR": "/opt/ml/output",
+    "SM_OUTPUT_INTERMEDIATE_DIR": "/opt/ml/output/intermediate",
+    "SM_RESOURCE_CONFIG": RESOURCES,
+    "SM_USER_ARGS": ["--batch-size", "32", "--epochs", "3"],
+    "SM_USER_ENTRY_POINT": "train.py",
+}
+
+
 def test_the_toolkit_runs_code_train_py(project, toolkit):
+    (project / "job.yaml").write_text(JOB)
+    (project / "opt/ml/input/data/my-channel").mkdir()
     script(project, """
 import json
 sm = {key: value for key, value in os.environ.items() if key.startswith("SM_")}
 json.dump({"argv": sys.argv, "cwd": os.getcwd(), "sm": sm}, open("/opt/ml/output/data/seen.json", "w"))
 """)
-    done = make(project, "train", "IMAGE=dlc", "HP=epochs=3")
+    done = make(project, "train", "IMAGE=dlc")
     assert done.returncode == 0, done.stdout
     seen = json.loads((last_job(project) / "output/data/seen.json").read_text())
-    assert seen["cwd"] == "/opt/ml/code" and seen["argv"][seen["argv"].index("--epochs") :][:2] == ["--epochs", "3"]
-    assert seen["sm"]["SM_CHANNEL_TRAINING"] == "/opt/ml/input/data/training"
-    assert (seen["sm"]["SM_CURRENT_HOST"], seen["sm"]["SM_HOSTS"], seen["sm"]["SM_CURRENT_INSTANCE_TYPE"]) == ("algo-1", '["algo-1"]', "ml.m5.xlarge")
+    assert seen["cwd"] == "/opt/ml/code" and seen["argv"][-4:] == ["--batch-size", "32", "--epochs", "3"]
+    told = json.loads(seen["sm"].pop("SM_TRAINING_ENV"))
+    assert {name: decoded(value) for name, value in seen["sm"].items()} == SM
+    assert (told["job_name"], told["channel_input_dirs"]["training"]) == (last_job(project).name, "/opt/ml/input/data/training")
+
+
+def decoded(value: str):
+    """Return what a variable says: the toolkit writes text as it is, anything else as JSON."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def test_the_default_script_trains_under_the_toolkit(project, toolkit):

@@ -5,7 +5,7 @@ import sys
 import zipfile
 
 import pytest
-from conftest import last_job, make
+from conftest import PROJECT, last_job, make
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 WHEEL = "sagemaker-train==1.27.0"
@@ -26,7 +26,7 @@ def sdk(tmp_path_factory):
 @pytest.fixture(scope="module")
 def with_pip(docker, built):
     """Return the project's image with a pip on PATH, which the SDK's script looks for and a job without requirements never calls."""
-    name = "sm-local-test-pip:latest"
+    name = f"{PROJECT}-pip:latest"
     dockerfile = f"FROM {built}\nRUN command -v pip3 || ln -s /bin/true /usr/local/bin/pip3\n"
     subprocess.run(["docker", "build", "--quiet", "--tag", name, "-"], input=dockerfile, text=True, check=True, capture_output=True)
     yield name

@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import machine, settings
@@ -25,8 +26,10 @@ def main() -> int:
     except SmLocalError as error:
         print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         return 1
-    engine = machine.find_engine(values["ENGINE"])
-    lines, missing = report(engine, values, machine.find_aws(), machine.free_bytes(engine.root_dir or "."))
+    with ThreadPoolExecutor() as pool:  # both wait for a child, `aws` for most of a second
+        aws = pool.submit(machine.find_aws)
+        engine = machine.find_engine(values["ENGINE"])
+    lines, missing = report(engine, values, aws.result(), machine.free_bytes(engine.root_dir or "."))
     print("\n".join(lines))
     for line in missing:
         print(f"sm-local: {line}", file=sys.stderr)
