@@ -40,7 +40,7 @@ CMD ["/bin/bash"]
 
 
 JOB = """
-HyperParameters: {epochs: 3, batch-size: "32"}
+HyperParameters: {epochs: "3", batch-size: "32"}
 InputDataConfig:
   - {ChannelName: training, ContentType: text/csv}
   - {ChannelName: my-channel}

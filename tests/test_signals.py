@@ -30,8 +30,8 @@ for _ in range(600): time.sleep(0.1)
 """
 
 
-def start(project, engine, *command) -> Terminal:
-    make(project, "recipe", f"ENGINE={engine}")  # so that the delay below is the job's, not Python's
+def start(project, engine, *command, **settings: str) -> Terminal:
+    make(project, "recipe", f"ENGINE={engine}", *[f"{name}={value}" for name, value in settings.items()])  # so that a delay is the job's, not Python's
     return Terminal(list(command) or ["bash", "recipes/train.sh"], project, clean_environment())
 
 
@@ -71,7 +71,7 @@ def test_ctrl_c_under_make(project, docker):
 @pytest.mark.parametrize("delay", [0.05, 0.5, 2])
 def test_ctrl_c_at_any_moment_ends_the_job(project, docker, engine, delay):
     script(project, HANDLER)
-    terminal = start(project, engine)
+    terminal = start(project, engine, INTERRUPT_GRACE="3")  # before the handler is there nothing hears SIGTERM
     time.sleep(delay)
     terminal.type(CTRL_C)
     assert terminal.wait(40) == 130, terminal.text

@@ -55,7 +55,7 @@ drop_forsaken_networks() {
   local network
   while read -r network; do
     if [[ ! $(ps -p "${network##*-}" -o pid= 2>&1) ]]; then "$engine" network rm "$network" > /dev/null 2>&1 || true; fi
-  done < <("$engine" network ls --filter "label=sm-local.machine=$HOSTNAME" --format '{{.Name}}')
+  done < <("$engine" network ls -f "label=sm-local.machine=$HOSTNAME" --format '{{.Name}}')
 }
 
 # checkpoints_name: the container's name while it uses opt/ml/checkpoints. Names are unique on an engine, so of two jobs
