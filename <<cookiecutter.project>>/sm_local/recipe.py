@@ -92,7 +92,7 @@ def train(job: Job, engine: Engine) -> str:
         *([f"start_helper {word(job.image)}"] if engine.owns_files else []),
         *[line for host in job.hosts for line in one_host(job, engine, host)],
         *(["( warn_if_stale & )"] if job.source == "own" and engine.name != "sandbox" else []),
-        f'point_links "$dir{folder(job, job.hosts[0])}"',
+        f"( trap '' INT TERM HUP; point_links \"$dir{folder(job, job.hosts[0])}\" ) || true",  # Ctrl-C reaches `ln` too, and must not end the recipe now
         "wait_job",
         *clearing_up(job, engine),
         "if ! started; then not_started; fi",
@@ -184,7 +184,7 @@ def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
     folders = [f"{folder(job, host)}/{name}".lstrip("/") for host in hosts for name in ["config", "model", "output/data", *channels.scratch(job, engine, host)]]
     lines = channels.needs(job)
     lines += show([["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]])
-    lines += ["mkdir -p opt/ml/checkpoints"] if job.checkpoints else []
+    lines += ["[[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints"] if job.checkpoints else []
     if engine.owns_files:
         lines += ["give opt/ml/checkpoints checkpoints"] if job.checkpoints else []
         lines += ["give code code"] if mounts_code(job) else []

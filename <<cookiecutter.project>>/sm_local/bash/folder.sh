@@ -8,7 +8,7 @@ job='' dir='' at=''    # the job's name; its folder, output/<job>; its host's: t
 new_job() {
   local stem n=1
   [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
-  mkdir -p output
+  [[ -d output ]] || mkdir -p output
   stem=$1-$(date -u +%Y%m%d-%H%M%S)
   job=$stem
   until mkdir "output/$job" 2>/dev/null; do       # the atomic step: two jobs of one second get a folder each
