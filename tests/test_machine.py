@@ -83,13 +83,21 @@ def test_every_aws_on_the_path_is_found_in_its_order(tmp_path, monkeypatch):
     assert machine.find_aws() == [AwsCli(found[0], (1, 18, 0)), AwsCli(found[1], (2, 15, 0))]
 
 
-def test_no_aws_is_asked_behind_the_first_v2(tmp_path, monkeypatch):
+def test_no_aws_is_named_behind_the_first_v2(tmp_path, monkeypatch):
     one, two = (tmp_path / name for name in ("one", "two"))
     found = tool(one, "aws", says("aws-cli/2.15.0 Python/3.11"))
-    tool(two, "aws", f"touch {tmp_path}/asked")
+    tool(two, "aws", says("aws-cli/1.18.0 Python/2.7"))
     monkeypatch.setenv("PATH", os.pathsep.join(map(str, [one, two])))
     assert machine.find_aws() == [AwsCli(found, (2, 15, 0))]
-    assert not (tmp_path / "asked").exists()
+
+
+def test_an_aws_of_two_names_is_asked_once(tmp_path, monkeypatch):
+    one, two = (tmp_path / name for name in ("one", "two"))
+    found = tool(one, "aws", f"echo asked >> {tmp_path}/log\n{says('aws-cli/1.18.0 Python/2.7')}")
+    two.symlink_to(one)
+    monkeypatch.setenv("PATH", os.pathsep.join(map(str, [one, two])))
+    assert machine.find_aws() == [AwsCli(found, (1, 18, 0))]
+    assert (tmp_path / "log").read_text() == "asked\n"
 
 
 def test_an_aws_that_cannot_run_is_there_without_a_version(tmp_path):

@@ -257,10 +257,16 @@ def test_a_bug_of_ours_keeps_its_traceback_and_writes_no_recipe(project):
 
 def test_a_broken_job_is_one_line_with_its_place(project):
     (project / "job.yaml").write_text("TrainingJobName: x\nResourceConfig: {InstanceType: ml.m5.large, InstanceCount: two}\n")
+    before = files(project)
     lines = make(project, "train").stdout.splitlines()
     assert lines[0] == "sm-local: job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer"
     assert lines[1].startswith("make: *** [") and len(lines) == 2
-    assert jobs(project) == []
+    assert files(project) == before  # nothing was started, nothing written
+
+
+def files(project) -> dict[str, bytes]:
+    """Return the files of a project and what is in them."""
+    return {str(path.relative_to(project)): path.read_bytes() for path in project.rglob("*") if path.is_file()}
 
 
 def test_a_job_file_that_is_not_there(project):

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -240,14 +241,15 @@ def _version(text: str) -> tuple[int, ...]:
 
 def find_aws() -> list[AwsCli]:
     """Return every `aws` on PATH up to the first v2, first one first. v1 and v2 have the same name; only the number tells them apart."""
-    found: list[AwsCli] = []
-    for folder in dict.fromkeys(os.environ.get("PATH", "").split(os.pathsep)):
+    paths: dict[str, str] = {}
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
         path = shutil.which("aws", path=folder) if folder else None
         if path:
-            found.append(AwsCli(path, aws_version(*run(path, "--version"))))
-            if found[-1].version[:1] >= (2,):
-                break  # each answer takes half a second: a bake would wait for those that nobody uses
-    return found
+            paths.setdefault(os.path.realpath(path), path)
+    with ThreadPoolExecutor() as pool:  # each takes half a second to answer
+        found = list(pool.map(lambda path: AwsCli(path, aws_version(*run(path, "--version"))), paths.values()))
+    first = next((number for number, aws in enumerate(found, 1) if aws.version[:1] >= (2,)), None)
+    return found[:first]
 
 
 def aws_version(status: int, out: str, err: str) -> tuple[int, ...]:
