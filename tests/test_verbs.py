@@ -79,3 +79,11 @@ def test_recipe_prints_what_would_run(project):
     done = make(project, "recipe", "VERB=train", "ENGINE=sandbox")
     assert done.returncode == 0 and done.stdout.startswith("#!/usr/bin/env bash\n") and done.stdout.endswith('main "$@"\n')
     assert done.stdout == (project / "recipes/train.sh").read_text()
+
+
+def test_jobs_lists_the_newest_last(project):
+    names = ["j-20260101-000000", "j-20260101-000000-2", "j-20260101-000001"]
+    for name in reversed(names):
+        leave_a_job(project, name)
+    done = make(project, "jobs", env=clean_environment(**NO_ENGINE))
+    assert [line.split() for line in done.stdout.splitlines()[1:]] == [[name, "Completed", "0", "3", f"output/{name}"] for name in names]

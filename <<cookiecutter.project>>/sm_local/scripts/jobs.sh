@@ -9,8 +9,8 @@ main() {
   local folder job status seconds code running
   running=$'\n'$(running_jobs | cut -f 3)$'\n'
   row JOB STATUS EXIT SECONDS FOLDER
-  for folder in output/*/; do
-    folder=${folder%/} seconds=- code=-
+  for folder in output/*; do                      # not */, which would put job-2 before job
+    seconds=- code=-
     job=${folder#output/}
     if [[ ! -f $folder/status ]]; then continue; fi
     read -r status seconds < "$folder/status" || true
