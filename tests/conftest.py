@@ -69,8 +69,16 @@ def need(tool: str, package: str) -> str:
 
 
 def need_podman() -> None:
-    """Make sure of Podman and of what lets names resolve in its networks, which Debian packages apart."""
+    """Make sure of Podman, of what lets names resolve in its networks, which Debian packages apart, and of a runtime that works here.
+
+    crun refuses a machine with cgroups of both versions if the second has controllers; runc does not.
+    """
     need("podman", "podman")
+    controllers = Path("/sys/fs/cgroup/unified/cgroup.controllers")
+    if controllers.exists() and controllers.read_text().strip():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        (CACHE / "containers.conf").write_text(f'[engine]\nruntime = "{need("runc", "runc")}"\n')
+        os.environ["CONTAINERS_CONF"] = str(CACHE / "containers.conf")
     if not shutil.which("aardvark-dns", path="/usr/lib/podman:/usr/libexec/podman"):
         need("dnsname", "golang-github-containernetworking-plugin-dnsname dnsmasq-base")
 

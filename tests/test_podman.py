@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import last_job, make, need_podman, script
+from conftest import clean_environment, jobs, last_job, make, need_podman, script
 from sm_local.job import Channel
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
@@ -69,6 +69,17 @@ def test_a_missing_image_on_podman_names_the_remedy(project):
     need_podman()
     done = make(project, "train", "ENGINE=podman", "IMAGE=localhost/none:1")
     assert "image 'localhost/none:1' is not here; 'podman pull localhost/none:1' fetches it" in done.stdout
+
+
+def test_a_runtime_that_refuses_is_no_failure_of_the_script(project, in_podman, tmp_path):
+    """crun refuses so where cgroups are mixed."""
+    runtime = tmp_path / "runtime"
+    runtime.write_text("#!/bin/sh\necho 'no containers on this machine' >&2\nexit 1\n")
+    runtime.chmod(0o755)
+    (tmp_path / "containers.conf").write_text(f'[engine]\nruntime = "{runtime}"\n')
+    done = make(project, "train", "ENGINE=podman", env=clean_environment(CONTAINERS_CONF=str(tmp_path / "containers.conf")))
+    assert f"sm-local: podman did not start the job: Error: OCI runtime error: {runtime}: no containers on this machine\n" in done.stdout
+    assert done.returncode == 2 and "AlgorithmError" not in done.stdout and jobs(project) == []
 
 
 def test_build_and_shell_on_podman(project, in_podman):

@@ -17,5 +17,12 @@ feed() {
 
 feeding=0              # is descriptor 5 open?
 
-# drop_pipes: their folders, where the engine has made places to mount other channels on.
-drop_pipes() { rm -rf "$dir/pipes" "$dir"/algo-*/pipes "$dir/.feeders"; }
+# drop_pipes: their folders, where the engine has made places to mount other channels on. They go at once, by their names:
+# a feeder that is just about to make its next FIFO finds no folder, and knows that the job has ended.
+drop_pipes() {
+  local pipes
+  for pipes in "$dir/pipes" "$dir"/algo-*/pipes; do
+    if [[ -d $pipes ]]; then mv "$pipes" "$pipes.ended"; rm -rf "$pipes.ended"; fi
+  done
+  rm -f "$dir/.feeders"
+}

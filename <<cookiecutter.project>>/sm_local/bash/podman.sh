@@ -14,12 +14,15 @@ cow() {
 
 out_of_memory() { return 1; }   # Podman reports no such event
 
-# started: was there a container? Podman leaves an id behind when its start failed, and says why in a last line.
+# started: was there a container? Podman leaves an id behind when its start failed, and says why in a last line; it exits with
+# 126 also when its runtime refuses all containers.
 started() {
+  local last
   if [[ ! -s $at/container-id ]]; then return 1; fi
-  if (( rc != 125 )); then return 0; fi
-  tail -n 1 "$at/log" > "$at/engine-error"
-  [[ $(< "$at/engine-error") != 'Error: '* ]]
+  last=$(tail -n 1 "$at/log")
+  case $rc-$last in
+    125-'Error: '* | 126-'Error: OCI runtime error: '*) echo "$last" > "$at/engine-error"; return 1 ;;
+  esac
 }
 
 # limit_processes: adds to $limits. Podman's default is the caller's own hard limit, and it lowers its own to pid_max first:
