@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT, clean_environment, make, need, need_podman
-from sm_local import conform
-from sm_local.conform import CHECKS, Context, judge
+from sm_local import checks, conform
+from sm_local.checks import CHECKS, PROBE, Context, Image, Run, judge
 
 pytestmark = pytest.mark.linux
 APPLETS = ("sh", "cat", "id", "pwd", "sed", "mkdir", "rm", "sleep", "grep", "find", "sort", "head", "nslookup", "wget")
@@ -162,9 +162,9 @@ def observed(baked, docker, built, tmp_path_factory):
 SPOILT = [
     (1, "train", "argv", "/bin/sh\0/usr/local/bin/serve\0"),
     (1, "train", "argv", "/bin/sh\0-c\0train\0bash\0"),
-    (2, "entrypoint", "argv", f"/bin/sh\0{conform.PROBE}\0train\0"),
-    (3, "arguments", "argv", f"/bin/sh\0{conform.PROBE}\0/root\0"),
-    (4, "both", "argv", f"/bin/sh\0-c\0{conform.PROBE} $HOME two words --flag\0"),
+    (2, "entrypoint", "argv", f"/bin/sh\0{PROBE}\0train\0"),
+    (3, "arguments", "argv", f"/bin/sh\0{PROBE}\0/root\0"),
+    (4, "both", "argv", f"/bin/sh\0-c\0{PROBE} $HOME two words --flag\0"),
     (7, "entrypoint", "tty", "yes\n"),
     (7, "entrypoint", "argv", "/sbin/docker-init\0--\0/bin/sh\0"),
     (8, "entrypoint", "uid", "1000\n"),
@@ -246,20 +246,20 @@ def test_a_toolkit_that_is_not_as_there_is_noticed(tmp_path, own, status, said):
     seen.mkdir(parents=True)
     (seen / "argv").touch()
     (seen / "own-environ").write_text("".join(f"{name}=1\0" for name in names))
-    context = Context({"toolkit": conform.Run(1, "ExitCode 7", tmp_path)}, tmp_path, None, {}, conform.Image())
-    assert judge(conform.toolkits, context)[0] == "as there"
+    context = Context({"toolkit": Run(1, "ExitCode 7", tmp_path)}, tmp_path, None, {}, Image())
+    assert judge(checks.toolkits, context)[0] == "as there"
     (seen / "own-environ").write_text(own or (seen / "own-environ").read_text())
-    assert judge(conform.toolkits, replace(context, runs={"toolkit": conform.Run(status, said, tmp_path)}))[0] == "differs"
+    assert judge(checks.toolkits, replace(context, runs={"toolkit": Run(status, said, tmp_path)}))[0] == "differs"
 
 
 @pytest.mark.parametrize(("check", "name", "given"), [
-    pytest.param(conform.train_word, "train", ["/usr/local/bin/train"], id="train"),
-    pytest.param(conform.arguments_alone, "arguments", ["/bin/sh", conform.PROBE, "$HOME"], id="arguments"),
+    pytest.param(checks.train_word, "train", ["/usr/local/bin/train"], id="train"),
+    pytest.param(checks.arguments_alone, "arguments", ["/bin/sh", PROBE, "$HOME"], id="arguments"),
 ])
 def test_an_entrypoint_that_lost_its_own_words_is_noticed(tmp_path, check, name, given):
     seen = tmp_path / "output/data/seen"
     seen.mkdir(parents=True)
-    context = Context({name: conform.Run(0, "", tmp_path)}, tmp_path, None, {}, conform.Image(("/app/run", "serve")))
+    context = Context({name: Run(0, "", tmp_path)}, tmp_path, None, {}, Image(("/app/run", "serve")))
     for own, verdict in ((["serve"], "as there"), ([], "differs")):
         (seen / "argv").write_text("".join(f"{word}\0" for word in ["/bin/sh", "/app/run", *own, *given]))
         assert judge(check, context)[0] == verdict
