@@ -679,10 +679,10 @@ def test_what_describe_prints_is_a_request(style):
 def test_what_a_newer_describe_prints_is_dropped_with_a_note():
     text = (
         "TrainingJobStatus: Completed\nNewInMay: 1\n"
-        "ResourceConfig: {InstancePreferences: [{InstanceType: ml.m5.large}], SelectedInstanceType: ml.m5.large}\n"
+        "ResourceConfig: {InstancePreferences: [{InstanceType: ml.m5.large, InstanceCount: 2}], SelectedInstanceType: ml.m5.large}\n"
     )
     assert read(text) == api.Request(
-        {"ResourceConfig": {"InstancePreferences": [{"InstanceType": "ml.m5.large"}]}},
+        {"ResourceConfig": {"InstancePreferences": [{"InstanceType": "ml.m5.large", "InstanceCount": 2}]}},
         (
             "job.yaml: left out what only DescribeTrainingJob has: TrainingJobStatus, ResourceConfig.SelectedInstanceType",
             "job.yaml:2: NewInMay is not a key of the API; remove it",

@@ -13,7 +13,7 @@ from .job import Channel, Host, Job
 
 HOST = "algo-1"  # names are algo-1 … algo-N without padding (DG:your-algorithms-training-algo-running-container)
 TENSORS = "/opt/ml/output/tensors"  # smdebug's default
-TIME = "\ue000"  # stands in a file's text for what a job's name ends with, the time, which only the running recipe knows
+TIME = "\0\0"  # stands in a file's text for what a job's name ends with, the time, which only the running recipe knows; no value has NULs
 PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"),
               ("us-isof-", "aws-iso-f"), ("eu-isoe-", "aws-iso-e"), ("eusc-", "aws-eusc"))
 

@@ -243,7 +243,7 @@ def in_namespaces(job: Job, host: Host) -> list[str]:
 
 def timed(job: Job, text: str) -> str:
     """Return a config file's text as a Bash word, the time of the job's name in its place."""
-    return f'"${{job#{job.stem}}}"'.join(word(part) for part in text.split(contract.TIME))
+    return f'"${{job#{job.stem}}}"'.join(word(part) for part in text.split(contract.compact(contract.TIME).strip('"')))
 
 
 def clearing_up(job: Job, engine: Engine) -> list[str]:
