@@ -63,7 +63,8 @@ def is_prefix(job: Job, channel: Channel) -> bool:
 
 def is_listed(job: Job, channel: Channel) -> bool:
     """Tell whether a manifest lies beside the channel; whether FastFile has one is not documented."""
-    return job.settings["MANIFESTS"] == "on" and channel.mode == "File" and bool(channel.s3_uri)
+    taken = f"{channel.name}-manifest" in (one.name for one in job.channels)
+    return job.settings["MANIFESTS"] == "on" and channel.mode == "File" and bool(channel.s3_uri) and not taken
 
 
 def lines(job: Job, engine: Engine, host: Host) -> list[str]:
@@ -81,7 +82,7 @@ def piped(job: Job, engine: Engine, host: Host, channel: Channel) -> list[str]:
         *(["--gzip"] if channel.compression == "Gzip" else []),
         *(["--recordio"] if channel.record_wrapper == "RecordIO" else []),
         *(["--seed", str(channel.seed)] if channel.seed is not None else []),
-        *(["--attributes", ",".join(channel.attributes), "--base", folder] if channel.s3_type == AUGMENTED else []),
+        *([*(f"--attribute={name}" for name in channel.attributes), f"--base={folder}"] if channel.s3_type == AUGMENTED else []),
     ]
     return [find(job, host, channel), " ".join(map(word, words))]
 

@@ -121,7 +121,7 @@ def shell(job: Job, engine: Engine) -> str:
         *([] if sandboxed else ["name=$job-$$-shell", "terminal=(--interactive)", "if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi"]),
         f"say {headline(job, engine)}",
         *channels.preparing(job, engine),
-        "trap : INT TERM HUP",  # they are for the shell inside; `:` and not '', which it would inherit
+        "trap : INT TERM HUP USR1",  # they are for the shell inside; `:` and not '', which it would inherit
         *([f"start_helper {word(job.image)}"] if engine.owns_files else []),
         *furnishing(job, engine, host),
         "rc=0",
