@@ -410,7 +410,7 @@ def test_the_gpus_of_the_sandbox(there, wanted, visible, void):
 
 
 def test_the_sandbox_runs_container_train_in_a_clean_environment():
-    start = '"${sandbox[@]}" env -i PATH="$PATH" HOME="$HOME" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal\nCUDA_VISIBLE_DEVICES=\n'
+    start = '"${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal\nCUDA_VISIBLE_DEVICES=\n'
     assert lines(JOB, SANDBOX) == start + '"$PWD"/container/train'
     assert lines(replace(JOB, entrypoint=("sh", "-c"), arguments=("$x",)), SANDBOX) == start + 'sh -c "\\$x"'
     assert lines(JOB, SANDBOX, shell=True) == start.replace("CUDA", 'TERM="${TERM:-dumb}"\nCUDA') + "bash"

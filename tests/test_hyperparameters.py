@@ -134,7 +134,8 @@ def test_another_type_is_refused_with_the_string_that_sagemaker_makes_of_it(tmp_
     pytest.param(r'{"a": "x\ny"}', r":1: 'a': the value is 'x\ny'; it may not have a newline", id="newline"),
     pytest.param(r'{"a": "x\u0000y"}', r":1: 'a': the value is 'x\x00y'; it may not have a NUL character, which no process can be given", id="nul"),
     pytest.param(r'{"a": "\ud800"}', ":1: 'a': the value is not Unicode text; write it in UTF-8", id="half-a-character"),
-    pytest.param('{"a": [1.10, {"b": 1e5}]}', """:1: 'a' is [1.10, {"b": 1e5}]; SageMaker passes strings, write "[1.10, {\\"b\\": 1e5}]\"""", id="numbers-inside"),
+    pytest.param('{"a": [1.10, {"b": 1e5}]}',
+                 """:1: 'a' is [1.10, {"b": 1e5}]; SageMaker passes strings, write "[1.10, {\\"b\\": 1e5}]\"""", id="numbers-inside"),
     pytest.param("{" + ",\n".join(f'"{n}": ""' for n in range(101)) + "}", ":101: 101 hyperparameters; the API takes at most 100", id="one-too-many"),
     pytest.param("{" + ",\n".join(f'"{n}": ""' for n in range(102)) + "}", ":101: 102 hyperparameters; the API takes at most 100", id="too-many"),
 ])

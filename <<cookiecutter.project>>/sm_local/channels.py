@@ -70,7 +70,7 @@ def is_listed(job: Job, channel: Channel) -> bool:
 def lines(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that lay out a host's channels."""
     channels = contract.host_channels(job, host)
-    pipes = [f'bind "$at/pipes" {DATA}'] if has_pipes(job, host) else []
+    pipes = [f'bind "$at/{"pipes" if has_pipes(job, host) else "data"}" {DATA}'] if has_pipes(job, host) or not channels else []
     return pipes + [line for channel in channels for line in (piped if channel.mode == "Pipe" else laid_out)(job, engine, host, channel)]
 
 
@@ -123,7 +123,7 @@ def has_pipes(job: Job, host: Host) -> bool:
 
 def scratch(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the folders below a host's that its channels need: for FIFOs, and for writes where the engine has no place of its own."""
-    pipes = ["pipes"] if has_pipes(job, host) else []
+    pipes = ["pipes"] if has_pipes(job, host) else [] if contract.host_channels(job, host) else ["data"]
     if engine.name == "podman":
         return pipes
     return [*pipes, *(f"cow/{channel.name}/{part}" for channel in contract.host_channels(job, host) if mode(job, engine, channel) == "cow"

@@ -4,17 +4,20 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import api, hyperparameters, images
 from .errors import SmLocalError
 from .nodes import short
+from .rules import dig
 from .settings import IMAGE_NAME
 
 CHANNELS = Path("opt/ml/input/data")
 READY = "data/s3/.ready"
 OWN_FOLDERS = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
+TENSORS, TENSORBOARD = "/opt/ml/output/tensors", "/opt/ml/output/tensorboard/"  # LocalPath's defaults: smdebug's, API:TensorBoardOutputConfig
+UPLOADED = {"tensors": ("DebugHookConfig", TENSORS), "tensorboard": ("TensorBoardOutputConfig", TENSORBOARD)}
 CHECKPOINTS = "/opt/ml/checkpoints"  # CheckpointConfig.LocalPath's default (API:CheckpointConfig)
 NAME_ROOM = 63 - len("-20261123-104512") - len("-99")  # a job's name has at most 63 characters (API:TrainingJobName)
 
@@ -23,6 +26,7 @@ MOST_HOSTS = 64
 # Accepted, but not emulated although the container would see a difference: named once before the run.
 NOT_EMULATED = {
     "ProfilerConfig": "no profilerconfig.json, whose content no source tells",
+    "ResourceConfig.KeepAlivePeriodInSeconds": "no /opt/ml/sagemaker/warmpoolcache",
 }
 
 
@@ -86,6 +90,7 @@ class Job:
     request: dict  # as job.yaml has it
     settings: dict[str, str]
     notes: tuple[str, ...] = ()  # a line each, said before the run
+    uploaded: dict[str, str] = field(default_factory=dict)  # further folders that are uploaded during a job: name, path in the container
 
 
 def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
@@ -107,13 +112,14 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
         hyperparameters=values,
         environment=choose_environment(body, source, values),
         channels=channels,
-        checkpoints=choose_checkpoints(request),
+        checkpoints=local_path(request, "CheckpointConfig", CHECKPOINTS),
         hosts=hosts,
         region=settings["REGION"],
         account=account(body.get("RoleArn", "")),
         isolated=body.get("EnableNetworkIsolation", False),
         request=body,
         settings=settings,
+        uploaded={name: path for name, (config, default) in UPLOADED.items() if (path := local_path(request, config, default))},
         notes=request.notes + not_emulated(body, channels, hosts),
     )
 
@@ -162,18 +168,18 @@ def choose_hosts(request: api.Request, resources: dict) -> tuple[Host, ...]:
     return tuple(Host(f"algo-{n}", group["InstanceGroupName"], group["InstanceType"]) for n, group in enumerate(kinds, 1))
 
 
-def choose_checkpoints(request: api.Request) -> str:
-    """Return where the checkpoint folder is in the container; '' without CheckpointConfig: then there is none (captured)."""
-    if "CheckpointConfig" not in request.body:
+def local_path(request: api.Request, config: str, default: str) -> str:
+    """Return where a folder that the request asks for is in the container; '' if it does not: then there is none (captured)."""
+    if config not in request.body:
         return ""
-    path = request.body["CheckpointConfig"].get("LocalPath", CHECKPOINTS)
-    where = f"{request.where('CheckpointConfig.LocalPath')}: CheckpointConfig.LocalPath is {short(path)!r}"
+    path = request.body[config].get("LocalPath", default)
+    where = f"{request.where(f'{config}.LocalPath')}: {config}.LocalPath is {short(path)!r}"
     if not re.fullmatch(r"(/(?!\.\.?(/|$))[^/\n]+)+/?", path):
-        raise SmLocalError(f"{where}; write an absolute path such as {CHECKPOINTS}, without '.' and '..'")
+        raise SmLocalError(f"{where}; write an absolute path such as {default}, without '.' and '..'")
     path = path.rstrip("/")
     for own in OWN_FOLDERS:
         if f"{own}/".startswith(f"{path}/") or path.startswith("/opt/ml/input/"):
-            raise SmLocalError(f"{where}, which would hide the platform's {own}; write another one, such as {CHECKPOINTS}")
+            raise SmLocalError(f"{where}, which would hide the platform's {own}; write another one, such as {default}")
     return path
 
 
@@ -232,7 +238,7 @@ def file_systems(body: dict) -> set[str]:
 
 def not_emulated(body: dict, channels: tuple[Channel, ...], hosts: tuple[Host, ...]) -> tuple[str, ...]:
     """Name what is in the request, would change what the container sees, and is left out here."""
-    notes = [f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if body.get(key)]
+    notes = [f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if dig(body, key)]
     notes += [f"channel {channel.name} is the folder {channel.folder} here, whatever its file system is" for channel in channels
               if channel.name in file_systems(body)]
     if "InstancePreferences" in body.get("ResourceConfig", {}):

@@ -168,9 +168,8 @@ def opened(where: str, path: Path, inflate: bool) -> Iterator[tuple[str, BinaryI
     with blaming(where):
         if not path.is_file() and path.exists():
             raise ValueError("is no file")  # to open a FIFO would wait for its writer
-        file = gzip.open(path) if inflate else open(path, "rb", buffering=0)
-    with file:
-        yield where, file
+        with gzip.open(path) if inflate else open(path, "rb", buffering=0) as file:
+            yield where, file
 
 
 def send(record: bytes | BinaryIO, out: BinaryIO, recordio: bool) -> None:

@@ -136,7 +136,8 @@ def preferences_count_once(body: dict) -> Broken:
     if counts and 0 < given < len(counts):
         yield PREFERENCES, "has InstanceCount on only some of the preferences; write it on all of them, or once in ResourceConfig"
     elif counts and bool(given) == (dig(body, "ResourceConfig.InstanceCount") is not None):
-        yield PREFERENCES, f"has InstanceCount {'both on the preferences and' if given else 'neither on the preferences nor'} in ResourceConfig; write it in one place"
+        where = "both on the preferences and" if given else "neither on the preferences nor"
+        yield PREFERENCES, f"has InstanceCount {where} in ResourceConfig; write it in one place"
 
 
 def profiler_interval_is_one_of(body: dict) -> Broken:
