@@ -198,6 +198,7 @@ SPOILT = [
     (24, "hosts:algo-1", "files-many", "./0\n./1\n./2\n./3\n"),
     (24, "hosts:algo-2", "files-few", "./one\n"),
     (25, "both", "writable", "/opt/ml/input/data/fast/\n"),
+    (25, "both", "tree", "/opt/ml/input/data/train\n"),
     (26, "pipe", "epoch-stream-1", "34"),
     (26, "pipe", "tree", "/opt/ml/input/data/stream\n"),
     (27, "pipe", "epoch-records-1", "01234"),

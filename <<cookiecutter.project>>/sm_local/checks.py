@@ -333,6 +333,7 @@ def shards(c: Context) -> str:
 
 def fast_file(c: Context) -> str:
     run = c.runs["fast-partial"]
+    same("/opt/ml/input/data/fast" in c.runs["both"].lines("tree"), True)
     same("/opt/ml/input/data/fast/" in c.runs["both"].lines("writable"), False)
     if not run.untold and "For FastFile mode, partial S3 prefix is not supported." not in run.said:
         raise Differs(f"a partial prefix: {run.said.strip()}")
