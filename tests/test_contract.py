@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -471,3 +472,17 @@ def test_init_config_is_for_the_agent(files_of_2020):
 
 def test_the_time_of_the_name_is_put_in_by_the_recipe():
     assert recipe.timed(JOB, f"{{its{TIME}}}") == """'{its'"${job#Churn-1}"'}'"""
+
+
+def test_code_in_s3_is_the_toolkit_s_affair():
+    for uri, mounted in (('"s3://b/sourcedir.tar.gz"', False), ("s3://b/x", False), ('"/opt/ml/code"', True)):
+        job = replace(JOB, source="dlc", hyperparameters={"sagemaker_submit_directory": uri})
+        assert recipe.mounts_code(job, Engine("docker")) is mounted
+    assert recipe.mounts_code(replace(JOB, source="other"), Engine("sandbox"))
+
+
+@pytest.mark.parametrize("text", ["\ue000", "\\u0000\\u0000", "\\\\u0000"])
+def test_no_value_is_taken_for_the_time(text):
+    word = recipe.timed(JOB, contract.compact({"a": text}))
+    assert "job#" not in word
+    assert json.loads(subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, text=True, check=True).stdout) == {"a": text}

@@ -47,6 +47,7 @@ def s3(tmp_path_factory):
             client.put_object(Bucket="bkt", Key=key, Body=text)
         client.put_object(Bucket="bkt", Key="p/folder/", Body="")
         client.put_object(Bucket="bkt", Key="m.manifest", Body=json.dumps([{"prefix": "s3://bkt/p/"}, "deep/b.csv", "a.csv"]))
+        client.put_object(Bucket="bkt", Key="twice.manifest", Body=json.dumps([{"prefix": "s3://bkt/p/"}, "a.csv", "a.csv"]))
         client.put_object(Bucket="bkt", Key="bad.manifest", Body="{}")
         for number in range(7):
             client.put_object(Bucket="bkt", Key=f"many/{number}", Body=str(number))
@@ -87,6 +88,7 @@ def seen(project, *arguments: str) -> dict[str, str]:
     pytest.param("s3://bkt/one.csv", "S3Prefix", {"one.csv": "1"}, id="one-object"),
     pytest.param("s3://bkt/many/3", "Converse", {"3": "3"}, id="converse-is-a-prefix"),
     pytest.param("s3://bkt/m.manifest", "ManifestFile", {"p/a.csv": "a", "p/deep/b.csv": "b"}, id="manifest-keeps-the-keys"),
+    pytest.param("s3://bkt/twice.manifest", "ManifestFile", {"p/a.csv": "a"}, id="a-key-that-stands-there-twice"),
 ])
 def test_what_a_channel_shows_of_s3(project, s3, uri, kind, files):
     request(project, {"name": "x", "uri": uri, "type": kind})
@@ -481,12 +483,24 @@ def test_a_job_without_s3_has_nothing_to_fetch(project, s3):
 
 def test_train_alone_never_asks_s3(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/p/"})
-    done = make(project, "train", "ENGINE=sandbox", env=clean_environment(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9"))
-    assert done.stdout.splitlines()[0].endswith("this machine's Python") or "is not here; run 'make data'" in done.stdout
-    assert done.returncode == 2
+    script(project, LIST)
+    no_s3 = clean_environment(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")
+    done = make(project, "train", "ENGINE=sandbox", env=no_s3)
+    assert "s3://bkt/p/ is not here; run 'make data'" in done.stdout and done.returncode == 2 and jobs(project) == []
+    fetch(project, s3)
+    assert make(project, "train", "ENGINE=sandbox", env=no_s3).returncode == 0
 
 
 # Pure
+
+
+def test_a_mirror_that_somebody_changed_leads_nowhere_else(project, s3):
+    request(project, {"name": "x", "uri": "s3://bkt/m.manifest", "type": "ManifestFile"})
+    fetch(project, s3)
+    (project / "data/s3/bkt/m.manifest").write_text('[{"prefix": "s3://bkt/../../"}, "settings.env"]')
+    done = make(project, "train", "ENGINE=sandbox")
+    assert "s3://bkt/m.manifest: 'bkt/../../settings.env' cannot be a file's path below data/s3\n" in done.stdout
+    assert done.returncode == 2 and jobs(project) == []
 
 
 @pytest.mark.parametrize(("prefix", "key", "name"), [

@@ -339,3 +339,23 @@ def test_the_name_of_a_job_is_one_that_the_api_takes(name, suffix):
 @settings(deadline=None)
 def test_a_name_that_the_api_takes_and_that_leaves_room_is_kept(name):
     assert jobs.stem(name) == name
+
+
+def test_a_link_in_a_channel_s_place_that_leads_nowhere_is_refused():
+    (jobs.CHANNELS / "mounted").symlink_to("/nowhere/data")
+    assert refused({}) == "opt/ml/input/data/mounted: is a link to /nowhere/data, which is not there; mount it, or remove the link"
+
+
+def test_too_many_hyperparameters_with_those_of_the_command_line():
+    body = {"HyperParameters": {f"k{n}": "" for n in range(100)}}
+    assert refused(body, HP="a=1 b=2") == "HP: 102 hyperparameters with those of HP; the API takes at most 100"
+
+
+@pytest.mark.parametrize(("resources", "hosts"), [
+    ({"InstancePreferences": [{"InstanceType": "ml.p4d.24xlarge", "InstanceCount": 2}, {"InstanceType": "ml.p5.48xlarge", "InstanceCount": 1}]}, 2),
+    ({"InstancePreferences": [{"InstanceType": "ml.p4d.24xlarge"}], "InstanceCount": 3}, 3),
+])
+def test_of_preferences_the_first_is_taken_and_said(resources, hosts):
+    job = load({"ResourceConfig": resources})
+    assert [host.instance_type for host in job.hosts] == ["ml.p4d.24xlarge"] * hosts
+    assert job.notes == (f"of InstancePreferences the first is taken: {hosts} x ml.p4d.24xlarge",)
