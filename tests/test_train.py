@@ -43,6 +43,17 @@ open("/opt/ml/output/data/e.json", "w"); open("/opt/ml/output/other", "w"); open
     assert "sub/" in listed and "./" not in listed
 
 
+@pytest.mark.linux
+@pytest.mark.parametrize("replaced", ["os.symlink('/etc/apt', '/opt/ml/output/data')", ""], ids=["link", "removed"])
+def test_what_a_link_in_place_of_output_data_leads_to_is_not_packed(project, replaced):
+    script(project, f"os.rmdir('/opt/ml/output/data'); open('/opt/ml/model/m', 'w').write('m')\n{replaced}")
+    done = make(project, "train", "ENGINE=sandbox")
+    job = last_job(project)
+    assert done.returncode == 0 and (job / "model.tar.gz").exists() and not (job / "output.tar.gz").exists()
+    said = [line for line in done.stdout.splitlines() if "output/data" in line]
+    assert said == ([f"sm-local: output/{job.name}/output/data is a link; what it leads to is not packed"] if replaced else [])
+
+
 def test_an_edit_needs_no_build(project, docker, built):
     image = docker.images.get(built).id
     script(project, "print('edited')")

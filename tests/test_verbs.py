@@ -1,6 +1,10 @@
 """clean, pack, jobs, stop, recipe: the verbs that need neither a job nor an engine."""
 import os
+import shutil
+import socket
+import tarfile
 
+import pytest
 from conftest import clean_environment, make
 from terminal import Terminal
 
@@ -57,6 +61,42 @@ def test_pack_takes_the_last_job_or_the_one_named(project):
     assert (second / "model.tar.gz").exists() and not (first / "model.tar.gz").exists() and not (second / "output.tar.gz").exists()
     assert make(project, "pack", f"JOB=output/{first.name}").returncode == 0 and (first / "model.tar.gz").exists()
     assert "output/none is not a job's folder; 'make jobs' lists them" in make(project, "pack", "JOB=output/none").stdout
+
+
+@pytest.mark.linux
+def test_pack_that_fails_says_so_and_tar_s_other_words_are_not_shown(project, monkeypatch):
+    job = leave_a_job(project)
+    monkeypatch.chdir(job / "model")  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("s")
+        done = make(project, "pack")
+    assert (done.returncode, done.stdout) == (0, f"sm-local: packed: output/{job.name}\n")
+    (job / "model.tar.gz").unlink()
+    (job / "model.tar.gz").symlink_to("/dev/full")
+    (job / "output/data/o").write_text("o")
+    done = make(project, "pack")
+    assert done.returncode == 2 and "sm-local: could not pack model.tar.gz (above); the files are where they were\n" in done.stdout
+    assert "packed: " not in done.stdout and (job / "output.tar.gz").exists()
+
+
+def test_pack_of_several_hosts_is_one_archive_in_the_job_s_folder(project):
+    job = leave_a_job(project)
+    for part in ("model", "output"):
+        shutil.rmtree(job / part)
+        for host in ("algo-1", "algo-2"):
+            (job / host / part / "data").mkdir(parents=True)
+            (job / host / part / "data" / host).write_text(host)
+        (project / "opt/ml" / part).unlink()
+        (project / "opt/ml" / part).symlink_to(f"../../output/{job.name}/algo-1/{part}")
+    for arguments in ([], [f"JOB=output/{job.name}"], [f"JOB={job}/algo-2/"]):
+        done = make(project, "pack", *arguments)
+        assert done.returncode == 0 and done.stdout.endswith(f"output/{job.name}\n"), done.stdout
+        with tarfile.open(job / "model.tar.gz") as archive:
+            assert archive.getnames() == ["data", "data/algo-1", "data", "data/algo-2"]
+        with tarfile.open(job / "output.tar.gz") as archive:
+            assert archive.getnames() == ["algo-1", "algo-2"]
+        (job / "model.tar.gz").unlink()
+    assert list(job.glob("algo-*/*.gz")) == []
 
 
 def test_stop_and_jobs_work_when_everything_else_is_broken(project):
