@@ -122,8 +122,20 @@ def test_recipe_prints_what_would_run(project):
 
 
 def test_jobs_lists_the_newest_last(project):
-    names = ["j-20260101-000000", "j-20260101-000000-2", "j-20260101-000001"]
+    names = ["old", "j-20260101-000000", "j-20260101-000000-2", "j-20260101-000000-10", "a-20260101-000001", "z-1-20260101-000002"]
     for name in reversed(names):
         leave_a_job(project, name)
     done = make(project, "jobs", env=clean_environment(**NO_ENGINE))
     assert [line.split() for line in done.stdout.splitlines()[1:]] == [[name, "Completed", "0", "3", f"output/{name}"] for name in names]
+
+
+def test_jobs_lists_what_a_full_disk_left(project):
+    first, second = leave_a_job(project), leave_a_job(project, "k-20260101-000000")
+    for name in ("exit-code", "status"):
+        (second / name).write_text("")
+        (first / "exit-code").write_text("")
+    leave_a_job(project, "l-20260101-000000")
+    done = make(project, "jobs", env=clean_environment(**NO_ENGINE))
+    assert done.returncode == 0
+    assert [line.split()[:4] for line in done.stdout.splitlines()[1:]] == [
+        ["j-20260101-000000", "Completed", "-", "3"], ["k-20260101-000000", "-", "-", "-"], ["l-20260101-000000", "Completed", "0", "3"]]
