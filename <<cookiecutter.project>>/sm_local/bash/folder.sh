@@ -7,7 +7,7 @@ job='' dir='' at=''    # the job's name; its folder, output/<job>; its host's: t
 # as on SageMaker. -P: labels and mounts get the folder's own path, whatever link led here.
 new_job() {
   local stem n=1
-  cd -P .
+  cd -P . || exit 1
   [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
   [[ -d output ]] || mkdir -p output
   stem=$1-$(date -u +%Y%m%d-%H%M%S)

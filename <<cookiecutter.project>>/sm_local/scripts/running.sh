@@ -13,7 +13,7 @@ running='' silent=''   # a line each: engine, container or process, and job, bet
 # find_running: sets $running, open shells too, and $silent. -P: labels have the folder's own path, whatever link led here.
 find_running() {
   local engine found id job file
-  cd -P .
+  cd -P . || exit 1
   for engine in docker podman; do
     if ! command -v "$engine" > /dev/null; then continue; fi
     found=$("$engine" ps --filter "label=sm-local.project=$PWD" --format '{{.ID}} {{.Label "sm-local.job"}}' 2> /dev/null) || silent+=" $engine"
