@@ -12,8 +12,9 @@ answers = json.loads(r"""
 def run_doctor():
     """Print the doctor's report; return its exit status. A bake does not fail because the report cannot be made."""
     command = [sys.executable, "-B", "-m", "sm_local.doctor"]
+    environment = {key: value for key, value in os.environ.items() if key != "MAKELEVEL"}  # a make around this bake is not the project's
     try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, timeout=90, check=False).returncode
+        return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, timeout=90, check=False).returncode
     except (OSError, subprocess.TimeoutExpired) as error:
         print(f"sm-local: the doctor gave no report ({error}); 'make doctor' tries again", file=sys.stderr)
         return 0

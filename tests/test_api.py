@@ -349,6 +349,42 @@ job.yaml:2: could not find expected ':'; check 'RoleArn'
 ## at
 RoleArn: @x
 job.yaml:1: found character '@' that cannot start any token; check 'RoleArn: @x'
+## record-in-file-mode
+InputDataConfig:
+- {ChannelName: a, RecordWrapperType: RecordIO}
+- {ChannelName: b, RecordWrapperType: RecordIO, InputMode: Pipe}
+job.yaml:2: InputDataConfig[0].RecordWrapperType is 'RecordIO', which works in Pipe and FastFile mode only; the channel's InputMode is File
+## named-as-a-fifo
+InputDataConfig:
+- {ChannelName: a, InputMode: Pipe}
+- {ChannelName: a_0}
+- {ChannelName: a_x}
+job.yaml:3: InputDataConfig[1].ChannelName is 'a_0', as a FIFO of the Pipe channel 'a' is called; write another name
+## counts-on-some-preferences
+ResourceConfig:
+  InstancePreferences: [{InstanceType: ml.m5.large, InstanceCount: 1}, {InstanceType: ml.m5.xlarge}]
+job.yaml:2: ResourceConfig.InstancePreferences has InstanceCount on only some of the preferences; write it on all of them, or once in ResourceConfig
+## counts-in-two-places
+ResourceConfig:
+  InstanceCount: 1
+  InstancePreferences: [{InstanceType: ml.m5.large, InstanceCount: 1}]
+job.yaml:3: ResourceConfig.InstancePreferences has InstanceCount both on the preferences and in ResourceConfig; write it in one place
+## counts-nowhere
+ResourceConfig: {InstancePreferences: [{InstanceType: ml.m5.large}]}
+job.yaml:1: ResourceConfig.InstancePreferences has InstanceCount neither on the preferences nor in ResourceConfig; write it in one place
+## profiler-interval
+ProfilerConfig: {ProfilingIntervalInMilliseconds: 123}
+job.yaml:1: ProfilerConfig.ProfilingIntervalInMilliseconds is 123; the API wants one of 100, 200, 500, 1000, 5000, 60000
+## empty-instance-type
+ResourceConfig: {InstanceType: ""}
+job.yaml:1: ResourceConfig.InstanceType is ''; this copy of the API (botocore BOTOCORE) does not know it
+## beyond-64-bits
+InputDataConfig: [{ChannelName: a, InputMode: Pipe, ShuffleConfig: {Seed: 9223372036854775808}}]
+job.yaml:1: InputDataConfig[0].ShuffleConfig.Seed is 9223372036854775808; the API wants an integer of 64 bits
+## beyond-the-last-character
+Tags: []
+HyperParameters: {a: "\U00110000"}
+job.yaml:2: \U names a character beyond the last one, \U0010FFFF; correct it
 ## order
 Zebra: 1
 ResourceConfig: {InstanceCount: two}
@@ -551,7 +587,7 @@ DROPPED = (
 
 def transcripts() -> list:
     """Return a pytest.param of file and lines for each case in BROKEN."""
-    cases = re.split(r"(?m)^## (.+)\n", BROKEN)[1:]
+    cases = re.split(r"(?m)^## (.+)\n", BROKEN.replace("BOTOCORE", shapes.API["botocore"]))[1:]
     return [pytest.param(*parted(text), id=name.replace(" ", "-")) for name, text in zip(cases[::2], cases[1::2])]
 
 
@@ -679,10 +715,10 @@ def test_what_describe_prints_is_a_request(style):
 def test_what_a_newer_describe_prints_is_dropped_with_a_note():
     text = (
         "TrainingJobStatus: Completed\nNewInMay: 1\n"
-        "ResourceConfig: {InstancePreferences: [{InstanceType: ml.m5.large}], SelectedInstanceType: ml.m5.large}\n"
+        "ResourceConfig: {InstancePreferences: [{InstanceType: ml.m5.large, InstanceCount: 2}], SelectedInstanceType: ml.m5.large}\n"
     )
     assert read(text) == api.Request(
-        {"ResourceConfig": {"InstancePreferences": [{"InstanceType": "ml.m5.large"}]}},
+        {"ResourceConfig": {"InstancePreferences": [{"InstanceType": "ml.m5.large", "InstanceCount": 2}]}},
         (
             "job.yaml: left out what only DescribeTrainingJob has: TrainingJobStatus, ResourceConfig.SelectedInstanceType",
             "job.yaml:2: NewInMay is not a key of the API; remove it",
@@ -780,3 +816,10 @@ def test_refresh_api_replaces_the_file_or_leaves_it_alone(tmp_path, monkeypatch,
         '"S": {"type": "string"}\n}\n}\n'
     )
     assert capsys.readouterr().out == "api.json: 3 shapes from botocore 9.9.9\n"
+
+
+def test_json_that_yaml_would_not_take_as_it_stands():
+    key = "\u00e9" * 256
+    text = '{"HyperParameters"\n : {"' + "\\u00e9" * 256 + r'": "\\u00e9 \u0022 \ud83d\ude00 \" : x"}, "RoleArn": 1}'
+    assert refused(text, "job.json") == ['job.json:2: RoleArn is 1; the API wants a string; write "1"']
+    assert read(text.replace(', "RoleArn": 1', "")).body == {"HyperParameters": {key: '\\u00e9 " \U0001f600 " : x'}}

@@ -155,6 +155,12 @@ def test_no_aws(newest, tmp_path, machine):
                          f"AWS CLI   none on PATH; only 'make pull-dlc REGION=…' needs it (SSO login exists in v2 alone); {GET_AWS}"]
 
 
+def test_variables_of_the_shell_are_no_settings(newest, tmp_path, machine, monkeypatch):
+    for name, value in {"PLATFORM": "ubuntu", "ENGINE": "unity", "CODE": "42", "GPU": "required", "MAKELEVEL": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert report(newest, tmp_path, machine(docker=docker_that_says(INFO), dockerd="exit 1"))[:2] == ["engine    docker 28.2.2 answers", NO_GPU]
+
+
 def test_v1_first_on_path_and_v2_behind_it(newest, tmp_path, machine):
     path = machine(aws=aws_that_says("aws-cli/1.46.3 Python/3.11.7 Linux/6.18 botocore/1.43.62"))
     later = tmp_path / "later"

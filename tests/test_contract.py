@@ -410,7 +410,7 @@ def test_the_gpus_of_the_sandbox(there, wanted, visible, void):
 
 
 def test_the_sandbox_runs_container_train_in_a_clean_environment():
-    start = '"${sandbox[@]}" env -i PATH="$PATH" HOME="$HOME" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal\nCUDA_VISIBLE_DEVICES=\n'
+    start = '"${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal\nCUDA_VISIBLE_DEVICES=\n'
     assert lines(JOB, SANDBOX) == start + '"$PWD"/container/train'
     assert lines(replace(JOB, entrypoint=("sh", "-c"), arguments=("$x",)), SANDBOX) == start + 'sh -c "\\$x"'
     assert lines(JOB, SANDBOX, shell=True) == start.replace("CUDA", 'TERM="${TERM:-dumb}"\nCUDA') + "bash"
@@ -440,16 +440,19 @@ def files_of_2020(tmp_path) -> dict[str, str]:
     return contract.config_files(job, job.hosts[0])
 
 
+TIME = contract.compact(contract.TIME).strip('"')
+
+
 def test_trainingjobconfig_is_the_request_with_other_enums(files_of_2020):
     assert files_of_2020["trainingjobconfig.json"] == (
         '{"EnableInterContainerTrafficEncryption":false,"EnableNetworkIsolation":false,"EnableManagedSpotTraining":true,"HyperParameters":{"arg1":"5"},'
         '"InputDataConfig":[{"ChannelName":"data","DataSource":{"S3DataSource":{"S3DataType":"S3_PREFIX","S3Uri":"s3://b/d",'
         '"S3DataDistributionType":"SHARDED_BY_S3_KEY"}},"CompressionType":"NONE","RecordWrapperType":"NONE"}],'
         '"OutputDataConfig":{"KmsKeyId":"","S3OutputPath":"s3://b/o"},"ResourceConfig":{"InstanceCount":2,"InstanceType":"ml.m5.large","VolumeSizeInGB":30},'
-        f'"RoleArn":"arn:aws:iam::111122223333:role/r","Tags":[],"BaseTags":[],"TrainingJobName":"Task1{contract.TIME}",'
+        f'"RoleArn":"arn:aws:iam::111122223333:role/r","Tags":[],"BaseTags":[],"TrainingJobName":"Task1{TIME}",'
         '"StoppingCondition":{"MaxRuntimeInSeconds":900,"MaxWaitTimeInSeconds":900},'
         '"AlgorithmSpecification":{"MetricDefinitions":[],"TrainingImage":"churn:latest","TrainingInputMode":"File"},'
-        f'"TrainingJobArn":"arn:aws:sagemaker:us-west-2:111122223333:training-job/task1{contract.TIME}",'
+        f'"TrainingJobArn":"arn:aws:sagemaker:us-west-2:111122223333:training-job/task1{TIME}",'
         '"DebugHookConfig":{"S3OutputPath":"s3://b/o","LocalPath":"/opt/ml/output/tensors"},"CheckpointConfig":{"S3Uri":"s3://b/state","LocalPath":"/state"}}'
     )
 
@@ -467,4 +470,4 @@ def test_init_config_is_for_the_agent(files_of_2020):
 
 
 def test_the_time_of_the_name_is_put_in_by_the_recipe():
-    assert recipe.timed(JOB, f"{{its{contract.TIME}}}") == """'{its'"${job#Churn-1}"'}'"""
+    assert recipe.timed(JOB, f"{{its{TIME}}}") == """'{its'"${job#Churn-1}"'}'"""

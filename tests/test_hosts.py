@@ -185,6 +185,29 @@ def test_make_stop_ends_every_host_of_the_sandbox(project):
 
 
 @pytest.mark.linux
+@pytest.mark.parametrize("engine", ["docker", "sandbox"])
+def test_make_stop_gives_every_host_its_time(project, docker, engine):
+    """A host that leaves at once, with 143, has not failed: the other one still has STOP_GRACE, not INTERRUPT_GRACE, and gets one signal."""
+    script(project, """
+def stop(*_):
+    open("/opt/ml/model/signals", "a").write("TERM ")
+    if os.environ["HOSTNAME"].startswith("ip-10-0-0-1."): sys.exit(143)
+    time.sleep(4); open("/opt/ml/model/saved", "w"); sys.exit(0)
+signal.signal(signal.SIGTERM, stop); print("ready", flush=True); time.sleep(60)""")
+    (project / "job.yaml").write_text(TWO)
+    process = subprocess.Popen(["make", "train", f"ENGINE={engine}", "INTERRUPT_GRACE=1"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, env=clean_environment())
+    while "ready" not in process.stdout.readline() or "ready" not in process.stdout.readline():
+        pass
+    make(project, "stop")
+    said, _ = process.communicate(timeout=60)
+    (job,) = jobs(project)
+    assert (job / "algo-2/model/saved").exists() and "a host failed" not in said, said
+    assert [(job / host / "model/signals").read_text() for host in ("algo-1", "algo-2")] == ["TERM ", "TERM "]
+    assert (job / "status").read_text().startswith("Stopped ")
+
+
+@pytest.mark.linux
 def test_where_the_sandbox_cannot_have_several_hosts_it_says_so(project, tmp_path):
     (project / "job.yaml").write_text(TWO)
     make(project, "sm_local/.venv/ready")

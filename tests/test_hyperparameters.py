@@ -10,7 +10,7 @@ from sm_local.errors import SmLocalError
 
 FILE = "opt/ml/input/config/hyperparameters.json"
 SHAPE = """write HP="epochs=3 name='two words'\""""
-TOO_LONG = "is too long; a name has at most 256 characters, a value 2500"
+LONG_NAME, LONG_VALUE = "the name has 257 characters; the API wants at most 256", "the value has 2501 characters; the API wants at most 2500"
 
 
 def write(root: Path, text: str | bytes) -> None:
@@ -53,8 +53,10 @@ def refused(function, *arguments) -> str:
     pytest.param("=a=b", "HP: '=a=b' has no name; write HP='NAME=a=b'", id="no-name-but-two-signs"),
     pytest.param("=", "HP: '=' has no name; write HP='NAME='", id="neither"),
     pytest.param("a='b", f'HP: a quote is never closed in "a=\'b"; {SHAPE}', id="open-quote"),
-    pytest.param(f"{'k' * 257}=1", f"HP: '{'k' * 40}' {TOO_LONG}", id="long-name"),
-    pytest.param(f"a={'v' * 2501}", f"HP: 'a' {TOO_LONG}", id="long-value"),
+    pytest.param(f"{'k' * 257}=1", f"HP: '{'k' * 59}…': {LONG_NAME}", id="long-name"),
+    pytest.param(f"a={'v' * 2501}", f"HP: 'a': {LONG_VALUE}", id="long-value"),
+    pytest.param("a='x\ny'", r"HP: 'a': the value is 'x\ny'; it may not have a newline", id="newline"),
+    pytest.param("a=\udcff", "HP: 'a': the value is not Unicode text; write it in UTF-8", id="not-utf-8"),
 ])
 def test_the_command_line_is_split_as_a_shell_would(text, values):
     assert (refused(hyperparameters.split, text) if isinstance(values, str) else hyperparameters.split(text)) == values
@@ -66,7 +68,7 @@ def test_the_command_line_is_split_as_a_shell_would(text, values):
 @pytest.mark.parametrize(("text", "values"), [
     pytest.param("{}", {}, id="empty"),
     pytest.param('{"epochs": "20", "lr": "0.1"}', {"epochs": "20", "lr": "0.1"}, id="strings"),
-    pytest.param('\n {"b": "",\r\n\t"a": "x\\ny" }\n\n', {"b": "", "a": "x\ny"}, id="blanks-and-escapes"),
+    pytest.param('\n {"b": "",\r\n\t"a": "x\\ty" }\n\n', {"b": "", "a": "x\ty"}, id="blanks-and-escapes"),
     pytest.param('{"größe": "Ω \\u00e9"}', {"größe": "Ω é"}, id="letters"),
     pytest.param('\ufeff{"a": "1"}', {"a": "1"}, id="byte-order-mark"),
     pytest.param('{"a": "[1, 2]", "b": "\\"x\\"", "c": "true"}', {"a": "[1, 2]", "b": '"x"', "c": "true"}, id="what-the-SDK-encodes-stays-as-it-is"),
@@ -85,7 +87,7 @@ def test_no_file_means_none(tmp_path):
 
 @pytest.mark.parametrize(("value", "shown", "string"), [
     pytest.param("20", "20", '"20"', id="integer"),
-    pytest.param("-0.10", "-0.1", '"-0.1"', id="number"),
+    pytest.param("-0.10", "-0.10", '"-0.10"', id="number"),
     pytest.param("1e-05", "1e-05", '"1e-05"', id="small-number"),
     pytest.param("true", "true", '"true"', id="true"),
     pytest.param("false", "false", '"false"', id="false"),
@@ -127,8 +129,13 @@ def test_another_type_is_refused_with_the_string_that_sagemaker_makes_of_it(tmp_
     pytest.param("null", ': is not an object; write {"epochs": "20"}', id="null"),
     pytest.param('{"a": "1",\n "b": "2",\n "a": "1"}', ":3: 'a' stands here twice; remove one", id="twice"),
     pytest.param('{"a": "1",\n "\\u0061": "1"}', ":2: 'a' stands here twice; remove one", id="twice-though-written-otherwise"),
-    pytest.param(f'{{"a": "",\n "{"k" * 257}": ""}}', f":2: '{'k' * 40}' {TOO_LONG}", id="long-name"),
-    pytest.param(f'{{"a": "{"v" * 2501}"}}', f":1: 'a' {TOO_LONG}", id="long-value"),
+    pytest.param(f'{{"a": "",\n "{"k" * 257}": ""}}', f":2: '{'k' * 59}…': {LONG_NAME}", id="long-name"),
+    pytest.param(f'{{"a": "{"v" * 2501}"}}', f":1: 'a': {LONG_VALUE}", id="long-value"),
+    pytest.param(r'{"a": "x\ny"}', r":1: 'a': the value is 'x\ny'; it may not have a newline", id="newline"),
+    pytest.param(r'{"a": "x\u0000y"}', r":1: 'a': the value is 'x\x00y'; it may not have a NUL character, which no process can be given", id="nul"),
+    pytest.param(r'{"a": "\ud800"}', ":1: 'a': the value is not Unicode text; write it in UTF-8", id="half-a-character"),
+    pytest.param('{"a": [1.10, {"b": 1e5}]}',
+                 """:1: 'a' is [1.10, {"b": 1e5}]; SageMaker passes strings, write "[1.10, {\\"b\\": 1e5}]\"""", id="numbers-inside"),
     pytest.param("{" + ",\n".join(f'"{n}": ""' for n in range(101)) + "}", ":101: 101 hyperparameters; the API takes at most 100", id="one-too-many"),
     pytest.param("{" + ",\n".join(f'"{n}": ""' for n in range(102)) + "}", ":101: 102 hyperparameters; the API takes at most 100", id="too-many"),
 ])
@@ -173,12 +180,12 @@ def test_a_trailing_comma_as_python_313_reports_it():
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path):
     write(tmp_path, b'{"a": "\xe9"}')
     said = refused(hyperparameters.read, tmp_path)
-    assert said == f"{FILE}: cannot be read ('utf-8' codec can't decode byte 0xe9 in position 7: invalid continuation byte)"
+    assert said == f"{FILE}:1: byte 0xe9 is not UTF-8; save the file as UTF-8"
 
 
 def test_a_folder_in_the_files_place_is_refused(tmp_path):
     (tmp_path / FILE).mkdir(parents=True)
-    assert refused(hyperparameters.read, tmp_path) == f"{FILE}: cannot be read ([Errno 21] Is a directory: '{tmp_path / FILE}')"
+    assert refused(hyperparameters.read, tmp_path) == f"{FILE}: cannot be read (Is a directory); make it a file that you may read"
 
 
 @pytest.mark.parametrize("text", [
@@ -188,3 +195,9 @@ def test_a_folder_in_the_files_place_is_refused(tmp_path):
 def test_a_file_that_python_cannot_hold_is_refused(tmp_path, text):
     write(tmp_path, text)
     assert refused(hyperparameters.read, tmp_path).startswith(f"{FILE}:")
+
+
+def test_a_link_that_leads_nowhere_is_refused(tmp_path):
+    (tmp_path / FILE).parent.mkdir(parents=True)
+    (tmp_path / FILE).symlink_to("/nowhere/x")
+    assert refused(hyperparameters.read, tmp_path) == f"{FILE}: is a link to /nowhere/x, which is not there; correct the link or remove it"

@@ -121,8 +121,10 @@ def test_the_image_and_where_it_comes_from(body, values, chosen):
 
 
 @pytest.mark.parametrize(("body", "values", "said"), [
-    pytest.param(algorithm(TrainingImage="--privileged"), {}, "job.yaml: AlgorithmSpecification.TrainingImage is '--privileged'", id="request"),
+    pytest.param(algorithm(TrainingImage="--privileged"), {}, "job.yaml:1: AlgorithmSpecification.TrainingImage is '--privileged'", id="request"),
     pytest.param({}, {"IMAGE": "two words"}, "IMAGE is 'two words'", id="command-line"),
+    pytest.param({}, {"IMAGE": "a//b"}, "IMAGE is 'a//b'", id="empty-part"),
+    pytest.param({}, {"IMAGE": "A:B:C"}, "IMAGE is 'A:B:C'", id="two-tags"),
 ])
 def test_an_image_that_is_no_name_is_refused(body, values, said):
     assert refused(body, **values) == f"{said}; write an image name such as my-model:latest"
@@ -190,7 +192,8 @@ def test_a_tree_without_folders_has_no_channels():
     pytest.param({}, Channel("x", "opt/ml/input/data/x"), id="name-alone"),
     pytest.param({"InputMode": "FastFile"}, Channel("x", "opt/ml/input/data/x", mode="FastFile"), id="mode"),
     pytest.param({"ContentType": "text/csv"}, Channel("x", "opt/ml/input/data/x", content_type="text/csv"), id="content-type"),
-    pytest.param({"RecordWrapperType": "RecordIO"}, Channel("x", "opt/ml/input/data/x", record_wrapper="RecordIO"), id="record-wrapper"),
+    pytest.param({"InputMode": "Pipe", "RecordWrapperType": "RecordIO"},
+                 Channel("x", "opt/ml/input/data/x", mode="Pipe", record_wrapper="RecordIO"), id="record-wrapper"),
     pytest.param({"DataSource": {"S3DataSource": {"S3DataDistributionType": "ShardedByS3Key"}}},
                  Channel("x", "opt/ml/input/data/x", distribution="ShardedByS3Key"), id="distribution"),
     pytest.param({"DataSource": {"FileSystemDataSource": {"FileSystemId": "fs-12345678901"}}}, Channel("x", "opt/ml/input/data/x"), id="file-system"),
@@ -208,17 +211,24 @@ def test_a_channel_s_own_mode_wins_over_the_job_s():
 
 NAME = "a channel's name has letters, digits, '.', '-' and '_' (at most 64); rename the folder"
 REFUSED = [
-    pytest.param(inputs({"ChannelName": "x"}), "FILE: channel 'x' has no folder opt/ml/input/data/x; put its data there", id="no-folder"),
+    pytest.param(inputs({"ChannelName": "x"}), "FILE:1: channel 'x' has no folder opt/ml/input/data/x; put its data there", id="no-folder"),
     pytest.param(inputs({"ChannelName": ".."}), f"opt/ml/input/data/..: {NAME}", id="dots"),
     pytest.param(inputs({"ChannelName": "."}), f"opt/ml/input/data: {NAME}", id="dot"),
-    pytest.param(resources(InstanceCount=0), "FILE: ResourceConfig asks for 0 hosts; this machine runs 1 to 64", id="no-host"),
-    pytest.param(resources(InstanceCount=65), "FILE: ResourceConfig asks for 65 hosts; this machine runs 1 to 64", id="65-hosts"),
-    pytest.param(resources(InstanceCount=10**15), f"FILE: ResourceConfig asks for {10**15} hosts; this machine runs 1 to 64", id="hosts-without-end"),
+    pytest.param(resources(InstanceCount=0), "FILE:1: ResourceConfig asks for 0 hosts; this machine runs 1 to 64", id="no-host"),
+    pytest.param(resources(InstanceCount=65), "FILE:1: ResourceConfig asks for 65 hosts; this machine runs 1 to 64", id="65-hosts"),
+    pytest.param(resources(InstanceCount=10**15),
+                 f"FILE:1: ResourceConfig.InstanceCount is {10**15}; the API wants an integer of 32 bits", id="hosts-without-end"),
     pytest.param(resources(InstanceGroups=[group("a", "ml.m5.large", 60), group("b", "ml.m5.large", 5)]),
-                 "FILE: ResourceConfig asks for 65 hosts; this machine runs 1 to 64", id="65-hosts-in-groups"),
+                 "FILE:1: ResourceConfig asks for 65 hosts; this machine runs 1 to 64", id="65-hosts-in-groups"),
     *[pytest.param({"CheckpointConfig": {"LocalPath": path}},
-                   f"FILE: CheckpointConfig.LocalPath is {path!r}; write an absolute path such as /opt/ml/checkpoints", id=f"checkpoints-{path}")
-      for path in ("state", "/", "//state", "")],
+                   f"FILE:1: CheckpointConfig.LocalPath is {path!r}; write an absolute path such as /opt/ml/checkpoints, without '.' and '..'",
+                   id=f"checkpoints-{path}")
+      for path in ("state", "/", "//state", "", "/opt/../tmp/x", "/..", "/a/.", "/a/./b")],
+    *[pytest.param({"CheckpointConfig": {"LocalPath": path}},
+                   f"FILE:1: CheckpointConfig.LocalPath is {path!r}, which would hide the platform's {own}; write another one, such as /opt/ml/checkpoints",
+                   id=f"checkpoints-{path}")
+      for path, own in (("/opt", "/opt/ml/input"), ("/opt/ml/", "/opt/ml/input"), ("/opt/ml/input/config", "/opt/ml/input"), ("/opt/ml/model", "/opt/ml/model"),
+                        ("/opt/ml/output/", "/opt/ml/output"), ("/opt/ml/code", "/opt/ml/code"))],
 ]
 
 
@@ -240,6 +250,7 @@ def test_a_folder_whose_name_is_no_channel_is_refused(name):
     pytest.param({"CheckpointConfig": {"S3Uri": "s3://b/c"}}, "/opt/ml/checkpoints", id="default-beside-a-uri"),
     pytest.param({"CheckpointConfig": {"LocalPath": "/state"}}, "/state", id="elsewhere"),
     pytest.param({"CheckpointConfig": {"LocalPath": "/a b/c,X/"}}, "/a b/c,X", id="slash-at-the-end"),
+    pytest.param({"CheckpointConfig": {"LocalPath": "/opt/ml/model/..steps"}}, "/opt/ml/model/..steps", id="in-the-model"),
 ])
 def test_checkpoints(body, path):
     assert load(body).checkpoints == path
@@ -294,6 +305,7 @@ def test_a_request_with_problems_is_refused_under_its_own_name():
 @pytest.mark.parametrize(("name", "stem"), [
     pytest.param("churn", "churn", id="plain"),
     pytest.param("X-Churn-2-X", "X-Churn-2-X", id="case-is-kept"),
+    pytest.param("a--b---c", "a--b---c", id="hyphens-inside"),
     pytest.param("my_model.v2", "my-model-v2", id="other-characters"),
     pytest.param("  --häß--lich--", "h-lich", id="hyphens-at-the-ends"),
     pytest.param("日本", "job", id="nothing-left"),

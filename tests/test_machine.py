@@ -596,7 +596,7 @@ def test_what_the_settings_demand_and_the_machine_lacks(engine, gpu, missing):
 ])
 def test_the_doctors_exit_status(tmp_path, monkeypatch, capsys, engine, given, aws, status, said):
     monkeypatch.chdir(tmp_path)
-    for key, value in given.items():
+    for key, value in {"MAKELEVEL": "1", **given}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(machine, "find_engine", {"auto": engine}.__getitem__)
     monkeypatch.setattr(machine, "find_aws", lambda: aws)

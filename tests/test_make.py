@@ -147,6 +147,22 @@ def test_a_job_file_may_have_any_name(project, file):
 
 
 @LINUX
+@pytest.mark.parametrize(("job", "file"), [("", "job.yaml"), ("-n.yaml", "-n.yaml")])
+def test_a_job_file_of_no_name_or_one_like_an_option_counts(project, job, file):
+    for stem in ("first", "second"):
+        (project / file).write_text(json.dumps({"TrainingJobName": stem}))
+        assert name(recipe(project, f"JOB={job}")) == stem
+
+
+@LINUX
+@pytest.mark.parametrize("verb", ["data", "doctor", "it's", "$(touch pwned)", "$(shell touch pwned)", ""])
+def test_a_verb_without_a_recipe_is_one_line(project, verb):
+    done = make(project, "recipe", f"VERB={verb}")
+    assert done.returncode == 2 and "sm-local: VERB is a verb that has a recipe: train shell build pull-dlc\n" in done.stdout
+    assert len(done.stdout.splitlines()) == 2 and not (project / "pwned").exists()
+
+
+@LINUX
 def test_what_the_shell_exports_does_not_leak_in(project):
     plain = recipe(project)
     exported = {"JOB": "none.yaml", "HP": "epochs=9", "IMAGE": "x", "REGION": "eu-west-1", "GPU": "all", "ENGINE": "docker", "DOCKER_ARGS": "-x", "SHM": "1m"}

@@ -115,6 +115,61 @@ def test_an_augmented_manifest_streams_its_attributes(project, wrapper, epoch):
     assert read(project) == [epoch] * 3
 
 
+def augmented(**channel) -> dict:
+    """Return a channel of an augmented manifest with the attributes `image-ref` and `label`."""
+    return {**data_source(S3DataType="AugmentedManifestFile", S3Uri="s3://b/set/m.jsonl", AttributeNames=["image-ref", "label"]), **channel}
+
+
+STREAM = "opt/ml/input/data/stream"
+
+
+@pytest.mark.parametrize(("files", "channel", "reason"), [
+    pytest.param({"a": b"no gzip"}, {"CompressionType": "Gzip"}, f"{STREAM}/a: Not a gzipped file (b'no')", id="no-gzip"),
+    pytest.param({"a": gzip.compress(os.urandom(9999))[:5000]}, {"CompressionType": "Gzip"},
+                 f"{STREAM}/a: Compressed file ended before the end-of-stream marker was reached", id="half-a-gzip"),
+    pytest.param({"m.jsonl": b'{"image-ref": "s3://b/set/1"}', "1": b"1"}, augmented(),
+                 f"{STREAM}/m.jsonl:1: there is no attribute 'label'", id="no-attribute"),
+    pytest.param({"m.jsonl": b'{"image-ref": "s3://b/set/1", "label": 0}\n[1]', "1": b"1"}, augmented(),
+                 f"{STREAM}/m.jsonl:2: the line is no JSON object", id="no-object"),
+    pytest.param({"m.jsonl": b'{"image-ref": 5, "label": 0}'}, augmented(), f"{STREAM}/m.jsonl:1: 5 is no S3 URI", id="no-uri"),
+    pytest.param({"m.jsonl": b'{"image-ref": "s3://b/set/../../x", "label": 0}'}, augmented(),
+                 f"{STREAM}/m.jsonl:1: '../../x' cannot be a file's path below {STREAM}", id="out-of-the-channel"),
+    pytest.param({"m.jsonl": b'{"image-ref": "s3:///etc/passwd", "label": 0}'}, augmented(),
+                 f"{STREAM}/m.jsonl:1: '/etc/passwd' cannot be a file's path below data/s3", id="out-of-the-mirror"),
+    pytest.param({"a": b"1", "z": None}, {}, f"{STREAM}/z: No such file or directory", id="a-link-that-leads-nowhere"),
+])
+def test_data_that_cannot_be_read_fail_the_job(project, files, channel, reason):
+    """To the script the end of a FIFO is the end of an epoch: it would train on a part, and succeed."""
+    links = [files.pop(name) or name for name in [*files] if files[name] is None]
+    stream(project, files, **channel)
+    for name in links:
+        (project / STREAM / name).symlink_to("nowhere")
+    script(project, READ + "print(epoch(0)); open('/opt/ml/model/trained', 'w')")
+    done = make(project, "train", "ENGINE=sandbox", "INTERRUPT_GRACE=1")
+    assert f"sm-local: channel stream: {reason}\n" in done.stdout and "Traceback" not in done.stdout
+    assert f": channel stream: {reason}; log, model and output are in" in done.stdout and "make: *** [Makefile" in done.stdout
+    assert done.returncode == 2 and not (last_job(project) / "model/trained").exists()
+
+
+def test_a_fifo_among_the_files_fails_the_job(project):
+    stream(project, {"a": b"1"})
+    os.mkfifo(project / STREAM / "b")
+    script(project, READ + "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); epoch(0)")  # a handler that calls it a success
+    done = make(project, "train", "ENGINE=sandbox")
+    assert f"channel stream: {STREAM}/b: is no file; log, model" in done.stdout and done.returncode == 2
+
+
+def test_names_that_look_like_options_and_lines_that_python_would_split(project):
+    stream(project, {"m.jsonl": '{"-a":"x\u2028y","b,c":1}\n'.encode()})
+    source = data_source(S3DataType="AugmentedManifestFile", S3Uri="s3://b/set/m.jsonl", AttributeNames=["-a", "b,c"])
+    (project / "opt/ml/input/data/stream").rename(project / "opt/ml/input/data/-x")
+    (project / "job.yaml").write_text(json.dumps({"InputDataConfig": [{"ChannelName": "-x", "InputMode": "Pipe", **source}]}))
+    script(project, READ.replace("stream_", "-x_") + "open('/opt/ml/model/read', 'wb').write(epoch(0))")
+    done = make(project, "train", "ENGINE=sandbox")
+    assert done.returncode == 0, done.stdout
+    assert (last_job(project) / "model/read").read_text(encoding="utf-8") == "x\u2028y1"
+
+
 @pytest.mark.engine
 def test_two_hosts_share_the_objects_out(project, built):
     stream(project, {str(n): str(n).encode() for n in range(5)},

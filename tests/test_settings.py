@@ -120,8 +120,8 @@ WANTED = {
     "CREDENTIALS": "off, session or role",
     "SHM": "a size such as 512m or 8g",
     "NOFILE": "a number of open files",
-    "STOP_GRACE": "a number of seconds",
-    "INTERRUPT_GRACE": "a number of seconds",
+    "STOP_GRACE": "a number of seconds, at most 999999",
+    "INTERRUPT_GRACE": "a number of seconds, at most 999999",
     "PACK": "auto, always or never",
     "PLATFORM": "a platform such as linux/amd64",
     "UPDATE": "0 or 1",
@@ -129,7 +129,8 @@ WANTED = {
 VALUES = {
     "ENGINE": ("auto docker podman sandbox", ["Docker", "dock", "docker,podman", "auto|docker"]),
     "GPU": ("auto none required all 0 1 0,1 10,2,3", ["yes", "0,", ",1", "-1", "0-1", "all,0", "٣", "0;id"]),
-    "IMAGE": ("churn churn:latest a/b:1 host:5000/a/b:1.2_3-x a@sha256:00", ["-v", "a b", ":latest", "$x", "a;id", "é"]),
+    "IMAGE": (f"churn churn:latest a/b:1 host:5000/a/b:1.2_3-x a@sha256:{'0' * 64} sha256:ab12 a__b/c--d:X",
+              ["-v", "a b", ":latest", "$x", "a;id", "é", "a:b:c", "a//b", "a/B", "a@sha256:00", "a/"]),
     "BASE_IMAGE": ("debian:bookworm ghcr.io/a/b", ["--pull", "a b", "a\nRUN id"]),
     "DLC": ("pytorch-training:2.8.0-cpu-py312-ubuntu22.04-sagemaker", ["/pytorch", "a b"]),
     "DLC_REGISTRY": ("763104351884.dkr.ecr.us-west-2.amazonaws.com localhost:5000", ["https://a", "a/b", "a b"]),
@@ -142,10 +143,10 @@ VALUES = {
     "NETWORK": ("bridge own", ["host", "none"]),
     "LIMITS": ("off on cpus memory,gpus gpus,cpus,memory", ["1", "true", "memory,", "on,off"]),
     "CREDENTIALS": ("off session role", ["on", "arn:aws:iam::1:role/a"]),
-    "SHM": ("512m 8g 1024 5k 7b", ["8gb", "1.5g", "g", "-1", "٣g"]),
-    "NOFILE": ("0 1024 1048576", ["1024:2048", "unlimited", "-1", "1e5"]),
-    "STOP_GRACE": ("0 30", ["30s", "-1", "1.5", "१"]),
-    "INTERRUPT_GRACE": ("0 30", ["30s", "-1", "1.5"]),
+    "SHM": ("512m 8g 1024 5k 7b", ["8gb", "1.5g", "g", "-1", "٣g", "0", "9999999999g"]),
+    "NOFILE": ("1024 1048576", ["1024:2048", "unlimited", "-1", "1e5", "0", "08"]),
+    "STOP_GRACE": ("0 30 999999", ["30s", "-1", "1.5", "१", "08", "1000000"]),
+    "INTERRUPT_GRACE": ("0 30", ["30s", "-1", "1.5", "09"]),
     "PACK": ("auto always never", ["yes", "no"]),
     "PLATFORM": ("linux/amd64 linux/arm64/v8", ["amd64", "linux", "windows/amd64", "linux/amd64,linux/arm64"]),
     "UPDATE": ("0 1", ["2", "yes"]),
@@ -193,5 +194,11 @@ def test_a_bad_value_is_refused_even_where_it_is_overridden(tmp_path):
 
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path):
-    said = "cannot be read ('utf-8' codec can't decode byte 0xe9 in position 2: invalid continuation byte)"
-    assert refused(tmp_path, b"# \xe9\n", b"# \xe9\n").splitlines() == [f"settings.env: {said}", f"settings.local.env: {said}"]
+    said = "1: byte 0xe9 is not UTF-8; save the file as UTF-8"
+    assert refused(tmp_path, b"# \xe9\n", b"# \xe9\n").splitlines() == [f"settings.env:{said}", f"settings.local.env:{said}"]
+
+
+def test_a_link_that_leads_nowhere_is_refused(tmp_path):
+    (tmp_path / "settings.local.env").symlink_to("/nowhere/x")
+    with pytest.raises(SmLocalError, match="^settings.local.env: is a link to /nowhere/x, which is not there; correct the link or remove it$"):
+        settings.read(tmp_path, {})

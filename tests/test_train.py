@@ -206,6 +206,40 @@ def test_what_the_container_finds(project, engine_name):
 
 
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
+def test_a_job_without_channels_has_the_folder_of_channels(project, engine_name):
+    shutil.rmtree(project / "opt/ml/input/data")
+    script(project, "open('/opt/ml/input/data/written', 'w'); print(os.listdir('/opt/ml/input'))")
+    done = make(project, "train", f"ENGINE={engine_name}")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
+def test_folders_that_are_uploaded_during_a_job(project, engine_name):
+    """The debugger's by its default, TensorBoard's elsewhere; a comma and a quote in a path are the user's affair."""
+    elsewhere = '/opt/board,"a'
+    (project / "job.yaml").write_text(json.dumps({"DebugHookConfig": {"S3OutputPath": "s3://b/d"},
+                                                  "TensorBoardOutputConfig": {"S3OutputPath": "s3://b/t", "LocalPath": elsewhere}}))
+    script(project, f"open('/opt/ml/output/tensors/t', 'w'); open({elsewhere!r} + '/b', 'w')")
+    done = make(project, "train", f"ENGINE={engine_name}")
+    assert done.returncode == 0, done.stdout
+    job = last_job(project)
+    assert (job / "output/tensors/t").exists() and (job / "tensorboard/b").exists() and not (job / "output.tar.gz").exists()
+
+
+def test_output_without_compression_has_no_archives(project):
+    (project / "job.yaml").write_text(json.dumps({"OutputDataConfig": {"S3OutputPath": "s3://b/o", "CompressionType": "NONE"}}))
+    done = make(project, "train", "ENGINE=sandbox", "HP=epochs=1", "PACK=always")
+    assert done.returncode == 0 and list(last_job(project).glob("*.tar.gz")) == [], done.stdout
+
+
+def test_the_sandbox_says_what_it_leaves_out_and_runs_the_code_that_is_here(project):
+    (project / "job.yaml").write_text(json.dumps({"AlgorithmSpecification": {"TrainingImage": "123456789012.dkr.ecr.us-west-2.amazonaws.com/x:1"}}))
+    done = make(project, "train", "ENGINE=sandbox", "HP=epochs=1", "DOCKER_ARGS=--env A=1")
+    assert "sm-local: the sandbox has no containers: TrainingImage, DOCKER_ARGS left out\n" in done.stdout
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
 def test_a_channel_is_writable_and_the_user_s_files_untouchable(project, engine_name):
     channel = project / "opt/ml/input/data/training"
     before = {path.name: path.read_bytes() for path in channel.iterdir()}

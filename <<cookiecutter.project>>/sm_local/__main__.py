@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in VERBS:
         print(f"usage: python -m sm_local {'|'.join(VERBS)}", file=sys.stderr)
         return 2
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a recipe has values byte for byte
     try:
         given = {key: os.environ[key] for key in GIVEN if os.environ.get(key)}
         if arguments[0] == "data":
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
         else:
             print(write(arguments[0], given), end="")
     except KeyboardInterrupt:
-        print("sm-local: interrupted; 'make data' again goes on from here", file=sys.stderr)
+        print("sm-local: interrupted" + ("; 'make data' again goes on from here" if arguments[0] == "data" else ""), file=sys.stderr)
         return 130
     except SmLocalError as error:
         print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from .rules import broken_rules
 from .shapes import MAY_BE_LEFT_OUT, OPEN_ENUMS, READ_ONLY, REQUEST, SHAPES, misfits, type_of, unknown_key
 
 WANTED = {"integer": "an integer", "float": "a number", "boolean": "true or false"}
+INSTANCE_TYPE = re.compile(r"[\w.-]+", re.ASCII)
 BOOLEANS = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
 
 
@@ -26,6 +27,12 @@ class Request:
 
     body: dict
     notes: tuple[str, ...]
+    file: str = field(default="", compare=False)
+    lines: dict[str, int] = field(default_factory=dict, compare=False)  # of every value, by its path
+
+    def where(self, path: str) -> str:
+        """Return the file and line of a value, or of what it would stand in."""
+        return f"{self.file}:{line_of(self.lines, path)}" if self.lines else self.file
 
 
 class Finding(NamedTuple):
@@ -46,13 +53,21 @@ def read(path: Path) -> Request:
     reading = Reading(text, construct)
     body = reading.value(REQUEST, root, "", root.start_mark.line + 1) if root else {}
     for where, what in broken_rules(body or {}):
-        reading.add(reading.line_of(where), where, what)
+        reading.add(line_of(reading.lines, where), where, what)
     harmless = {"note", "unknown"} if reading.dropped else {"note"}
     findings = sorted(reading.findings, key=lambda finding: finding.line)
     problems = [f"{path}:{line}: {what}" for line, what, sort in findings if sort not in harmless]
     if problems:
         raise SmLocalError("\n".join(problems))
-    return Request(body, (*dropped(path, reading.dropped), *(f"{path}:{line}: {what}" for line, what, _ in findings)))
+    notes = (*dropped(path, reading.dropped), *(f"{path}:{line}: {what}" for line, what, _ in findings))
+    return Request(body, notes, str(path), reading.lines)
+
+
+def line_of(lines: dict[str, int], path: str) -> int:
+    """Return the line of a value, or of what it would stand in."""
+    while path not in lines:
+        path = path.rpartition(".")[0]
+    return lines[path]
 
 
 def dropped(path: Path, keys: list[str]) -> Iterator[str]:
@@ -79,12 +94,6 @@ class Reading:
         """Note what is wrong with the value at a path."""
         self.findings.append(Finding(line, f"{path or 'the request'} {text}", sort))
 
-    def line_of(self, path: str) -> int:
-        """Return the line of a value, or of what it would stand in."""
-        while path not in self.lines:
-            path = path.rpartition(".")[0]
-        return self.lines[path]
-
     def value(self, name: str, node: Any, path: str, line: int) -> Any:
         """Return a node as the plain value of a shape."""
         self.lines[path] = line
@@ -103,7 +112,7 @@ class Reading:
         if isinstance(value, str):  # JSON writes a character beyond 16 bits as two
             value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         for text in misfits(name, value, shown(node)):
-            self.add(line, path, text, "note" if name in OPEN_ENUMS else "problem")
+            self.add(line, path, text, "note" if name in OPEN_ENUMS and INSTANCE_TYPE.fullmatch(value) else "problem")
         return value
 
     def list_value(self, name: str, node: Any, path: str, line: int) -> list:

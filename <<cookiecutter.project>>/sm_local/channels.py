@@ -63,13 +63,14 @@ def is_prefix(job: Job, channel: Channel) -> bool:
 
 def is_listed(job: Job, channel: Channel) -> bool:
     """Tell whether a manifest lies beside the channel; whether FastFile has one is not documented."""
-    return job.settings["MANIFESTS"] == "on" and channel.mode == "File" and bool(channel.s3_uri)
+    taken = f"{channel.name}-manifest" in (one.name for one in job.channels)
+    return job.settings["MANIFESTS"] == "on" and channel.mode == "File" and bool(channel.s3_uri) and not taken
 
 
 def lines(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that lay out a host's channels."""
     channels = contract.host_channels(job, host)
-    pipes = [f'bind "$at/pipes" {DATA}'] if has_pipes(job, host) else []
+    pipes = [f'bind "$at/{"pipes" if has_pipes(job, host) else "data"}" {DATA}'] if has_pipes(job, host) or not channels else []
     return pipes + [line for channel in channels for line in (piped if channel.mode == "Pipe" else laid_out)(job, engine, host, channel)]
 
 
@@ -81,7 +82,7 @@ def piped(job: Job, engine: Engine, host: Host, channel: Channel) -> list[str]:
         *(["--gzip"] if channel.compression == "Gzip" else []),
         *(["--recordio"] if channel.record_wrapper == "RecordIO" else []),
         *(["--seed", str(channel.seed)] if channel.seed is not None else []),
-        *(["--attributes", ",".join(channel.attributes), "--base", folder] if channel.s3_type == AUGMENTED else []),
+        *([*(f"--attribute={name}" for name in channel.attributes), f"--base={folder}"] if channel.s3_type == AUGMENTED else []),
     ]
     return [find(job, host, channel), " ".join(map(word, words))]
 
@@ -122,7 +123,7 @@ def has_pipes(job: Job, host: Host) -> bool:
 
 def scratch(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the folders below a host's that its channels need: for FIFOs, and for writes where the engine has no place of its own."""
-    pipes = ["pipes"] if has_pipes(job, host) else []
+    pipes = ["pipes"] if has_pipes(job, host) else [] if contract.host_channels(job, host) else ["data"]
     if engine.name == "podman":
         return pipes
     return [*pipes, *(f"cow/{channel.name}/{part}" for channel in contract.host_channels(job, host) if mode(job, engine, channel) == "cow"

@@ -9,11 +9,10 @@ import json
 import re
 from pathlib import Path
 
-from .job import Channel, Host, Job
+from .job import TENSORBOARD, TENSORS, Channel, Host, Job
 
 HOST = "algo-1"  # names are algo-1 … algo-N without padding (DG:your-algorithms-training-algo-running-container)
-TENSORS = "/opt/ml/output/tensors"  # smdebug's default
-TIME = "\ue000"  # stands in a file's text for what a job's name ends with, the time, which only the running recipe knows
+TIME = "\0\0"  # stands in a file's text for what a job's name ends with, the time, which only the running recipe knows; no value has NULs
 PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"),
               ("us-isof-", "aws-iso-f"), ("eu-isoe-", "aws-iso-e"), ("eusc-", "aws-eusc"))
 
@@ -151,7 +150,7 @@ def tensorboard_config(request: dict) -> dict[str, dict]:
         return {}
     return {"tensorboardoutputconfig.json": {
         "S3OutputPath": asked.get("S3OutputPath"),
-        "LocalPath": asked.get("LocalPath", "/opt/ml/output/tensorboard/"),
+        "LocalPath": asked.get("LocalPath", TENSORBOARD),
     }}
 
 
@@ -198,7 +197,7 @@ def described_channel(channel: Channel, request: dict) -> dict:
         "ChannelName": channel.name,
         "DataSource": {"S3DataSource": {"S3DataType": snake(s3.get("S3DataType", "S3Prefix")), "S3Uri": s3.get("S3Uri", ""),
                                         "S3DataDistributionType": snake(channel.distribution)}},
-        "CompressionType": "NONE",
+        "CompressionType": snake(channel.compression),
         "RecordWrapperType": snake(channel.record_wrapper),
     }
 
@@ -207,12 +206,12 @@ def init_config(job: Job, host: Host) -> dict:
     """Return init-config.json, which is for the platform's own agent; its checkpoint path stays the default one (captured)."""
     config: dict = {
         "inputMode": job.request.get("AlgorithmSpecification", {}).get("TrainingInputMode", "File").upper(),
-        "channels": {channel.name: agent_channel(s3_source(channel, job.request), channel.mode.upper(), channel.distribution)
+        "channels": {channel.name: agent_channel(s3_source(channel, job.request), channel.mode.upper(), channel)
                      for channel in host_channels(job, host)},
     }
     if job.checkpoints:
         source = {"S3Uri": job.request["CheckpointConfig"].get("S3Uri", "")}
-        config["checkpointChannel"] = {"name": "checkpoints", "channel": agent_channel(source, "FILE", ""), "outputPath": "/opt/ml/checkpoints",
+        config["checkpointChannel"] = {"name": "checkpoints", "channel": agent_channel(source, "FILE", None), "outputPath": "/opt/ml/checkpoints",
                                        "allowEmpty": True}
     return {
         **config,
@@ -222,17 +221,17 @@ def init_config(job: Job, host: Host) -> dict:
     }
 
 
-def agent_channel(s3: dict, mode: str, distribution: str) -> dict:
-    """Return a channel as init-config.json has it; the checkpoints' has no distribution and no compression."""
+def agent_channel(s3: dict, mode: str, channel: Channel | None) -> dict:
+    """Return a channel as init-config.json has it; the checkpoints', which is none, has no distribution and no compression."""
     return {
         "s3DataSource": {"s3DataType": snake(s3.get("S3DataType", "S3Prefix")), "s3Uri": s3.get("S3Uri", ""),
-                         "s3DataDistributionType": snake(distribution) or None, "attributeNames": s3.get("AttributeNames")},
+                         "s3DataDistributionType": channel and snake(channel.distribution), "attributeNames": s3.get("AttributeNames")},
         "fileSystemDataSource": None,
-        "compressionType": "NONE" if distribution else None,
-        "recordWrapper": "NONE" if distribution else None,
-        "shuffleConfig": None,
+        "compressionType": channel and snake(channel.compression),
+        "recordWrapper": channel and snake(channel.record_wrapper),
+        "shuffleConfig": {"seed": channel.seed} if channel and channel.seed is not None else None,
         "inputMode": mode,
-        "sharded": distribution == "ShardedByS3Key",
+        "sharded": bool(channel and channel.distribution == "ShardedByS3Key"),
     }
 
 
@@ -252,6 +251,16 @@ def limits(instance_type: str) -> tuple[int, int, int]:
     table = (Path(__file__).parent / "instances.tsv").read_text(encoding="utf-8").splitlines()
     figures = {name: tuple(map(int, rest)) for name, *rest in (line.split("\t") for line in table if not line.startswith("#"))}
     return figures[instance_type]
+
+
+def leaves_files_loose(job: Job) -> bool:
+    """Tell whether the request asks for the files themselves instead of archives (API:OutputDataConfig)."""
+    return job.request.get("OutputDataConfig", {}).get("CompressionType") == "NONE"
+
+
+def has_code_in_s3(job: Job) -> bool:
+    """Tell whether the toolkit is told to fetch its code from S3 (TK): a string, which the SDK encodes as JSON."""
+    return job.hyperparameters.get("sagemaker_submit_directory", "").strip('"').startswith("s3://")
 
 
 def read_only(channel: Channel) -> bool:

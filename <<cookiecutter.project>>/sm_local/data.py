@@ -157,9 +157,15 @@ def named(channel: Channel, text: bytes) -> Iterable[str]:
     try:
         if channel.s3_type == "ManifestFile":
             return objects.manifest_uris(text)
-        entries = [json.loads(line) for line in text.decode().splitlines() if line.strip()]
-        return [entry[name] for entry in entries for name in channel.attributes if name.endswith("-ref")]
-    except (ValueError, KeyError, TypeError) as error:
+        entries = [json.loads(line) for line in text.decode().split("\n") if line.strip()]
+        uris = [entry[name] for entry in entries for name in channel.attributes if name.endswith("-ref")]
+        for uri in uris:
+            if not isinstance(uri, str) or not uri.startswith("s3://"):
+                raise ValueError(f"{uri!r} is no S3 URI")
+        return uris
+    except KeyError as error:
+        raise SmLocalError(f"channel {channel.name!r}: {channel.s3_uri} has a line without the attribute {error}; see AttributeNames in the request") from error
+    except (ValueError, TypeError, RecursionError) as error:
         raise SmLocalError(f"channel {channel.name!r}: {channel.s3_uri} is not a manifest ({error}); see S3DataType in the API's S3DataSource") from error
 
 

@@ -22,7 +22,9 @@ GIB = 1024**3
 def main() -> int:
     """Print the report; return the exit status."""
     try:
-        values = settings.read(Path(), {key: os.environ[key] for key in settings.RULES if os.environ.get(key)})
+        # make exports what its command line has; what the shell exports, PLATFORM say, is not about us, and the hook has no make
+        given = {key: os.environ[key] for key in settings.RULES if os.environ.get(key)} if os.environ.get("MAKELEVEL") else {}
+        values = settings.read(Path(), given)
     except SmLocalError as error:
         print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         return 1

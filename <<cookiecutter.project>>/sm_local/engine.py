@@ -162,7 +162,8 @@ def sandbox_command(job: Job, engine: Engine, host: Host, shell: bool) -> Lines:
     entrypoint, arguments = contract.command(job)
     program = [entrypoint, *arguments] if entrypoint else [Bash('"$PWD"/container/train'), *(() if arguments == ("train",) else arguments)]
     lines = [
-        [Bash('"${sandbox[@]}"'), "env", "-i", Bash('PATH="$PATH"'), Bash('HOME="$HOME"'), Bash(f"HOSTNAME={contract.hostname(job.region, host.name)}")],
+        [Bash('"${sandbox[@]}"'), "env", "-i", Bash('PATH="$PATH"'), Bash('HOME="${HOME:-/root}"'),
+         Bash(f"HOSTNAME={contract.hostname(job.region, host.name)}")],
         *([[Bash('TERM="${TERM:-dumb}"')]] if shell else []),
         *[[Bash(text)] for text in [*visible_gpus(job, engine, host), *assignments(job, engine, host)]],
         ["bash"] if shell else program,
@@ -182,6 +183,8 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
     """Refuse what the engine cannot do, instead of doing something else."""
     if gives_credentials(job) and job.settings["CREDENTIALS"] == "role" and "RoleArn" not in job.request:
         raise SmLocalError("CREDENTIALS=role, but job.yaml has no RoleArn; add it, or CREDENTIALS=session for your own")
+    if gives_credentials(job) and engine.name == "sandbox":
+        raise SmLocalError(f"CREDENTIALS={job.settings['CREDENTIALS']}: the sandbox does not serve any; your HOME, ~/.aws included, is there. Leave it off")
     if gives_credentials(job) and not (engine.name == "docker" and engine.owns_files):
         raise SmLocalError(f"CREDENTIALS={job.settings['CREDENTIALS']}: their endpoint needs Docker on this machine's own Linux, run by root; "
                            "else pass yours by name: DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'")

@@ -2,13 +2,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from . import shapes
 from .errors import SmLocalError
+from .nodes import read_text, short
 
 PATH = Path("opt/ml/input/config/hyperparameters.json")
+
+
+class Number(str):
+    """A JSON number as its source text: 1.10, which is 1.1 as a value."""
 
 
 class Pairs(list):
@@ -28,28 +36,37 @@ def split(text: str) -> dict[str, str]:
             raise SmLocalError(f"HP: {word!r} has no name; write HP='NAME{word}'")
     values = dict(word.split("=", 1) for word in words)
     for name, value in values.items():
-        if too_long(name, value):
-            raise SmLocalError(f"HP: {too_long(name, value)}")
+        for problem in misfits(name, value):
+            raise SmLocalError(f"HP: {problem}")
     return values
 
 
-def too_long(name: str, value: str) -> str:
-    """Say that a hyperparameter is longer than the API takes; '' if it is not."""
-    return f"{name[:40]!r} is too long; a name has at most 256 characters, a value 2500" if len(name) > 256 or len(value) > 2500 else ""
+def misfits(name: str, value: str) -> Iterator[str]:
+    """Yield what the API says against a hyperparameter, and what no JSON file can say."""
+    for what, text, shape in (("the name", name, "HyperParameterKey"), ("the value", value, "HyperParameterValue")):
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            yield f"{short(name)!r}: {what} is not Unicode text; write it in UTF-8"
+        yield from (f"{short(name)!r}: {what} {problem}" for problem in shapes.misfits(shape, text, repr(short(text))))
+
+
+def too_many(values: Collection, where: str) -> str:
+    """Say that there are more hyperparameters than the API takes; '' if there are not."""
+    most = shapes.SHAPES["HyperParameters"]["max"]
+    return f"{len(values)} hyperparameters{where}; the API takes at most {most}" if len(values) > most else ""
 
 
 def read(root: Path) -> dict[str, str]:
     """Read hyperparameters.json, a flat object of strings as the API's map is. No file means none."""
     path = root / PATH
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
+    text = read_text(path, PATH)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        pairs = json.loads(text, object_pairs_hook=Pairs)
+        pairs = json.loads(text, object_pairs_hook=Pairs, parse_int=Number, parse_float=Number)
     except json.JSONDecodeError as error:
         raise SmLocalError(f"{PATH}:{json_problem(text, error)}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise SmLocalError(f"{PATH}: cannot be read ({error})") from error
+    except RecursionError as error:
+        raise SmLocalError(f"{PATH}: is nested too deeply; write {{\"epochs\": \"20\"}}") from error
     if not isinstance(pairs, Pairs):
         raise SmLocalError(f"{PATH}: is not an object; write {{\"epochs\": \"20\"}}")
     lines = lines_of_keys(text)
@@ -85,23 +102,18 @@ def problems_of(pairs: Pairs) -> list[tuple[int, str]]:
     for place, (key, value) in enumerate(pairs):
         if key in seen:
             problems.append((place, f"{key!r} stands here twice; remove one"))
-        elif not isinstance(value, str):
+        elif isinstance(value, Number) or not isinstance(value, str):
             problems.append((place, f"{key!r} is {as_json(value)}; SageMaker passes strings, write {json.dumps(as_json(value))}"))
-        elif too_long(key, value):
-            problems.append((place, too_long(key, value)))
+        else:
+            problems += [(place, problem) for problem in misfits(key, value)]
         seen.add(key)
-    if len(pairs) > 100:
-        problems.append((100, f"{len(pairs)} hyperparameters; the API takes at most 100"))
-    return problems
+    return problems + ([(100, too_many(pairs, ""))] if too_many(pairs, "") else [])
 
 
 def as_json(value: object) -> str:
-    """Return a value as JSON."""
-    return json.dumps(plain(value))
-
-
-def plain(value: object) -> object:
-    """Return a value with dicts for the Pairs in it."""
+    """Return a value as JSON, its numbers as they were written."""
     if isinstance(value, Pairs):
-        return {key: plain(item) for key, item in value}
-    return [plain(item) for item in value] if isinstance(value, list) else value
+        return "{" + ", ".join(f"{json.dumps(key)}: {as_json(item)}" for key, item in value) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_json, value))}]"
+    return str(value) if isinstance(value, Number) else json.dumps(value)

@@ -2,16 +2,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import api, hyperparameters, images
 from .errors import SmLocalError
+from .nodes import short
+from .rules import dig
 from .settings import IMAGE_NAME
 
 CHANNELS = Path("opt/ml/input/data")
 READY = "data/s3/.ready"
+OWN_FOLDERS = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
+TENSORS, TENSORBOARD = "/opt/ml/output/tensors", "/opt/ml/output/tensorboard/"  # LocalPath's defaults: smdebug's, API:TensorBoardOutputConfig
+UPLOADED = {"tensors": ("DebugHookConfig", TENSORS), "tensorboard": ("TensorBoardOutputConfig", TENSORBOARD)}
 CHECKPOINTS = "/opt/ml/checkpoints"  # CheckpointConfig.LocalPath's default (API:CheckpointConfig)
 NAME_ROOM = 63 - len("-20261123-104512") - len("-99")  # a job's name has at most 63 characters (API:TrainingJobName)
 
@@ -20,6 +26,7 @@ MOST_HOSTS = 64
 # Accepted, but not emulated although the container would see a difference: named once before the run.
 NOT_EMULATED = {
     "ProfilerConfig": "no profilerconfig.json, whose content no source tells",
+    "ResourceConfig.KeepAlivePeriodInSeconds": "no /opt/ml/sagemaker/warmpoolcache",
 }
 
 
@@ -83,6 +90,7 @@ class Job:
     request: dict  # as job.yaml has it
     settings: dict[str, str]
     notes: tuple[str, ...] = ()  # a line each, said before the run
+    uploaded: dict[str, str] = field(default_factory=dict)  # further folders that are uploaded during a job: name, path in the container
 
 
 def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
@@ -91,8 +99,8 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
     file, request = str(path), api.read(path)
     body = request.body
     algorithm, resources = body.get("AlgorithmSpecification", {}), body.get("ResourceConfig", {})
-    image, source = choose_image(file, algorithm.get("TrainingImage", ""), settings, given)
-    channels, hosts = choose_channels(file, root, body, algorithm.get("TrainingInputMode", "File")), choose_hosts(file, resources)
+    image, source = choose_image(request, algorithm.get("TrainingImage", ""), settings, given)
+    channels, hosts = choose_channels(request, root, algorithm.get("TrainingInputMode", "File")), choose_hosts(request, resources)
     values = choose_hyperparameters(root, body, given)
     return Job(
         file=file,
@@ -104,20 +112,22 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
         hyperparameters=values,
         environment=choose_environment(body, source, values),
         channels=channels,
-        checkpoints=choose_checkpoints(file, body),
+        checkpoints=local_path(request, "CheckpointConfig", CHECKPOINTS),
         hosts=hosts,
         region=settings["REGION"],
         account=account(body.get("RoleArn", "")),
         isolated=body.get("EnableNetworkIsolation", False),
         request=body,
         settings=settings,
-        notes=request.notes + not_emulated(body, channels),
+        uploaded={name: path for name, (config, default) in UPLOADED.items() if (path := local_path(request, config, default))},
+        notes=request.notes + not_emulated(body, channels, hosts),
     )
 
 
 def stem(name: str) -> str:
     """Return the part of a job's name that stays: what the API allows, short enough for the time behind it."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", name)[:NAME_ROOM].strip("-") or "job"
+    legal = re.fullmatch(r"[A-Za-z0-9](-*[A-Za-z0-9])*", name)
+    return (name if legal else re.sub(r"[^A-Za-z0-9]+", "-", name))[:NAME_ROOM].strip("-") or "job"
 
 
 def account(role: str) -> str:
@@ -126,7 +136,7 @@ def account(role: str) -> str:
     return found.group(1) if found else "123456789012"
 
 
-def choose_image(file: str, training_image: str, settings: dict[str, str], given: dict[str, str]) -> tuple[str, str]:
+def choose_image(request: api.Request, training_image: str, settings: dict[str, str], given: dict[str, str]) -> tuple[str, str]:
     """Return the image and where it comes from. The command line wins over job.yaml, job.yaml over the settings."""
     image = given.get("IMAGE") or training_image or settings["IMAGE"]
     if image == "dlc":
@@ -134,39 +144,51 @@ def choose_image(file: str, training_image: str, settings: dict[str, str], given
     if not image:
         raise SmLocalError("settings.env: IMAGE is empty; name the image that 'make build' makes, such as IMAGE=my-model:latest")
     if not re.fullmatch(IMAGE_NAME, image):  # a `-` in front would make it an option of the engine
-        where = "IMAGE" if given.get("IMAGE") else f"{file}: AlgorithmSpecification.TrainingImage"
+        path = "AlgorithmSpecification.TrainingImage"
+        where = "IMAGE" if given.get("IMAGE") else f"{request.where(path)}: {path}"
         raise SmLocalError(f"{where} is {image!r}; write an image name such as my-model:latest")
     if image == settings["IMAGE"]:
         return image, "own"
     return image, "dlc" if images.is_dlc(image) else "other"
 
 
-def choose_hosts(file: str, resources: dict) -> tuple[Host, ...]:
-    """Return the job's hosts, algo-1 … algo-N; those of instance groups are numbered in the request's order."""
-    alone = {"InstanceGroupName": "homogeneousCluster", "InstanceType": resources.get("InstanceType", "ml.m5.xlarge"),
-             "InstanceCount": resources.get("InstanceCount", 1)}
+def choose_hosts(request: api.Request, resources: dict) -> tuple[Host, ...]:
+    """Return the job's hosts, algo-1 … algo-N; those of instance groups are numbered in the request's order.
+
+    Of InstancePreferences SageMaker takes the first of which there is capacity: here the first.
+    """
+    wanted = {**resources, **resources.get("InstancePreferences", [{}])[0]}
+    alone = {"InstanceGroupName": "homogeneousCluster", "InstanceType": wanted.get("InstanceType", "ml.m5.xlarge"),
+             "InstanceCount": wanted.get("InstanceCount", 1)}
     groups = resources.get("InstanceGroups") or [alone]
     count = sum(group["InstanceCount"] for group in groups)
     if not 1 <= count <= MOST_HOSTS:
-        raise SmLocalError(f"{file}: ResourceConfig asks for {count} hosts; this machine runs 1 to {MOST_HOSTS}")
+        raise SmLocalError(f"{request.where('ResourceConfig.InstanceCount')}: ResourceConfig asks for {count} hosts; this machine runs 1 to {MOST_HOSTS}")
     kinds = [group for group in groups for _ in range(group["InstanceCount"])]
     return tuple(Host(f"algo-{n}", group["InstanceGroupName"], group["InstanceType"]) for n, group in enumerate(kinds, 1))
 
 
-def choose_checkpoints(file: str, body: dict) -> str:
-    """Return where the checkpoint folder is in the container; '' without CheckpointConfig: then there is none (captured)."""
-    if "CheckpointConfig" not in body:
+def local_path(request: api.Request, config: str, default: str) -> str:
+    """Return where a folder that the request asks for is in the container; '' if it does not: then there is none (captured)."""
+    if config not in request.body:
         return ""
-    path = body["CheckpointConfig"].get("LocalPath", CHECKPOINTS)
-    if not re.fullmatch(r"(/[^/\n]+)+/?", path):
-        raise SmLocalError(f"{file}: CheckpointConfig.LocalPath is {path!r}; write an absolute path such as {CHECKPOINTS}")
-    return path.rstrip("/")
+    path = request.body[config].get("LocalPath", default)
+    where = f"{request.where(f'{config}.LocalPath')}: {config}.LocalPath is {short(path)!r}"
+    if not re.fullmatch(r"(/(?!\.\.?(/|$))[^/\n]+)+/?", path):
+        raise SmLocalError(f"{where}; write an absolute path such as {default}, without '.' and '..'")
+    path = path.rstrip("/")
+    for own in OWN_FOLDERS:
+        if f"{own}/".startswith(f"{path}/") or path.startswith("/opt/ml/input/"):
+            raise SmLocalError(f"{where}, which would hide the platform's {own}; write another one, such as {default}")
+    return path
 
 
 def choose_hyperparameters(root: Path, body: dict, given: dict[str, str]) -> dict[str, str]:
     """Return job.yaml's hyperparameters, else the file's; HP='epochs=3 lr=0.1' changes single ones."""
     values = dict(body["HyperParameters"]) if "HyperParameters" in body else hyperparameters.read(root)
     values.update(hyperparameters.split(given.get("HP", "")))
+    if problem := hyperparameters.too_many(values, " with those of HP"):
+        raise SmLocalError(f"HP: {problem}")
     return values
 
 
@@ -181,15 +203,18 @@ def choose_environment(body: dict, source: str, values: dict[str, str]) -> dict[
     return environment
 
 
-def choose_channels(file: str, root: Path, body: dict, mode: str) -> tuple[Channel, ...]:
+def choose_channels(request: api.Request, root: Path, mode: str) -> tuple[Channel, ...]:
     """Return the request's channels, else one for every folder of opt/ml/input/data."""
-    if "InputDataConfig" not in body:
-        folders = sorted(path.name for path in (root / CHANNELS).glob("*") if path.is_dir() and not path.name.startswith("."))
-        return tuple(channel(file, root, {"ChannelName": name}, mode) for name in folders)
-    return tuple(channel(file, root, entry, mode) for entry in body["InputDataConfig"])
+    if "InputDataConfig" in request.body:
+        return tuple(channel(f"{request.where(f'InputDataConfig[{n}]')}", root, entry, mode) for n, entry in enumerate(request.body["InputDataConfig"]))
+    here = sorted((root / CHANNELS).glob("[!.]*"))
+    for path in here:
+        if path.is_symlink() and not path.exists():
+            raise SmLocalError(f"{CHANNELS / path.name}: is a link to {os.readlink(path)}, which is not there; mount it, or remove the link")
+    return tuple(channel(request.file, root, {"ChannelName": path.name}, mode) for path in here if path.is_dir())
 
 
-def channel(file: str, root: Path, entry: dict, default_mode: str) -> Channel:
+def channel(where: str, root: Path, entry: dict, default_mode: str) -> Channel:
     """Return one channel of the request: the folder of its name, if there is one, else its S3Uri's mirror."""
     name, mode = entry["ChannelName"], entry.get("InputMode", default_mode)
     folder = CHANNELS / name
@@ -199,7 +224,7 @@ def channel(file: str, root: Path, entry: dict, default_mode: str) -> Channel:
     s3 = source.get("S3DataSource", {})
     here = (root / folder).is_dir()
     if not here and not s3.get("S3Uri", "").startswith("s3://"):
-        raise SmLocalError(f"{file}: channel {name!r} has no folder {folder}; put its data there")
+        raise SmLocalError(f"{where}: channel {name!r} has no folder {folder}; put its data there")
     return Channel(name, str(folder) if here else "", mode, entry.get("ContentType", ""), s3.get("S3DataDistributionType", "FullyReplicated"),
                    entry.get("RecordWrapperType", "None"), tuple(s3.get("InstanceGroupNames", ())), s3.get("S3Uri", ""), s3.get("S3DataType", "S3Prefix"),
                    entry.get("CompressionType", "None"), entry.get("ShuffleConfig", {}).get("Seed"), tuple(s3.get("AttributeNames", ())),
@@ -211,9 +236,11 @@ def file_systems(body: dict) -> set[str]:
     return {entry["ChannelName"] for entry in body.get("InputDataConfig", []) if "FileSystemDataSource" in entry.get("DataSource", {})}
 
 
-def not_emulated(body: dict, channels: tuple[Channel, ...]) -> tuple[str, ...]:
+def not_emulated(body: dict, channels: tuple[Channel, ...], hosts: tuple[Host, ...]) -> tuple[str, ...]:
     """Name what is in the request, would change what the container sees, and is left out here."""
-    notes = [f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if body.get(key)]
+    notes = [f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if dig(body, key)]
     notes += [f"channel {channel.name} is the folder {channel.folder} here, whatever its file system is" for channel in channels
               if channel.name in file_systems(body)]
+    if "InstancePreferences" in body.get("ResourceConfig", {}):
+        notes.append(f"of InstancePreferences the first is taken: {len(hosts)} x {hosts[0].instance_type}")
     return tuple(notes)

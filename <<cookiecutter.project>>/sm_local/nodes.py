@@ -5,6 +5,7 @@ A message can then say 1.10 where the value is 1.1, and 2024-01-01 where it is a
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,21 @@ YAML_ERRORS = {
 }
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file."""
+def read_text(path: Path, name: object = "") -> str:
+    """Return the text of a file; a message calls it `name`."""
+    name = name or path
     try:
         data = path.read_bytes()
         return data.decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise SmLocalError(f"{path}: no such file; make one, an empty file is a request too") from error
+        if path.is_symlink():
+            raise SmLocalError(f"{name}: is a link to {os.readlink(path)}, which is not there; correct the link or remove it") from error
+        raise SmLocalError(f"{name}: no such file; make one, an empty file is a request too") from error
     except OSError as error:
-        raise SmLocalError(f"{path}: cannot be read ({error.strerror}); make it a file that you may read") from error
+        raise SmLocalError(f"{name}: cannot be read ({error.strerror}); make it a file that you may read") from error
     except UnicodeDecodeError as error:
         line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
-        raise SmLocalError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from error
+        raise SmLocalError(f"{name}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from error
 
 
 def compose(path: Path, text: str) -> tuple[Any, Any]:
@@ -45,13 +49,17 @@ def compose(path: Path, text: str) -> tuple[Any, Any]:
         root = yaml.compose(source)
     except (YAMLError, RecursionError) as error:
         raise SmLocalError(f"{path}:{syntax_error(text, json_error or error)}") from error
+    except (ValueError, OverflowError) as error:  # of chr()
+        line = text.count("\n", 0, re.search(r"\\U(?!00(0|10))", text).start()) + 1
+        raise SmLocalError(f"{path}:{line}: \\U names a character beyond the last one, \\U0010FFFF; correct it") from error
     return None if root is None or kind(root) == "null" else root, yaml.constructor.construct_object
 
 
 def from_json(text: str) -> tuple[str, Exception | None]:
     """Return a JSON text as YAML takes it, or what keeps a text that looks like JSON from being it.
 
-    YAML 1.2 reads all of JSON but tabs, which stand between tokens only, and what it takes for line breaks.
+    YAML 1.2 reads all of JSON but tabs, which stand between tokens only, what it takes for line breaks, a line break between
+    a key and its colon, and keys of more than 1024 characters, as escapes are counted.
     """
     if not text.lstrip().startswith("{"):
         return text, None
@@ -59,7 +67,14 @@ def from_json(text: str) -> tuple[str, Exception | None]:
         json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         return text, error
-    return re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text).replace("\t", " "), None
+    text = re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text).replace("\t", " ")
+    text = re.sub(r'"([ \r]*\n\s*):', r'":\1', text)
+    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|.)", unescaped, text), None
+
+
+def unescaped(escape: re.Match) -> str:
+    """Return an escape of JSON's, as the character itself where that is a letter or the like."""
+    return chr(int(escape[1], 16)) if escape[1] and chr(int(escape[1], 16)).isalnum() else escape[0]
 
 
 def syntax_error(text: str, error: Exception) -> str:

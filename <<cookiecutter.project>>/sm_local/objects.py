@@ -1,7 +1,7 @@
 """The S3 objects of a channel, found in the mirror data/s3/BUCKET/KEY… of `make data`, and where SageMaker puts each of them.
 
 usage: python3 objects.py link FOLDER URI [--type ManifestFile] [--shard K/N]    hard links below FOLDER, O(objects), nothing is copied
-       python3 objects.py list URI …                                            their paths, NUL behind each, for pipe.py
+       python3 objects.py list URI …                                            their paths, NUL behind each, and one more at the end, for pipe.py
        python3 objects.py manifest URI …                                        the text of /opt/ml/input/data/<channel>-manifest
 URI is s3://bucket/key, or file:FOLDER for a folder of a person's own. Standard library only: recipes run it with any Python.
 
@@ -37,14 +37,14 @@ def main() -> None:
     part, parts = map(int, options.shard.split("/"))
     try:
         found = sorted(objects(options.uri, options.type, options.called), key=lambda one: os.fsencode(one.uri))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         sys.exit(f"sm-local: {options.uri}: {error}")
     if not found and options.uri.startswith("s3://") and options.type not in MANIFESTS:
         sys.exit(f"sm-local: {options.uri}: nothing of it is in {MIRROR} any more; 'make data' fetches it again")
     if options.verb == "manifest":
         sys.stdout.write("".join(f"{line}\n" for line in [(options.called or options.uri).partition("://")[2].partition("/")[2], *(one.uri for one in found)]))
     elif options.verb == "list":
-        sys.stdout.buffer.write(b"".join(os.fsencode(one.path) + b"\0" for one in found[part::parts]))
+        sys.stdout.buffer.write(b"".join(os.fsencode(one.path) + b"\0" for one in found[part::parts]) + b"\0")
     else:
         link(found[part::parts], options.folder)
 
@@ -72,15 +72,23 @@ def objects(uri: str, kind: str, called: str = "") -> Iterator[Object]:
             name = path[len(folder) :] or os.path.basename(path)
             yield Object(path, name, f"{called.rstrip('/')}/{name}" if called else path)
     elif kind == "ManifestFile":
-        yield from (Object(str(MIRROR / full[5:]), full.partition("://")[2].partition("/")[2], full) for full in manifest_uris(here(uri).read_bytes()))
+        uris = dict.fromkeys(manifest_uris(here(uri).read_bytes()))  # one that stands there twice is one object
+        yield from (Object(str(here(full)), full.partition("://")[2].partition("/")[2], full) for full in uris)
     else:
         bucket, _, prefix = uri.partition("://")[2].partition("/")
         yield from (Object(str(MIRROR / bucket / key), below(prefix, key), f"s3://{bucket}/{key}") for key in keys(bucket, prefix))
 
 
 def here(uri: str) -> Path:
-    """Return where an object lies in the mirror."""
-    return MIRROR / uri.partition("://")[2]
+    """Return where an object lies in the mirror. Raises ValueError for a URI that would lead elsewhere."""
+    return inside(MIRROR, uri.partition("://")[2])
+
+
+def inside(folder: Path, rest: str) -> Path:
+    """Return the path of an object below a folder. Raises ValueError for what would lead elsewhere."""
+    if {"", ".", ".."} & set(rest.split("/")) or "\0" in rest:
+        raise ValueError(f"{rest!r} cannot be a file's path below {folder}")
+    return folder / rest
 
 
 def keys(bucket: str, prefix: str) -> Iterator[str]:
@@ -112,7 +120,9 @@ def manifest_uris(text: bytes) -> list[str]:
         raise ValueError('it must be a list that begins with {"prefix": "s3://…"}')
     if not all(isinstance(rest, str) and rest for rest in entries[1:]):
         raise ValueError("what follows the prefix must be strings")
-    return [entries[0]["prefix"] + rest for rest in entries[1:]]
+    uris = [entries[0]["prefix"] + rest for rest in entries[1:]]
+    "".join(uris).encode()  # half a character, "\\ud800", is a ValueError
+    return uris
 
 
 def link(found: list[Object], folder: Path) -> None:

@@ -16,6 +16,7 @@ from .job import Host, Job
 from .machine import Engine
 
 FUNCTIONS = Path(__file__).parent / "bash"
+OUTPUT = "/opt/ml/output"
 ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (captured)
 
 
@@ -96,7 +97,7 @@ def train(job: Job, engine: Engine) -> str:
         "wait_job",
         *clearing_up(job, engine),
         "if ! started; then not_started; fi",
-        f'pack {job.settings["PACK"]} "$dir" || true',  # it has said why; the job ends as it ended
+        f'pack {"never" if contract.leaves_files_loose(job) else job.settings["PACK"]} "$dir" || true',  # it has said why; the job ends as it ended
         "verdict",
     ]
     return write("train", main, ["say", "folder", "job", "pack", *engine_functions(job, engine)], comment(job, engine))
@@ -121,7 +122,7 @@ def shell(job: Job, engine: Engine) -> str:
         *([] if sandboxed else ["name=$job-$$-shell", "terminal=(--interactive)", "if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi"]),
         f"say {headline(job, engine)}",
         *channels.preparing(job, engine),
-        "trap : INT TERM HUP",  # they are for the shell inside; `:` and not '', which it would inherit
+        "trap : INT TERM HUP USR1",  # they are for the shell inside; `:` and not '', which it would inherit
         *([f"start_helper {word(job.image)}"] if engine.owns_files else []),
         *furnishing(job, engine, host),
         "rc=0",
@@ -142,9 +143,10 @@ def build(settings: dict[str, str], engine: Engine) -> str:
         ["--build-arg", f"BASE_IMAGE={settings['BASE_IMAGE']}"],
         *([["--platform", settings["PLATFORM"]]] if settings["PLATFORM"] else []),
     ]
+    *lines, last = show([[word(text) for text in line] for line in command], "build=(")
     main = [
-        *show([[word(text) for text in line] for line in command], "build=(")[:-1],
-        show([[word(text) for text in line] for line in command], "build=(")[-1] + ")",
+        *lines,
+        f"{last})",
         "build_proxies",
         '"${build[@]}" .',
         "mkdir -p recipes",
@@ -181,13 +183,15 @@ def opening(job: Job, engine: Engine) -> list[str]:
 
 def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
     """Return the lines that make what all hosts share: the job's folder, the checkpoint folder, the network."""
-    folders = [f"{folder(job, host)}/{name}".lstrip("/") for host in hosts for name in ["config", "model", "output/data", *channels.scratch(job, engine, host)]]
+    uploaded = [path[len("/opt/ml/") :] if is_output(path) else name for name, path in job.uploaded.items()]
+    folders = [f"{folder(job, host)}/{name}".lstrip("/") for host in hosts
+               for name in ["config", "model", "output/data", *uploaded, *channels.scratch(job, engine, host)]]
     lines = channels.needs(job)
     lines += show([["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]])
     lines += ["[[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints"] if job.checkpoints else []
     if engine.owns_files:
         lines += ["give opt/ml/checkpoints checkpoints"] if job.checkpoints else []
-        lines += ["give code code"] if mounts_code(job) else []
+        lines += ["give code code"] if mounts_code(job, engine) else []
         lines += [f"give {word(channel.folder)} new-{channel.name}" for channel in job.channels
                   if channel.folder and channels.mode(job, engine, channel) == "rw"]
     if engine.name == "sandbox":
@@ -225,7 +229,8 @@ def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     lines += channels.lines(job, engine, host)
     lines += ['bind "$at/model" /opt/ml/model', 'bind "$at/output" /opt/ml/output']
     lines += [f"bind opt/ml/checkpoints {word(job.checkpoints)}"] if job.checkpoints else []
-    lines += ["bind code /opt/ml/code"] if mounts_code(job) else []
+    lines += [f'bind "$at/{name}" {word(path)}' for name, path in job.uploaded.items() if not is_output(path)]
+    lines += ["bind code /opt/ml/code"] if mounts_code(job, engine) else []
     lines += ["share_gpus"] if engines.shares_gpus(job, engine) else []
     if engine.name == "sandbox":
         lines += in_namespaces(job, host)
@@ -243,7 +248,7 @@ def in_namespaces(job: Job, host: Host) -> list[str]:
 
 def timed(job: Job, text: str) -> str:
     """Return a config file's text as a Bash word, the time of the job's name in its place."""
-    return f'"${{job#{job.stem}}}"'.join(word(part) for part in text.split(contract.TIME))
+    return f'"${{job#{job.stem}}}"'.join(word(part) for part in text.split(contract.compact(contract.TIME).strip('"')))
 
 
 def clearing_up(job: Job, engine: Engine) -> list[str]:
@@ -262,6 +267,9 @@ def notes(job: Job, engine: Engine) -> tuple[str, ...]:
         lines.append("no credentials reach the container: EnableNetworkIsolation, as on SageMaker")
     if engine.name == "sandbox" and len(job.hosts) > 1 and not job.isolated:
         lines.append("the hosts reach each other and nothing else: the sandbox has no way out of their network")
+    left_out = [name for name, given in (("TrainingImage", job.source == "other"), *((key, job.settings[key]) for key in ("DOCKER_ARGS", "PLATFORM"))) if given]
+    if engine.name == "sandbox" and left_out:
+        lines.append(f"the sandbox has no containers: {', '.join(left_out)} left out")
     if engines.shares_gpus(job, engine):
         lines.append(f"each host may keep {100 // len(job.hosts)} % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, "
                      "and a host that crashes can take the others with it")
@@ -270,9 +278,18 @@ def notes(job: Job, engine: Engine) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def mounts_code(job: Job) -> bool:
-    """Tell whether code/ is mounted over the image's /opt/ml/code: for images that are made to run it."""
-    return job.settings["CODE"] == "mount" or (job.settings["CODE"] == "auto" and job.source != "other")
+def is_output(path: str) -> bool:
+    """Tell whether a folder lies below /opt/ml/output, which is a mount as a whole."""
+    return path.startswith(f"{OUTPUT}/")
+
+
+def mounts_code(job: Job, engine: Engine) -> bool:
+    """Tell whether code/ is mounted over the image's /opt/ml/code: for images that are made to run it, which the sandbox never has.
+
+    A toolkit unpacks an archive in S3 only where that folder is empty (TK), so such a job must not have it.
+    """
+    elsewhere = job.source == "other" and engine.name != "sandbox" or contract.has_code_in_s3(job)
+    return job.settings["CODE"] == "mount" or (job.settings["CODE"] == "auto" and not elsewhere)
 
 
 def naming(job: Job, engine: Engine, host: Host) -> list[str]:

@@ -15,6 +15,7 @@ GROUPS, PREFERENCES = "ResourceConfig.InstanceGroups", "ResourceConfig.InstanceP
 KEEP_ALIVE, SPOT = "ResourceConfig.KeepAlivePeriodInSeconds", "EnableManagedSpotTraining"
 RUN, WAIT = "StoppingCondition.MaxRuntimeInSeconds", "StoppingCondition.MaxWaitTimeInSeconds"
 S3, FILE_SYSTEM = "DataSource.S3DataSource", "DataSource.FileSystemDataSource"
+INTERVAL, INTERVALS = "ProfilerConfig.ProfilingIntervalInMilliseconds", (100, 200, 500, 1000, 5000, 60000)
 MODES = {"File", "FastFile", "Pipe"}
 LONGEST = 28 * 24 * 60 * 60  # seconds (API:StoppingCondition; the model itself has no maximum)
 
@@ -35,6 +36,7 @@ EITHER_OR = (
 # (API:Channel, API:S3DataSource, API:FileSystemDataSource, DG:model-access-training-data).
 ONLY_IN = (
     ("CompressionType", "Gzip", ("Pipe",)),
+    ("RecordWrapperType", "RecordIO", ("Pipe", "FastFile")),
     (f"{S3}.S3DataType", "AugmentedManifestFile", ("Pipe",)),
     (f"{S3}.S3DataType", "ManifestFile", ("File", "Pipe")),
     (f"{S3}.S3DataType", "Converse", ("File", "Pipe")),
@@ -118,8 +120,35 @@ def groups_exist(body: dict) -> Broken:
                 yield f"{path}.{S3}.InstanceGroupNames[{i}]", f"is {name!r}; {GROUPS} has no group of that name"
 
 
+def fifos_have_names_of_their_own(body: dict) -> Broken:
+    """Find channels that are called as a FIFO of a Pipe channel is, CHANNEL_0 and so on; both lie in /opt/ml/input/data."""
+    piped = {dig(channel, "ChannelName") for _, channel, mode in channels(body) if mode == "Pipe"}
+    for path, channel, _ in channels(body):
+        stem, _, number = (dig(channel, "ChannelName") or "").rpartition("_")
+        if stem in piped and number.isdecimal():
+            yield f"{path}.ChannelName", f"is {dig(channel, 'ChannelName')!r}, as a FIFO of the Pipe channel {stem!r} is called; write another name"
+
+
+def preferences_count_once(body: dict) -> Broken:
+    """Find instance counts that stand in two places, in none, or on some preferences only (API:InstancePreference)."""
+    counts = [dig(preference, "InstanceCount") for preference in dig(body, PREFERENCES) or []]
+    given = sum(count is not None for count in counts)
+    if counts and 0 < given < len(counts):
+        yield PREFERENCES, "has InstanceCount on only some of the preferences; write it on all of them, or once in ResourceConfig"
+    elif counts and bool(given) == (dig(body, "ResourceConfig.InstanceCount") is not None):
+        where = "both on the preferences and" if given else "neither on the preferences nor"
+        yield PREFERENCES, f"has InstanceCount {where} in ResourceConfig; write it in one place"
+
+
+def profiler_interval_is_one_of(body: dict) -> Broken:
+    """Find an interval that the profiler does not have (API:ProfilerConfig)."""
+    interval = dig(body, INTERVAL)
+    if interval is not None and interval not in INTERVALS:
+        yield INTERVAL, f"is {interval}; the API wants one of {', '.join(map(str, INTERVALS))}"
+
+
 RULES = (either_or, wait_only_for_spot, wait_covers_run, run_is_not_too_long, names_differ, modes_fit, one_source,
-         groups_exist)
+         groups_exist, fifos_have_names_of_their_own, preferences_count_once, profiler_interval_is_one_of)
 
 
 def broken_rules(body: dict) -> Broken:

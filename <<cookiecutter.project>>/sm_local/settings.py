@@ -2,15 +2,19 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import nodes
 from .errors import SmLocalError
 
 FILES = ("settings.env", "settings.local.env")
-IMAGE_NAME = r"[\w][\w.:/@-]*"
+# [HOST[:PORT]/]NAME[:TAG][@DIGEST], as engines read it, or an image's ID
+IMAGE_NAME = (r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
+              r"(:\w[\w.-]{0,127})?(@[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-f]{32,})?")
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,10 @@ RULES = {
     "NETWORK": choice("bridge", "own"),
     "LIMITS": Rule("off", r"off|on|(cpus|memory|gpus)(,(cpus|memory|gpus))*", "off, on, or some of cpus,memory,gpus"),
     "CREDENTIALS": choice("off", "session", "role"),
-    "SHM": Rule("2g", r"\d+[bkmg]?", "a size such as 512m or 8g"),
-    "NOFILE": Rule("65536", r"\d+", "a number of open files"),
-    "STOP_GRACE": Rule("120", r"\d+", "a number of seconds"),
-    "INTERRUPT_GRACE": Rule("10", r"\d+", "a number of seconds"),
+    "SHM": Rule("2g", r"[1-9]\d{0,8}[kmg]|[1-9]\d{0,14}b?", "a size such as 512m or 8g"),
+    "NOFILE": Rule("65536", r"[1-9]\d{0,8}", "a number of open files"),
+    "STOP_GRACE": Rule("120", r"0|[1-9]\d{0,5}", "a number of seconds, at most 999999"),
+    "INTERRUPT_GRACE": Rule("10", r"0|[1-9]\d{0,5}", "a number of seconds, at most 999999"),
     "PACK": choice("auto", "always", "never"),
     "PLATFORM": Rule("", r"linux/[\w/]+", "a platform such as linux/amd64"),
     "DOCKER_ARGS": Rule("", r"[\s\S]*", "arguments of docker run, quoted as in a shell"),
@@ -69,12 +73,12 @@ def read(root: Path, given: dict[str, str]) -> dict[str, str]:
 
 
 def _read_file(path: Path, name: str, values: dict[str, str], problems: list[str]) -> None:
-    if not path.is_file():
+    if not os.path.lexists(path):
         return
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{name}: cannot be read ({error})")
+        lines = nodes.read_text(path, name).splitlines()
+    except SmLocalError as error:
+        problems.append(str(error))
         return
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):

@@ -34,6 +34,7 @@ MAY_BE_LEFT_OUT = {
 # New instance types come monthly: one that api.json does not know gets a note, not an error.
 OPEN_ENUMS = {"TrainingInstanceType", "ProcessingInstanceType"}
 
+BEYOND = {"integer": 1 << 31, "long": 1 << 63}  # what the smithy model of these types takes ends here
 SAME_TYPE = {"long": "integer", "double": "float", "structure": "map"}
 COUNTED = {"string": ("character", "characters"), "list": ("item", "items"), "map": ("entry", "entries")}
 # The patterns are Java's. \w is \p{L}, \p{N} and the underscore, which the patterns that have these allow as well.
@@ -55,6 +56,8 @@ def misfits(name: str, value: Any, source: str = "") -> Iterator[str]:
         yield f"{has}; the API wants at least {shape['min']}"
     elif size > shape.get("max", size):
         yield f"{has}; the API wants at most {shape['max']}"
+    elif type_of(name) == "integer" and not -BEYOND[shape["type"]] <= value < BEYOND[shape["type"]]:
+        yield f"{has}; the API wants an integer of {BEYOND[shape['type']].bit_length()} bits"
     elif isinstance(value, str):
         yield from (f"is {source}; {text}" for text in misspelt(shape, value))
 

@@ -8,9 +8,10 @@ csv() { printf -v field '"%s"' "${1//\"/\"\"}"; }
 
 # bind SOURCE TARGET [readonly]: the folder itself. --mount, because --volume would make a missing source.
 bind() {
-  local field
-  csv "source=$PWD/$1"
-  mounts+=(--mount "type=bind,$field,target=$2${3:+,readonly}")
+  local field source
+  csv "source=$PWD/$1"; source=$field
+  csv "target=$2"
+  mounts+=(--mount "type=bind,$source,$field${3:+,readonly}")
 }
 
 # on_host NAME: what follows is about one of several hosts.

@@ -66,10 +66,13 @@ tell_failure() {
   if ( set -C; echo "$at" > "$dir/failed" ) 2> /dev/null; then kill -USR1 $$; fi
 }
 
-# host_failed: a job needs all its hosts. How SageMaker ends the others is not documented: here as Ctrl-C does.
+# host_failed: a job needs all its hosts, and all its data. How SageMaker ends the others is not documented: here as Ctrl-C
+# does. Hosts that `make stop` is ending have not failed.
 host_failed() {
-  if (( stops++ )); then return 0; fi
-  say "a host failed: stopping the others"
+  local now
+  read -r now < "$dir/status"
+  if [[ $now == Stopping ]] || (( stops++ )); then return 0; fi
+  if [[ -e $dir/broken ]]; then say "stopping the job: its data cannot be read"; else say "a host failed: stopping the others"; fi
   until_gone stop "$interrupt_grace"
 }
 
@@ -183,6 +186,7 @@ verdict() {
   local status=Completed now='' oom=''
   if (( rc == 137 )) && out_of_memory; then oom=1; fi
   read -r now < "$dir/status" || true
+  if [[ -e $dir/broken ]]; then rc=$((rc ? rc : 1)); fi
   if [[ $now == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
   rm -rf "$dir/.model" "$dir/.output"
   { echo "$status $SECONDS" > "$dir/status"; } 2> /dev/null || true
@@ -209,11 +213,13 @@ failure_reason() {
   if [[ $oom ]]; then
     text="ClientError: Please use an instance type with more memory, or reduce the size of job data processed on an instance."
   fi
+  if [[ -e $dir/broken ]]; then text=$(< "$dir/broken"); fi
   printf '%s' "${text:0:1024}" | iconv -c -f UTF-8 -t UTF-8      # no half character where a locale counts bytes
 }
 
 # meaning STATUS: a plain word for the statuses that are not the script's own.
 meaning() {
+  if [[ -e $dir/broken ]]; then return 0; fi      # the recipe ended it
   case $1 in
     126) echo " (the program that should run is not executable)" ;;
     127) echo " (the program that should run is not in the image: SageMaker starts 'train', found on PATH)" ;;

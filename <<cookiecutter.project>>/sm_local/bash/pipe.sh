@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 
-# feed CHANNEL OPTION...: stream $objects, as objects.py lists them, through the FIFOs of a Pipe channel. The feeder ends when
+# feed CHANNEL OPTION...: stream $objects, as objects.py lists them, through the FIFOs of a Pipe channel. What cannot be read
+# is told in $dir/broken, and by SIGUSR1: the job ends then, while the FIFO still has no end. The feeder ends when
 # nobody holds the other end of its descriptor 3: this recipe, and the job itself. It must not hold it too, nor those by which
 # the other helpers learn of the job's end.
 feed() {
@@ -9,8 +10,8 @@ feed() {
   mkfifo "$at/pipes/${channel}_0"
   if [[ ! -p $dir/.feeders ]]; then mkfifo "$dir/.feeders"; fi
   ( {
-    python3 -B sm_local/objects.py list "${objects[@]}" | python3 -B sm_local/pipe.py "$at/pipes" "$channel" "$@" ||
-      say "nobody feeds channel $channel any more (above): a job that opens its next FIFO waits for ever"
+    python3 -B sm_local/objects.py list "${objects[@]}" |
+      python3 -B sm_local/pipe.py "$@" --broken "$dir/broken" --recipe $$ -- "$at/pipes" "$channel"
   } 3< "$dir/.feeders" 4>&- 5>&- 6>&- 8>&- 9<&- & )
   if (( ! feeding )); then exec 5> "$dir/.feeders"; feeding=1; fi
 }
