@@ -69,8 +69,8 @@ tell_failure() {
 # host_failed: a job needs all its hosts, and all its data. How SageMaker ends the others is not documented: here as Ctrl-C
 # does. Hosts that `make stop` is ending have not failed.
 host_failed() {
-  local now
-  read -r now < "$dir/status"
+  local now=''
+  read -r now < "$dir/status" || true             # empty while it is written, or after a full disk
   if [[ $now == Stopping ]] || (( stops++ )); then return 0; fi
   if [[ -e $dir/broken ]]; then say "stopping the job: its data cannot be read"; else say "a host failed: stopping the others"; fi
   until_gone stop "$interrupt_grace"
