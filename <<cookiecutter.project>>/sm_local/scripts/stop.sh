@@ -6,7 +6,7 @@ source sm_local/bash/say.sh
 source sm_local/scripts/running.sh
 
 main() {
-  local grace engine what job doubt found=0
+  local grace engine what job doubt noted='' found=0
   [[ ${STOP_GRACE:-0} =~ ^[0-9]+$ ]] || die "STOP_GRACE=$STOP_GRACE: must be a number of seconds"
   find_running
   while IFS=$'\t' read -r engine what job; do
@@ -15,7 +15,10 @@ main() {
     grace=${STOP_GRACE:-$(told stop_grace "$job" || true)}
     grace=${grace:-$(setting STOP_GRACE 120)}
     say "stopping $job: SIGTERM now, SIGKILL in $grace s"
-    if [[ -d output/$job ]]; then { echo Stopping > "output/$job/status"; } 2> /dev/null || true; fi      # the disk may be full
+    if [[ -d output/$job && $job != "$noted" ]]; then      # once: a recipe one of whose hosts has ended reads it meanwhile
+      noted=$job
+      { echo Stopping > "output/$job/status"; } 2> /dev/null || true      # the disk may be full
+    fi
     if [[ $engine == sandbox ]]; then stop_sandbox "$what" "$grace"; else "$engine" stop -t "$grace" "$what" > /dev/null; fi &
   done < <(printf %s "$running")
   wait
