@@ -246,6 +246,14 @@ def test_a_python_without_ensurepip_names_the_package(project, tmp_path):
     assert "sm-local: python3 has no ensurepip; 'sudo apt-get install python3-venv', or install uv\n" in done.stdout
 
 
+def test_a_path_in_which_python_makes_no_environment_is_named(project, tmp_path):
+    place = project.rename(tmp_path / "a:b")
+    shutil.rmtree(place / "sm_local/.venv")
+    done = make(place, "recipe", env=clean_environment(PATH=a_path_with(tmp_path, f'exec {shutil.which("python3")} "$@"')))
+    assert done.returncode == 2 and "Error: " not in done.stdout
+    assert f"sm-local: Python makes no venv where the path has a colon; give {place} another name, or install uv\n" in done.stdout
+
+
 def test_a_python_that_is_too_old_is_named(project, tmp_path):
     shutil.rmtree(project / "sm_local/.venv")
     done = make(project, "recipe", env=clean_environment(PATH=a_path_with(tmp_path, 'case "$*" in *version_info*) echo 3.8; exit 1 ;; esac')))

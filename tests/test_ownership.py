@@ -66,6 +66,34 @@ def test_after_success(theirs, docker):
     assert eventually(lambda: docker.api.containers(all=True, filters={"label": f"sm-local.helper={last_job(theirs).name}"}) == [])
 
 
+def other_owners(folder) -> set[int]:
+    """Return who else owns something in a folder."""
+    return {os.lstat(path).st_uid for path in folder.rglob("*")} - {os.geteuid() or USER}
+
+
+OTHERS = WRITES + """
+for d in ("/opt/ml/model", "/opt/ml/output/data", "/opt/ml/checkpoints"):
+    open(d + "/unpacked", "w"); os.chown(d + "/unpacked", 4711, 4711); os.mkdir(d + "/theirs", 0o700); os.chown(d + "/theirs", 4711, 4711)
+"""
+
+
+def test_what_a_job_gave_to_others_is_the_caller_s_in_its_folder_alone(theirs):
+    script(theirs, OTHERS)
+    assert run(theirs).returncode == 0
+    assert other_owners(last_job(theirs)) == set() and roots(theirs) == []
+    assert (theirs / "opt/ml/checkpoints/unpacked").stat().st_uid == 4711
+
+
+def test_make_chown_gives_back_what_others_own_in_the_caller_s_jobs_alone(theirs, built):
+    leave = "for j in mine colleague; do mkdir -p output/$j/model/d; touch output/$j/recipe.sh output/$j/model/d/f; chown -R 4711:4711 output/$j; done"
+    subprocess.run(["docker", "run", "--rm", "--mount", f"type=bind,source={theirs},target=/w", "--workdir", "/w", built, "sh", "-c",
+                    f"{leave}; chown {os.geteuid() or USER} output/mine"], check=True)
+    done = subprocess.run([*as_user(theirs), "bash", "sm_local/scripts/chown.sh"], cwd=theirs, capture_output=True, text=True, check=False,
+                          env=clean_environment(HOME="/nonexistent"))
+    assert done.returncode == 0 and "yours again: output\n" in done.stderr, done.stderr
+    assert other_owners(theirs / "output/mine") == set() and other_owners(theirs / "output/colleague") == {4711}
+
+
 def test_after_failure(theirs):
     script(theirs, WRITES + "sys.exit(9)")
     assert run(theirs).returncode == 9
@@ -170,10 +198,32 @@ def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
     assert "nothing here belongs to root" in done.stderr
 
 
+def clean(project) -> subprocess.CompletedProcess:
+    return subprocess.run([*as_user(project), "bash", "sm_local/scripts/clean.sh", "1"], cwd=project, capture_output=True, text=True, check=False,
+                          env=clean_environment(HOME="/nonexistent"))
+
+
+def test_make_clean_says_why_it_could_not_delete_all(theirs, built):
+    closed = theirs / "output/j/closed"
+    (closed / "in").mkdir(parents=True)
+    own = "" if os.geteuid() else f"chown -R {USER}:{USER} output && "
+
+    def as_root(command):
+        subprocess.run(["docker", "run", "--rm", "--mount", f"type=bind,source={theirs},target=/w", "--workdir", "/w", built, "sh", "-c", command], check=True)
+
+    as_root(f"{own}chmod 0 output/j/closed")
+    done = clean(theirs)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "sm-local: not all is deleted (rm: " in done.stderr and "'chmod -R u+rwX output' may open what is closed" in done.stderr
+    as_root("chmod 700 output/j/closed && mkdir -p output/j/closed && chown -R 4711 output/j/closed")
+    assert clean(theirs).stderr == "sm-local: not all is deleted: output/j/closed is another user's; ask him\n"
+    as_root("chown -R 0 output/j/closed")
+    assert "some files are root's (output/j/closed); 'make chown' gives them to you, then clean again" in clean(theirs).stderr
+
+
 def test_make_clean_after_all_that(theirs):
     script(theirs, WRITES)
     run(theirs)
-    done = subprocess.run([*as_user(theirs), "bash", "sm_local/scripts/clean.sh", "1"], cwd=theirs, capture_output=True, text=True, check=False,
-                          env=clean_environment(HOME="/nonexistent"))
+    done = clean(theirs)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (theirs / "output").iterdir()) in ([], [".gitignore"])

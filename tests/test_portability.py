@@ -111,4 +111,4 @@ def test_an_array_that_may_be_empty_is_not_expanded_bare(path):
 
 
 # Declared empty, and filled wherever it is expanded: a job has a config mount, a host, a build argument list that is not empty.
-ALWAYS_FILLED = {"mounts", "running", "ids", "firsts", "handback", "doomed", "root_owned", "entries"}
+ALWAYS_FILLED = {"mounts", "running", "ids", "firsts", "handback", "doomed", "others", "entries"}

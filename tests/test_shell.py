@@ -91,3 +91,18 @@ def test_shell_without_an_image_is_one_line(project):
     done = make(project, "shell", "IMAGE=nowhere/none:1")
     assert done.stdout.splitlines()[0] == "sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it"
     assert jobs(project) == []
+
+
+@pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
+def test_an_open_shell_is_nothing_to_stop_and_its_folder_stays(project, engine_name):
+    make(project, "recipe", "VERB=shell", f"ENGINE={engine_name}")
+    terminal = Terminal(["bash", "recipes/shell.sh"], project, clean_environment())
+    terminal.wait_for("# $")
+    assert make(project, "stop").stdout == "sm-local: no job of this project is running\n"
+    (job,) = jobs(project)
+    assert " InProgress " in make(project, "jobs").stdout
+    done = make(project, "clean", "YES=1")
+    assert done.returncode == 2 and f"sm-local: a shell is open in output/{job.name}; leave it, or end it with '" in done.stdout and job.exists()
+    terminal.type(b"exit\n")
+    assert terminal.wait() == 0
+    assert make(project, "clean", "YES=1").returncode == 0

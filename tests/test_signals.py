@@ -162,6 +162,56 @@ def test_make_stop_gives_the_grace_of_stop_training_job(project, docker, engine)
     assert_nothing_runs(docker, project)
 
 
+@pytest.mark.parametrize(("given", "grace"), [([], 2), (["STOP_GRACE=1"], 1)], ids=["the-job-s-own", "typed"])
+def test_make_stop_gives_the_grace_that_is_typed_or_the_job_s_own(project, given, grace):
+    script(project, DEAF)
+    terminal = start(project, "sandbox", STOP_GRACE="2")
+    terminal.wait_for("ready")
+    begin = time.monotonic()
+    done = make(project, "stop", *given)
+    assert done.returncode == 0 and f"SIGKILL in {grace} s" in done.stdout, done.stdout
+    terminal.wait(20)
+    assert time.monotonic() - begin < 10
+    assert "STOP_GRACE=1m: must be a number of seconds" in make(project, "stop", "STOP_GRACE=1m").stdout
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_job_that_was_started_through_a_link_to_the_project_is_found(project, docker, engine):
+    script(project, HANDLER)
+    linked = project.parent / "linked"
+    linked.symlink_to(project)
+    environment = clean_environment(PWD=str(linked))
+    make(project, "recipe", f"ENGINE={engine}")
+    process = subprocess.Popen(["bash", "recipes/train.sh"], cwd=linked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout.readline() == "ready\n"
+    for place in (project, linked):
+        in_place = {"env": clean_environment(PWD=str(place))}
+        assert " InProgress " in make(place, "jobs", **in_place).stdout
+        assert "a job is running; 'make stop' ends it" in make(place, "clean", "YES=1", **in_place).stdout
+    assert make(project, "stop").stdout.startswith("sm-local: stopping ")
+    process.communicate(timeout=30)
+    assert (last_job(project) / "status").read_text().startswith("Stopped ")
+
+
+def test_an_engine_that_does_not_answer_may_have_the_job(project, docker):
+    script(project, HANDLER)
+    terminal = start(project, "docker")
+    terminal.wait_for("ready")
+    silent = {"env": clean_environment(DOCKER_HOST="tcp://127.0.0.1:1")}
+    job = jobs(project)[-1].name
+    done = make(project, "stop", **silent)
+    assert done.returncode == 2 and f"sm-local: docker does not answer, and {job} may be running there; start docker, then 'make stop' again" in done.stdout
+    listing = make(project, "jobs", **silent).stdout
+    assert " InProgress " in listing and "sm-local: docker does not answer: what is InProgress or Stopping there may have ended\n" in listing
+    done = make(project, "clean", "YES=1", **silent)
+    assert done.returncode == 2 and f"docker does not answer, and {job} may be running there" in done.stdout and jobs(project)
+    make(project, "stop")
+    assert terminal.wait(40) == 143
+    assert "does not answer" not in make(project, "jobs", **silent).stdout
+    assert make(project, "stop", **silent).stdout == "sm-local: no job of this project is running\n"
+    assert make(project, "clean", "YES=1", **silent).returncode == 0 and jobs(project) == []
+
+
 def test_jobs_tells_what_ran_and_how_it_ended(project, docker):
     script(project, "print('ready', flush=True); time.sleep(30)")
     terminal = start(project, "docker")
@@ -171,8 +221,7 @@ def test_jobs_tells_what_ran_and_how_it_ended(project, docker):
     os.kill(terminal.pid, signal.SIGKILL)
     terminal.reap(time.monotonic() + 10)
     assert " InProgress " in make(project, "jobs").stdout  # the container runs on
-    (project / "settings.local.env").write_text("STOP_GRACE=1\n")
-    make(project, "stop")
+    make(project, "stop", "STOP_GRACE=1")
     assert eventually(lambda: containers(docker, project) == [])
     script(project, "sys.exit(3)")
     make(project, "train")

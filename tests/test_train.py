@@ -43,6 +43,17 @@ open("/opt/ml/output/data/e.json", "w"); open("/opt/ml/output/other", "w"); open
     assert "sub/" in listed and "./" not in listed
 
 
+@pytest.mark.linux
+@pytest.mark.parametrize("replaced", ["os.symlink('/etc/apt', '/opt/ml/output/data')", ""], ids=["link", "removed"])
+def test_what_a_link_in_place_of_output_data_leads_to_is_not_packed(project, replaced):
+    script(project, f"os.rmdir('/opt/ml/output/data'); open('/opt/ml/model/m', 'w').write('m')\n{replaced}")
+    done = make(project, "train", "ENGINE=sandbox")
+    job = last_job(project)
+    assert done.returncode == 0 and (job / "model.tar.gz").exists() and not (job / "output.tar.gz").exists()
+    said = [line for line in done.stdout.splitlines() if "output/data" in line]
+    assert said == ([f"sm-local: output/{job.name}/output/data is a link; what it leads to is not packed"] if replaced else [])
+
+
 def test_an_edit_needs_no_build(project, docker, built):
     image = docker.images.get(built).id
     script(project, "print('edited')")
@@ -266,6 +277,73 @@ def test_model_and_output_are_links_and_a_person_s_files_are_kept(project):
     make(project, "train")
     assert last_job(project) != job and (job / "model/model.json").exists()
     assert sorted(path.name for path in (job / "model").iterdir()) == ["model.json"]
+
+
+@pytest.mark.parametrize("before", ["job", "person", "empty", "nothing", "foreign"])
+def test_a_refused_job_leaves_the_links_as_they_were(project, before):
+    places = [project / "opt/ml" / name for name in ("model", "output")]
+    if before == "job":
+        make(project, "train", "ENGINE=sandbox")
+        script(project, "sys.exit(1)")
+        make(project, "train", "ENGINE=sandbox", "JOB=job.yaml")
+        for place in places:  # not the last one's
+            place.unlink()
+            place.symlink_to(f"../../output/{jobs(project)[0].name}/{place.name}")
+    else:
+        for place in places:
+            if place.is_dir():
+                place.rmdir()
+            if before in ("person", "empty"):
+                place.mkdir()
+            if before == "person":
+                (place / "mine").write_text("mine")
+            if before == "foreign":
+                place.symlink_to("/nonexistent/elsewhere")
+
+    def tree():
+        return sorted((str(path), os.readlink(path) if path.is_symlink() else "") for place in places for path in [place, *place.rglob("*")]
+                      if os.path.lexists(path))
+
+    was = tree()
+    done = make(project, "train", "ENGINE=docker", "IMAGE=nowhere/none:1")
+    assert "image 'nowhere/none:1' is not here" in done.stdout
+    assert tree() == was
+    assert ("opt/ml/model holds them again" in done.stdout) == (before == "person")
+    assert list(project.glob("output/before-*")) == []
+    make(project, "train", "ENGINE=docker")
+    assert list(last_job(project).glob(".*")) == []
+
+
+@pytest.mark.linux
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk to fill is root's to make")
+def test_an_exit_status_that_could_not_be_written_is_not_called_a_sigkill(project):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "full", project / "output"], check=True)
+    try:
+        script(project, """
+with open("/opt/ml/model/all", "wb", buffering=0) as file:
+    try:
+        while True: file.write(b"x" * 512)
+    except OSError: pass
+sys.exit(3)
+""")
+        done = make(project, "train", "ENGINE=sandbox")
+        job = last_job(project)
+        assert (job / "exit-code").read_text() == ""
+        assert "SIGKILL" not in done.stdout and done.returncode == 2 and "Error 1\n" in done.stdout
+        assert f"sm-local: the job's exit status could not be written to output/{job.name}/exit-code, and is not known; is the disk full?\n" in done.stdout
+        assert job.name in make(project, "jobs").stdout
+    finally:
+        subprocess.run(["umount", project / "output"], check=True)
+
+
+@pytest.mark.parametrize("text", ["日本語", "a\n", ""])
+def test_the_verdict_has_a_line_of_its_own(project, text):
+    script(project, f"sys.stdout.buffer.write({text.encode()!r})")
+    done = make(project, "train", "ENGINE=sandbox")
+    assert (last_job(project) / "log").read_bytes() == text.encode()
+    assert len(done.stdout.splitlines()) == 2 + bool(text) and "\nsm-local: Completed" in done.stdout
+    apart = subprocess.run(["bash", "recipes/train.sh"], cwd=project, capture_output=True, check=True)
+    assert apart.stdout == text.encode() and b"\n\n" not in apart.stderr
 
 
 def test_two_jobs_at_once_do_not_see_each_other(project, docker):

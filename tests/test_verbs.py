@@ -1,6 +1,10 @@
 """clean, pack, jobs, stop, recipe: the verbs that need neither a job nor an engine."""
 import os
+import shutil
+import socket
+import tarfile
 
+import pytest
 from conftest import clean_environment, make
 from terminal import Terminal
 
@@ -59,6 +63,42 @@ def test_pack_takes_the_last_job_or_the_one_named(project):
     assert "output/none is not a job's folder; 'make jobs' lists them" in make(project, "pack", "JOB=output/none").stdout
 
 
+@pytest.mark.linux
+def test_pack_that_fails_says_so_and_tar_s_other_words_are_not_shown(project, monkeypatch):
+    job = leave_a_job(project)
+    monkeypatch.chdir(job / "model")  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("s")
+        done = make(project, "pack")
+    assert (done.returncode, done.stdout) == (0, f"sm-local: packed: output/{job.name}\n")
+    (job / "model.tar.gz").unlink()
+    (job / "model.tar.gz").symlink_to("/dev/full")
+    (job / "output/data/o").write_text("o")
+    done = make(project, "pack")
+    assert done.returncode == 2 and "sm-local: could not pack model.tar.gz (above); the files are where they were\n" in done.stdout
+    assert "packed: " not in done.stdout and (job / "output.tar.gz").exists()
+
+
+def test_pack_of_several_hosts_is_one_archive_in_the_job_s_folder(project):
+    job = leave_a_job(project)
+    for part in ("model", "output"):
+        shutil.rmtree(job / part)
+        for host in ("algo-1", "algo-2"):
+            (job / host / part / "data").mkdir(parents=True)
+            (job / host / part / "data" / host).write_text(host)
+        (project / "opt/ml" / part).unlink()
+        (project / "opt/ml" / part).symlink_to(f"../../output/{job.name}/algo-1/{part}")
+    for arguments in ([], [f"JOB=output/{job.name}"], [f"JOB={job}/algo-2/"]):
+        done = make(project, "pack", *arguments)
+        assert done.returncode == 0 and done.stdout.endswith(f"output/{job.name}\n"), done.stdout
+        with tarfile.open(job / "model.tar.gz") as archive:
+            assert archive.getnames() == ["data", "data/algo-1", "data", "data/algo-2"]
+        with tarfile.open(job / "output.tar.gz") as archive:
+            assert archive.getnames() == ["algo-1", "algo-2"]
+        (job / "model.tar.gz").unlink()
+    assert list(job.glob("algo-*/*.gz")) == []
+
+
 def test_stop_and_jobs_work_when_everything_else_is_broken(project):
     leave_a_job(project)
     leave_a_job(project, "k-20260101-000000", "InProgress")
@@ -82,8 +122,20 @@ def test_recipe_prints_what_would_run(project):
 
 
 def test_jobs_lists_the_newest_last(project):
-    names = ["j-20260101-000000", "j-20260101-000000-2", "j-20260101-000001"]
+    names = ["old", "j-20260101-000000", "j-20260101-000000-2", "j-20260101-000000-10", "a-20260101-000001", "z-1-20260101-000002"]
     for name in reversed(names):
         leave_a_job(project, name)
     done = make(project, "jobs", env=clean_environment(**NO_ENGINE))
     assert [line.split() for line in done.stdout.splitlines()[1:]] == [[name, "Completed", "0", "3", f"output/{name}"] for name in names]
+
+
+def test_jobs_lists_what_a_full_disk_left(project):
+    first, second = leave_a_job(project), leave_a_job(project, "k-20260101-000000")
+    for name in ("exit-code", "status"):
+        (second / name).write_text("")
+        (first / "exit-code").write_text("")
+    leave_a_job(project, "l-20260101-000000")
+    done = make(project, "jobs", env=clean_environment(**NO_ENGINE))
+    assert done.returncode == 0
+    assert [line.split()[:4] for line in done.stdout.splitlines()[1:]] == [
+        ["j-20260101-000000", "Completed", "-", "3"], ["k-20260101-000000", "-", "-", "-"], ["l-20260101-000000", "Completed", "0", "3"]]

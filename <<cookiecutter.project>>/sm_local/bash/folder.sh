@@ -4,9 +4,10 @@
 job='' dir='' at=''    # the job's name; its folder, output/<job>; its host's: the same, or output/<job>/algo-N of several
 
 # new_job STEM FOLDER...: make the folder of a new job, and in it the folders that it mounts: model and output start empty,
-# as on SageMaker.
+# as on SageMaker. -P: labels and mounts get the folder's own path, whatever link led here.
 new_job() {
   local stem n=1
+  cd -P . || exit 1
   [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
   [[ -d output ]] || mkdir -p output
   stem=$1-$(date -u +%Y%m%d-%H%M%S)

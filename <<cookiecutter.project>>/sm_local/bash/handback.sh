@@ -5,7 +5,8 @@
 
 handback=()            # docker arguments: what is given back, mounted under /handback
 
-# give FOLDER NAME: all that root owns in FOLDER goes back to the caller. NAME `new-…`: only what is newer than the job.
+# give FOLDER NAME: all that root owns in FOLDER goes back to the caller. NAME `new-…`: only what is newer than the job; `job`, and
+# the caller's jobs in `output`: everything, for root in a container can give files to anybody, as unpacking an archive does.
 give() { local field; csv "source=$PWD/$1"; handback+=(--mount "type=bind,$field,target=/handback/$2"); }
 
 # giving_back: the shell program that runs in the helper. Links are changed, never followed.
@@ -17,8 +18,12 @@ for folder in /handback/job /handback/job/algo-* /handback/output/* /handback/ou
 for folder in /handback/*; do
   case \$folder in
     /handback/new-*) find "\$folder" -user 0 -newer "\$(ls -d /handback/job/recipe.sh /handback/output/*/recipe.sh 2> /dev/null | head -n 1)" -exec chown -h $1 {} + ;;
+    /handback/job) chown -hR $1 "\$folder" ;;
     *) chown -hR --from=0 $1 "\$folder" 2> /dev/null || find "\$folder" -user 0 -exec chown -h $1 {} + ;;
   esac
+done
+for job in /handback/output/*; do
+  if [ -f "\$job/recipe.sh" ]; then find "\$job" -prune -type d -user ${1%:*} -exec chown -hR $1 {} +; fi
 done
 echo given
 GIVE

@@ -4,6 +4,7 @@
 
 running=() rc=''       # the processes whose end is the job's end, one a host; the container's exit status
 stops=0 ending=''      # signals that asked for a stop; the recipe's exit status then
+unwritten=''           # the exit status is not known: its file could not be written
 
 # start_job COMMAND...: start it as the job, or as one of its hosts, log it, and hand signals on as SageMaker does.
 start_job() {
@@ -42,16 +43,21 @@ wait_job() {
   if [[ $at != "$dir" ]]; then
     at=$dir/algo-1
     if [[ -s $dir/failed ]]; then read -r at < "$dir/failed"; fi
-    cp "$at/exit-code" "$dir/exit-code"
+    cp "$at/exit-code" "$dir/exit-code" 2> /dev/null || true
+  elif [[ /dev/stdout -ef /dev/stderr && $(tail -c 1 "$at/log" 2> /dev/null | LC_ALL=C tr '\000' '?') ]]; then
+    printf '\n' >&2 || true                         # output that ends within a line; the verdict has one of its own
   fi
-  read -r rc 2> /dev/null < "$dir/exit-code" || rc=137      # none: the job's own processes here were killed too
+  if ! read -r rc 2> /dev/null < "$dir/exit-code"; then
+    rc=137                                        # no file: the job's own processes here were killed too
+    if [[ -e $dir/exit-code ]]; then rc=1 unwritten=1; fi
+  fi
 }
 
 # run_here COMMAND...: run it and note its exit status.
 run_here() {
   rc=0
   "$@" < /dev/null || rc=$?
-  echo "$rc" > "$at/exit-code"
+  { echo "$rc" > "$at/exit-code"; } 2> /dev/null || true      # the disk may be full
   if [[ $at != "$dir" ]] && (( rc )); then tell_failure; fi
 }
 
@@ -63,8 +69,8 @@ tell_failure() {
 # host_failed: a job needs all its hosts, and all its data. How SageMaker ends the others is not documented: here as Ctrl-C
 # does. Hosts that `make stop` is ending have not failed.
 host_failed() {
-  local now
-  read -r now < "$dir/status"
+  local now=''
+  read -r now < "$dir/status" || true             # empty while it is written, or after a full disk
   if [[ $now == Stopping ]] || (( stops++ )); then return 0; fi
   if [[ -e $dir/broken ]]; then say "stopping the job: its data cannot be read"; else say "a host failed: stopping the others"; fi
   until_gone stop "$interrupt_grace"
@@ -100,7 +106,7 @@ keep_log() {
 stop_job() {
   if (( stops++ )); then return 0; fi
   ending=$1
-  echo Stopping > "$dir/status"
+  { echo Stopping > "$dir/status"; } 2> /dev/null || true
   until_gone stop "$2"
 }
 
@@ -130,40 +136,61 @@ still_running() {
   return 1
 }
 
-# point_links FOLDER: opt/ml/model and opt/ml/output show the last job's; what a person had there is kept.
+# point_links FOLDER: opt/ml/model and opt/ml/output show the last job's; what a person had there is kept. What was there stays
+# in the job's folder until the verdict: nobody knows yet whether the engine refuses the job.
 point_links() {
   local name
   for name in model output; do
-    if [[ -d opt/ml/$name && ! -L opt/ml/$name ]] && ! rmdir "opt/ml/$name" 2>/dev/null; then
-      mkdir -p "output/before-$job"
-      mv "opt/ml/$name" "output/before-$job/"
-      say "opt/ml/$name held files of yours; they are in output/before-$job/$name now"
+    if [[ -L opt/ml/$name ]]; then
+      cp -RP "opt/ml/$name" "$dir/.$name"
+    elif [[ -d opt/ml/$name ]]; then
+      if rmdir "opt/ml/$name" 2>/dev/null; then
+        mkdir "$dir/.$name"
+      else
+        mkdir -p "output/before-$job"
+        mv "opt/ml/$name" "output/before-$job/"
+        say "opt/ml/$name held files of yours; they are in output/before-$job/$name now"
+      fi
     fi
     ln -sfn "../../$1/$name" "opt/ml/$name"       # not mv: that would move the link into the old job's folder
   done
 }
 
+# restore_links: as if there had been no such job; what another one has pointed elsewhere since stays.
+restore_links() {
+  local name
+  for name in model output; do
+    if [[ $(readlink "opt/ml/$name") != "../../$dir"/* ]]; then continue; fi
+    rm "opt/ml/$name"
+    if [[ -L $dir/.$name || -d $dir/.$name ]]; then
+      mv "$dir/.$name" "opt/ml/$name"
+    elif [[ -d output/before-$job/$name ]]; then
+      mv "output/before-$job/$name" opt/ml/
+      say "opt/ml/$name holds them again"
+    fi
+  done
+  rmdir "output/before-$job" 2> /dev/null || true
+}
+
 # not_started: nothing ran, so nothing is kept; say what the engine had against it.
 not_started() {
-  local error last='' folder
+  local error
   error=$(cat "$at/engine-error" 2> /dev/null || head -n 1 "$at/log")
+  restore_links
   rm -rf "$dir"
-  for folder in output/*/; do
-    if [[ -e $folder/exit-code && ( ! $last || $folder -nt $last ) ]]; then last=${folder%/}; fi
-  done
-  if [[ -d $last/algo-1 ]]; then last=$last/algo-1; fi
-  if [[ $last ]]; then point_links "$last"; else rm -f opt/ml/model opt/ml/output; fi
   explain_refusal "$error"
 }
 
 # verdict: one line that says how the job ended and where its files are; exits as the container did.
 verdict() {
-  local status=Completed now oom=''
+  local status=Completed now='' oom=''
   if (( rc == 137 )) && out_of_memory; then oom=1; fi
-  read -r now < "$dir/status"
+  read -r now < "$dir/status" || true
   if [[ -e $dir/broken ]]; then rc=$((rc ? rc : 1)); fi
   if [[ $now == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
-  echo "$status $SECONDS" > "$dir/status"
+  rm -rf "$dir/.model" "$dir/.output"
+  { echo "$status $SECONDS" > "$dir/status"; } 2> /dev/null || true
+  if [[ $unwritten ]]; then say "the job's exit status could not be written to $dir/exit-code, and is not known; is the disk full?"; exit "${ending:-1}"; fi
   case $status in
     Completed) say "Completed in $SECONDS s; model: $at/model$(emptiness "$at/model")" ;;
     Stopped)   say "Stopped after $SECONDS s, exit code $rc$(meaning "$rc"): $dir" ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: make chown    what jobs left belongs to you again, without sudo
-# Root's files alone change hands, links are not followed, a colleague's files stay his. In the channels (a job can write
-# there with CHANNELS=rw only) root's files count only when they are newer than the first job.
+# In your jobs' folders everything becomes yours, elsewhere root's files alone: a colleague's stay his. Links are not followed.
+# In the channels (a job can write there with CHANNELS=rw only) root's files count only when they are newer than the first job.
 set -euo pipefail
 source sm_local/bash/say.sh
 source sm_local/bash/container.sh
@@ -9,22 +9,32 @@ source sm_local/bash/handback.sh
 source sm_local/scripts/running.sh
 
 main() {
-  local folder root_owned=()
+  local folder others=()
   if (( EUID == 0 )); then say "you are root; what root's jobs wrote is yours"; exit 0; fi
   for folder in output opt/ml/checkpoints code opt/ml/input/data; do
-    if [[ -d $folder && $(find "$folder" -user 0 -print 2> /dev/null | head -n 1) ]]; then root_owned+=("$folder"); fi
+    if [[ -d $folder && $(foreign "$folder" | head -n 1) ]]; then others+=("$folder"); fi
   done
-  if (( ! ${#root_owned[@]} )); then say "nothing here belongs to root"; exit 0; fi
+  if (( ! ${#others[@]} )); then say "nothing here belongs to root"; exit 0; fi
   image=$(any_image)
-  [[ $image ]] || die "no image is here to run chown in; 'sudo chown -R $EUID ${root_owned[*]}' gives the files back"
-  for folder in "${root_owned[@]}"; do
+  [[ $image ]] || die "no image is here to run chown in; 'sudo chown -R $EUID ${others[*]}' gives the files back"
+  for folder in "${others[@]}"; do
     case $folder in
       opt/ml/input/data) give "$folder" new-channels ;;
       *) give "$folder" "${folder//\//-}" ;;
     esac
   done
-  run_with_host_tools "$image" || die "the engine could not do it; 'sudo chown -R $EUID ${root_owned[*]}' gives the files back"
-  say "yours again: ${root_owned[*]}"
+  run_with_host_tools "$image" || die "the engine could not do it; 'sudo chown -R $EUID ${others[*]}' gives the files back"
+  say "yours again: ${others[*]}"
+}
+
+# foreign FOLDER: what would change hands.
+foreign() {
+  local job
+  find "$1" -user 0 -print 2> /dev/null || true
+  if [[ $1 != output ]]; then return 0; fi
+  for job in output/*/; do
+    if [[ -O $job && -f $job/recipe.sh ]]; then find "$job" ! -user "$EUID" -print 2> /dev/null || true; fi
+  done
 }
 
 # any_image: the project's own, else any; only this machine's own programs run in it.

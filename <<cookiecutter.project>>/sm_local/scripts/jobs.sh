@@ -1,23 +1,39 @@
 #!/usr/bin/env bash
 # usage: make jobs    what ran, when (UTC, in the name), how it ended; newest last. Needs neither Python nor a valid job.yaml.
 set -euo pipefail
+source sm_local/bash/say.sh
 source sm_local/scripts/running.sh
 
 row() { printf '%-44s %-11s %5s %8s  %s\n' "$@"; }
 
 main() {
-  local folder job status seconds code running
-  running=$'\n'$(running_jobs | cut -f 3)$'\n'
+  local job status seconds code engine unheard=''
+  find_running
   row JOB STATUS EXIT SECONDS FOLDER
-  for folder in output/*; do                      # not */, which would put job-2 before job
-    seconds=- code=-
-    job=${folder#output/}
-    if [[ ! -f $folder/status ]]; then continue; fi
-    read -r status seconds < "$folder/status" || true
-    if [[ -f $folder/exit-code ]]; then read -r code < "$folder/exit-code"; fi
-    if [[ $status == InProgress || $status == Stopping ]] && [[ $running != *$'\n'$job$'\n'* ]]; then status=Abandoned; fi
-    row "$job" "$status" "$code" "${seconds:--}" "$folder"
-  done
+  while read -r _ _ job; do
+    status='' seconds='' code=''
+    read -r status seconds < "output/$job/status" || true      # empty after a full disk, as is the other
+    if [[ -f output/$job/exit-code ]]; then read -r code < "output/$job/exit-code" || true; fi
+    if is_unfinished "$job" && ! is_running "$job"; then
+      if in_doubt "$job"; then unheard=$engine; else status=Abandoned; fi
+    fi
+    row "$job" "${status:--}" "${code:--}" "${seconds:--}" "output/$job"
+  done < <(by_time)
+  if [[ $unheard ]]; then say "$unheard does not answer: what is InProgress or Stopping there may have ended"; fi
+}
+
+# by_time: time, number and name of each job, oldest first. By the time in the name: a folder's own changes with what is done in it.
+by_time() {
+  local job
+  for job in output/*; do
+    job=${job#output/}
+    if [[ ! -f output/$job/status ]]; then continue; fi
+    if [[ $job =~ -([0-9]{8}-[0-9]{6})(-([0-9]+))?$ ]]; then
+      printf '%s %s %s\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]:-1}" "$job"
+    else
+      printf '0 1 %s\n' "$job"
+    fi
+  done | LC_ALL=C sort -k 1,1 -k 2,2n
 }
 
 main "$@"

@@ -10,8 +10,10 @@ main() {
     [[ -L opt/ml/model ]] || die "no job has run yet; 'make train' runs one"
     dir=$(readlink opt/ml/model); dir=${dir#../../}; dir=${dir%/model}
   fi
-  [[ -d $dir/model ]] || die "$dir is not a job's folder; 'make jobs' lists them"
-  pack always "${dir%/}"
+  dir=${dir%/}
+  if [[ -f ${dir%/*}/status ]]; then dir=${dir%/*}; fi      # a host's folder: the job's is above it
+  [[ -d $dir/model || -d $dir/algo-1/model ]] || die "$dir is not a job's folder; 'make jobs' lists them"
+  pack always "$dir" || exit 1
   say "packed: $dir"
 }
 

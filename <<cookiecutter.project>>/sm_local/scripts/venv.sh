@@ -22,6 +22,7 @@ main() {
     version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2]); sys.exit(sys.version_info < (3, 9))') ||
       die "python3 is $version; install Python 3.9 or newer"
     python3 -c 'import ensurepip' 2> /dev/null || die "python3 has no ensurepip; 'sudo apt-get install python3-venv', or install uv"
+    [[ $(pwd -P) != *:* ]] || die "Python makes no venv where the path has a colon; give $(pwd -P) another name, or install uv"
     python3 -m venv "$venv"
   fi
   add requirements.txt
