@@ -203,6 +203,26 @@ def test_two_calls_at_once_both_run(project):
 # The tool's own environment
 
 
+@LINUX
+def test_two_first_calls_at_once_make_one_environment(project):
+    shutil.rmtree(project / "sm_local/.venv")
+    calls = []
+    for _ in range(3):
+        calls.append(subprocess.Popen(["make", "recipe", "ENGINE=sandbox"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, env=clean_environment()))
+        time.sleep(0.7)
+    said = [call.communicate(timeout=180)[0] for call in calls]
+    assert [call.returncode for call in calls] == [0] * 3, said
+    assert sum("sm-local: making sm_local/.venv" in text for text in said) == 1 and not (project / "sm_local/.venv.lock").exists()
+
+
+@LINUX
+def test_a_lock_of_a_killed_call_holds_nobody_up(project):
+    shutil.rmtree(project / "sm_local/.venv")
+    (project / "sm_local/.venv.lock").write_text("999999999\n")
+    assert make(project, "recipe", "ENGINE=sandbox", timeout=180).returncode == 0
+
+
 def refuse_index() -> dict[str, str]:
     return {"UV_INDEX_URL": "http://127.0.0.1:9/simple", "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
             "PIP_NO_INDEX": "", "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "0", "UV_HTTP_TIMEOUT": "3", "PIP_EXTRA_INDEX_URL": "",

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
+from terminal import eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 
@@ -415,9 +416,21 @@ def test_the_log_holds_every_byte_and_short_output_is_not_lost(project):
     script(project, f"sys.stdout.buffer.write({body!r})")
     make(project, "train")
     assert (last_job(project) / "log").read_bytes() == body
-    script(project, "sys.stdout.write('a\\n\\nb')")
-    make(project, "train")
-    assert (last_job(project) / "log").read_text() == "a\n\nb"
+    for body in ("a\n\nb", "\n", "docker", "docker: Error", "doc\n", "dö", "\0\0a\n", "docker\0x", ""):
+        script(project, f"sys.stdout.write({body!r})")
+        make(project, "train", "ENGINE=sandbox")
+        assert (last_job(project) / "log").read_text(encoding="utf-8") == body
+
+
+def test_a_job_that_prints_a_character_at_a_time_is_heard_at_once(project):
+    script(project, "sys.stdout.write('.'); sys.stdout.flush(); time.sleep(60)")
+    process = subprocess.Popen(["make", "train", "ENGINE=sandbox", "INTERRUPT_GRACE=1"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               env=clean_environment())
+    assert process.stdout.read(1) == b"."
+    assert eventually(lambda: (last_job(project) / "log").read_text() == ".", 5)
+    process.terminate()
+    make(project, "stop", "STOP_GRACE=1")
+    process.communicate(timeout=30)
 
 
 def test_a_path_with_blanks_quotes_commas_and_colons_works(baked, tmp_path, built):

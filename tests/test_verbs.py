@@ -53,6 +53,13 @@ def test_clean_without_a_terminal_deletes_nothing_unless_told(project):
     assert make(project, "clean", "YES=1").returncode == 0 and not job.exists()
 
 
+def test_clean_takes_no_for_no_and_leaves_what_was_a_persons(project):
+    job, before = leave_a_job(project), project / "output/before-j-20260101-000000"
+    before.mkdir()
+    assert make(project, "clean", "YES=no").returncode == 2 and job.exists()
+    assert make(project, "clean", "YES=1").returncode == 0 and before.exists() and not job.exists()
+
+
 def test_pack_takes_the_last_job_or_the_one_named(project):
     done = make(project, "pack")
     assert done.returncode == 2 and "no job has run yet; 'make train' runs one" in done.stdout

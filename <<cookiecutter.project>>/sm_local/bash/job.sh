@@ -87,17 +87,19 @@ show_host() {
 # keep_log FOLDER: stdin to the terminal, live, and to FOLDER/log, also when the reader of the terminal's side has gone.
 # What the Docker client says for itself before a container runs goes to FOLDER/engine-error; the verdict explains it.
 keep_log() {
-  local start='' line='' newline=''
+  local start='' line='' one='' ended=''
   trap '' PIPE TTOU
   : > "$1/log"
-  if IFS= read -r -n 8 start && (( ${#start} < 8 )); then newline=$'\n'; fi
+  while [[ 'docker: ' == "$start"?* ]] && IFS= read -r -d '' -n 1 one; do
+    start+=$one
+    if [[ ! $one ]]; then ended='\0'; break; fi   # a NUL, which Bash cannot hold
+  done
   if [[ $start == 'docker: ' ]]; then
-    IFS= read -r line || true
+    if IFS= read -r line; then ended='\n'; fi
     if [[ $line == 'Error response from daemon'* ]]; then printf '%s\n' "$line" | tee "$1/engine-error" > "$1/log"; cat > /dev/null; return 0; fi
-    newline=$'\n'
   fi
-  printf '%s' "$start$line$newline" >> "$1/log"
-  printf '%s' "$start$line$newline" 2>/dev/null || true
+  printf '%s%b' "$start$line" "$ended" >> "$1/log"
+  printf '%s%b' "$start$line" "$ended" 2>/dev/null || true
   exec tee -a "$1/log" 2>/dev/null
 }
 

@@ -8,14 +8,14 @@ main() {
   local path doomed=() answer=${1-} why
   refuse_while_something_runs
   for path in output/*/ recipes sm_local/.venv sm_local/__pycache__; do
-    if [[ -e $path ]]; then doomed+=("${path%/}"); fi
+    if [[ -e $path && $path != output/before-* ]]; then doomed+=("${path%/}"); fi      # those are a person's own
   done
   for path in opt/ml/model opt/ml/output; do
     if [[ -L $path ]]; then doomed+=("$path"); fi
   done
   if (( ! ${#doomed[@]} )); then say "nothing to clean"; exit 0; fi
   du -sh "${doomed[@]}" 2> /dev/null || true      # it cannot look into every folder
-  if [[ ! $answer ]]; then
+  if [[ $answer != [1yY]* ]]; then
     [[ -t 0 ]] || die "that would be deleted; 'make clean YES=1' deletes it without asking"
     read -r -p 'delete these? [y/N] ' answer
     [[ $answer == [yY]* ]] || die "nothing deleted"

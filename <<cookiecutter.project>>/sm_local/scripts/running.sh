@@ -4,7 +4,7 @@
 # setting KEY DEFAULT: a setting's value, read without Python.
 setting() {
   local value
-  value=$(cat settings.env settings.local.env 2> /dev/null | sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" | sed 's/[[:space:]]*$//' | tail -n 1)
+  value=$(sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" settings.env settings.local.env 2> /dev/null | sed 's/[[:space:]]*$//' | tail -n 1)
   echo "${value:-$2}"
 }
 

@@ -7,6 +7,8 @@ source sm_local/bash/say.sh
 
 main() {
   local venv=sm_local/.venv version
+  alone
+  if [[ $venv/${1:-ready} -nt sm_local/requirements${1:+-$1}.txt ]]; then return 0; fi      # another call has made it meanwhile
   if [[ ${1-} == aws ]]; then
     say "adding boto3 to $venv (once, a few seconds)"
     add requirements-aws.txt
@@ -27,6 +29,19 @@ main() {
   fi
   add requirements.txt
   : > "$venv/ready"
+}
+
+# alone: of two calls at once the second waits, or they would delete each other's work.
+alone() {
+  local lock=sm_local/.venv.lock other told=''
+  until ( set -C; echo $$ > "$lock" ) 2> /dev/null; do
+    [[ -w sm_local ]] || die "sm_local/ cannot be written; is it yours?"
+    read -r other 2> /dev/null < "$lock" || other=''
+    if [[ $other ]] && ! kill -0 "$other" 2> /dev/null; then rm -f "$lock"; continue; fi      # it was killed
+    if [[ ! $told ]]; then told=1; say "another make is making sm_local/.venv; waiting for it"; fi
+    sleep 0.2
+  done
+  trap 'rm -f sm_local/.venv.lock' EXIT
 }
 
 # add FILE: install what it lists.
