@@ -340,7 +340,8 @@ def test_a_recipes_folder_that_cannot_be_written(project):
     shutil.rmtree(project / "recipes", ignore_errors=True)
     (project / "recipes").write_text("in the way")
     done = make(project, "train")
-    assert done.returncode == 2 and jobs(project) == []
+    assert done.stdout.splitlines()[0] == "sm-local: recipes/ cannot be written; is this folder yours, and its disk not read-only?"
+    assert done.returncode == 2 and jobs(project) == [] and len(done.stdout.splitlines()) == 2
 
 
 @LINUX

@@ -2,11 +2,12 @@
 import os
 import shutil
 import socket
+import subprocess
 import tarfile
 
 import pytest
-from conftest import clean_environment, make
-from terminal import Terminal
+from conftest import clean_environment, last_job, make
+from terminal import Terminal, eventually
 
 NO_ENGINE = {"PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///nonexistent"}
 
@@ -51,6 +52,23 @@ def test_clean_without_a_terminal_deletes_nothing_unless_told(project):
     assert done.returncode == 2 and job.exists()
     assert "sm-local: that would be deleted; 'make clean YES=1' deletes it without asking" in done.stdout
     assert make(project, "clean", "YES=1").returncode == 0 and not job.exists()
+
+
+def test_a_job_that_packs_is_running(project, tmp_path):
+    """Its container has ended; what it left is not safe yet."""
+    (tmp_path / "gzip").write_text("#!/bin/sh\nsleep 4\nexec /bin/gzip\n")
+    (tmp_path / "gzip").chmod(0o755)
+    (tmp_path / "pigz").symlink_to("gzip")
+    environment = clean_environment(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    process = subprocess.Popen(["make", "train", "ENGINE=sandbox", "HP=epochs=1"], cwd=project, env=environment, stdout=subprocess.DEVNULL,
+                               stdin=subprocess.DEVNULL)
+    assert eventually(lambda: list(project.glob("output/*/exit-code")))
+    assert "InProgress" in make(project, "jobs").stdout
+    assert "has ended, and is being packed\n" in make(project, "stop").stdout
+    done = make(project, "clean", "YES=1")
+    assert done.returncode == 2 and "a job is running; 'make stop' ends it" in done.stdout
+    assert process.wait(30) == 0 and "Completed" in make(project, "jobs").stdout
+    assert (last_job(project) / "model.tar.gz").exists() and not (last_job(project) / ".recipe").exists()
 
 
 def test_clean_takes_no_for_no_and_leaves_what_was_a_persons(project):

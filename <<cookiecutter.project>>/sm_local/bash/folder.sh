@@ -21,5 +21,6 @@ new_job() {
   shift
   mkdir -p "${@/#/$dir/}"
   cp "$0" "$dir/recipe.sh"
+  echo $$ > "$dir/.recipe"                        # `make jobs`, `clean` and `stop` know by it, also while there is no container
   echo InProgress > "$dir/status"
 }

@@ -190,7 +190,7 @@ verdict() {
   read -r now < "$dir/status" || true
   if [[ -e $dir/broken ]]; then rc=$((rc ? rc : 1)); fi
   if [[ $now == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
-  rm -rf "$dir/.model" "$dir/.output"
+  rm -rf "$dir/.model" "$dir/.output" "$dir/.recipe"
   { echo "$status $SECONDS" > "$dir/status"; } 2> /dev/null || true
   if [[ $unwritten ]]; then say "the job's exit status could not be written to $dir/exit-code, and is not known; is the disk full?"; exit "${ending:-1}"; fi
   case $status in

@@ -29,7 +29,7 @@ refuse_while_something_runs() {
   find_running
   while IFS=$'\t' read -r engine what job; do
     is_shell "$job" || die "a job is running; 'make stop' ends it"
-    if [[ $engine == sandbox ]]; then what="kill -9 $what"; else what="$engine kill $what"; fi
+    case $engine in sandbox | recipe) what="kill -9 $what" ;; *) what="$engine kill $what" ;; esac
     die "a shell is open in output/$job; leave it, or end it with '$what'"
   done < <(printf %s "$running")
   if find_doubt; then die "$engine does not answer, and $doubt may be running there; start $engine, or 'rm -r output/$doubt' if it has ended"; fi

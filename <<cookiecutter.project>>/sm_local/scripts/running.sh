@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts know of running jobs: containers by their label, sandboxes by the process they left a note of.
+# What the scripts know of running jobs: containers by their label, sandboxes and recipes by the process they left a note of.
 
 # setting KEY DEFAULT: a setting's value, read without Python.
 setting() {
@@ -10,7 +10,8 @@ setting() {
 
 running='' silent=''   # a line each: engine, container or process, and job, between tabs; the engines that are here and do not answer
 
-# find_running: sets $running, open shells too, and $silent. -P: labels have the folder's own path, whatever link led here.
+# find_running: sets $running, open shells too, and $silent. A recipe counts where it has no container, yet or any more.
+# -P: labels have the folder's own path, whatever link led here.
 find_running() {
   local engine found id job file
   cd -P . || exit 1
@@ -26,6 +27,11 @@ find_running() {
     job=${file#output/}; job=${job%%/*}
     read -r id 2> /dev/null < "${file%/stage}/container-id" || continue
     if grep -q "/${file#output/}/" "/proc/$id/mounts" 2> /dev/null; then running+=sandbox$'\t'$id$'\t'$job$'\n'; fi
+  done
+  for file in output/*/.recipe; do
+    job=${file#output/}; job=${job%/*}
+    if is_running "$job" || ! read -r id 2> /dev/null < "$file"; then continue; fi
+    if [[ $(ps -p "$id" -o args= 2> /dev/null) == *.sh ]]; then running+=recipe$'\t'$id$'\t'$job$'\n'; fi
   done
 }
 

@@ -19,8 +19,9 @@ if [ -d "$kept" ]; then
   for recipe in "$kept"/*.sh; do
     [ ! -e "$recipe" ] || [ "$recipe" -ef "recipes/${recipe##*/}" ] || sh sm_local/scripts/show.sh "$recipe"
   done
+elif ! mkdir -p "$kept" 2> /dev/null; then
+  echo "sm-local: recipes/ cannot be written; is this folder yours, and its disk not read-only?" >&2
 else
-  mkdir -p "$kept"
   rm -f recipes/*.sh
   find recipes/.kept/* -prune -mtime +7 -exec rm -rf {} +
 fi

@@ -12,6 +12,7 @@ main() {
   while IFS=$'\t' read -r engine what job; do
     if is_shell "$job"; then continue; fi
     found=1
+    if [[ $engine == recipe && -e output/$job/exit-code ]]; then say "$job has ended, and is being packed"; continue; fi
     grace=${STOP_GRACE:-$(told stop_grace "$job" || true)}
     grace=${grace:-$(setting STOP_GRACE 120)}
     say "stopping $job: SIGTERM now, SIGKILL in $grace s"
@@ -19,7 +20,11 @@ main() {
       noted=$job
       { echo Stopping > "output/$job/status"; } 2> /dev/null || true      # the disk may be full
     fi
-    if [[ $engine == sandbox ]]; then stop_sandbox "$what" "$grace"; else "$engine" stop -t "$grace" "$what" > /dev/null; fi &
+    case $engine in
+      sandbox) stop_sandbox "$what" "$grace" ;;
+      recipe) kill -TERM "$what" ;;
+      *) "$engine" stop -t "$grace" "$what" > /dev/null ;;
+    esac &
   done < <(printf %s "$running")
   wait
   if find_doubt; then die "$engine does not answer, and $doubt may be running there; start $engine, then 'make stop' again"; fi
