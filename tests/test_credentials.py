@@ -6,7 +6,7 @@ import subprocess
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from conftest import clean_environment, jobs, last_job, make, script
+from conftest import clean_environment, jobs, last_job, make, need_podman, script
 from servers import moto_serving
 from sm_local.credentials import Credentials
 from sm_local.errors import SmLocalError
@@ -142,8 +142,9 @@ def endpoints(project) -> int:
 
 
 NONE = "you have no AWS credentials; 'aws configure' or 'aws sso login' gets some, CREDENTIALS=off runs without"
-SANDBOX = ("their endpoint needs Docker on this machine's own Linux, run by root; else pass yours by name: "
-           "DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'")
+PODMAN = ("their endpoint needs Docker on this machine's own Linux, run by root; else pass yours by name: "
+          "DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'")
+SANDBOX = "the sandbox serves none and needs none, for your HOME, ~/.aws included, is there; set CREDENTIALS=off"
 
 
 @engine
@@ -155,8 +156,11 @@ SANDBOX = ("their endpoint needs Docker on this machine's own Linux, run by root
     pytest.param(f"RoleArn: {ROLE}", "role", {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9"},
                  ': Could not connect to the endpoint URL: "http://127.0.0.1:9/"', id="no answer"),
     pytest.param("{}", "session", {"ENGINE": "sandbox"}, f": {SANDBOX}", id="sandbox"),
+    pytest.param("{}", "session", {"ENGINE": "podman"}, f": {PODMAN}", id="podman"),
 ])
 def test_what_cannot_be_had_stops_the_job_with_one_line(asking, docker, job, mode, changes, why):
+    if changes.get("ENGINE") == "podman":
+        need_podman()
     (asking / "job.yaml").write_text(job)
     done = make(asking, "train", f"CREDENTIALS={mode}", f"ENGINE={changes.get('ENGINE', 'docker')}", env=clean_environment(**{**OWN, **changes}))
     assert done.returncode == 2

@@ -184,7 +184,8 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
     if gives_credentials(job) and job.settings["CREDENTIALS"] == "role" and "RoleArn" not in job.request:
         raise SmLocalError("CREDENTIALS=role, but job.yaml has no RoleArn; add it, or CREDENTIALS=session for your own")
     if gives_credentials(job) and engine.name == "sandbox":
-        raise SmLocalError(f"CREDENTIALS={job.settings['CREDENTIALS']}: the sandbox does not serve any; your HOME, ~/.aws included, is there. Leave it off")
+        raise SmLocalError(f"CREDENTIALS={job.settings['CREDENTIALS']}: "
+                           "the sandbox serves none and needs none, for your HOME, ~/.aws included, is there; set CREDENTIALS=off")
     if gives_credentials(job) and not (engine.name == "docker" and engine.owns_files):
         raise SmLocalError(f"CREDENTIALS={job.settings['CREDENTIALS']}: their endpoint needs Docker on this machine's own Linux, run by root; "
                            "else pass yours by name: DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'")
