@@ -194,11 +194,15 @@ def test_a_job_that_was_started_through_a_link_to_the_project_is_found(project, 
 
 
 def test_an_engine_that_does_not_answer_may_have_the_job(project, docker):
+    """Its recipe was killed, so nobody else knows."""
     script(project, HANDLER)
     terminal = start(project, "docker")
     terminal.wait_for("ready")
     silent = {"env": clean_environment(DOCKER_HOST="tcp://127.0.0.1:1")}
-    job = jobs(project)[-1].name
+    (folder,) = jobs(project)
+    job = folder.name
+    os.kill(int((folder / ".recipe").read_text()), signal.SIGKILL)
+    terminal.reap(time.monotonic() + 10)
     done = make(project, "stop", **silent)
     assert done.returncode == 2 and f"sm-local: docker does not answer, and {job} may be running there; start docker, then 'make stop' again" in done.stdout
     listing = make(project, "jobs", **silent).stdout
@@ -206,10 +210,21 @@ def test_an_engine_that_does_not_answer_may_have_the_job(project, docker):
     done = make(project, "clean", "YES=1", **silent)
     assert done.returncode == 2 and f"docker does not answer, and {job} may be running there" in done.stdout and jobs(project)
     make(project, "stop")
-    assert terminal.wait(40) == 143
+    assert eventually(lambda: containers(docker, project) == [])
+    assert " Abandoned " in make(project, "jobs").stdout
+    (folder / "status").write_text("Stopped 1\n")
     assert "does not answer" not in make(project, "jobs", **silent).stdout
     assert make(project, "stop", **silent).stdout == "sm-local: no job of this project is running\n"
     assert make(project, "clean", "YES=1", **silent).returncode == 0 and jobs(project) == []
+
+
+def test_make_stop_reaches_a_job_by_its_recipe_where_the_engine_does_not_answer(project, docker):
+    script(project, HANDLER)
+    terminal = start(project, "docker")
+    terminal.wait_for("ready")
+    assert "sm-local: stopping " in make(project, "stop", env=clean_environment(DOCKER_HOST="tcp://127.0.0.1:1")).stdout
+    assert terminal.wait(40) == 143
+    assert (last_job(project) / "model/signals").read_text() == "TERM "
 
 
 def test_jobs_tells_what_ran_and_how_it_ended(project, docker):
