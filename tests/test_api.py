@@ -358,6 +358,7 @@ job.yaml:2: InputDataConfig[0].RecordWrapperType is 'RecordIO', which works in P
 InputDataConfig:
 - {ChannelName: a, InputMode: Pipe}
 - {ChannelName: a_0}
+- {ChannelName: a_1, InputMode: Pipe}
 - {ChannelName: a_x}
 job.yaml:3: InputDataConfig[1].ChannelName is 'a_0', as a FIFO of the Pipe channel 'a' is called; write another name
 ## counts-on-some-preferences

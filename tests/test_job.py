@@ -232,6 +232,11 @@ REFUSED = [
 ]
 
 
+def test_two_folders_at_one_place_are_refused():
+    body = {"CheckpointConfig": {}, "DebugHookConfig": {"S3OutputPath": "s3://b/c", "LocalPath": "/opt/ml/checkpoints/"}}
+    assert refused(body) == "job.yaml:1: DebugHookConfig.LocalPath is '/opt/ml/checkpoints', as CheckpointConfig's is; write another one"
+
+
 @pytest.mark.parametrize("file", ["job.yaml", "other.json"])
 @pytest.mark.parametrize(("body", "said"), REFUSED)
 def test_a_refusal_names_the_file_and_what_to_do(body, said, file):

@@ -217,9 +217,10 @@ def test_two_first_calls_at_once_make_one_environment(project):
 
 
 @LINUX
-def test_a_lock_of_a_killed_call_holds_nobody_up(project):
+@pytest.mark.parametrize("holder", [999999999, os.getpid()], ids=["dead", "another-program"])
+def test_a_lock_of_a_killed_call_holds_nobody_up(project, holder):
     shutil.rmtree(project / "sm_local/.venv")
-    (project / "sm_local/.venv.lock").write_text("999999999\n")
+    (project / "sm_local/.venv.lock").write_text(f"{holder}\n")
     assert make(project, "recipe", "ENGINE=sandbox", timeout=180).returncode == 0
 
 

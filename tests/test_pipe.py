@@ -151,12 +151,21 @@ def test_data_that_cannot_be_read_fail_the_job(project, files, channel, reason):
     assert done.returncode == 2 and not (last_job(project) / "model/trained").exists()
 
 
+def test_data_that_cannot_be_read_fail_the_job_though_nobody_reads_what_it_says(project):
+    stream(project, {"a": gzip.compress(b"1"), "z": b"no gzip"}, CompressionType="Gzip")
+    script(project, READ + "time.sleep(1); epoch(0); open('/opt/ml/model/trained', 'w')")
+    subprocess.run("make train ENGINE=sandbox INTERRUPT_GRACE=1 2>&1 | head -n 1", shell=True, cwd=project, env=clean_environment(), check=True, timeout=60)
+    assert eventually(lambda: (last_job(project) / "status").read_text().startswith("Failed "))
+    assert not (last_job(project) / "model/trained").exists()
+
+
 def test_a_fifo_among_the_files_fails_the_job(project):
     stream(project, {"a": b"1"})
     os.mkfifo(project / STREAM / "b")
     script(project, READ + "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); epoch(0)")  # a handler that calls it a success
     done = make(project, "train", "ENGINE=sandbox")
     assert f"channel stream: {STREAM}/b: is no file; log, model" in done.stdout and done.returncode == 2
+    assert (last_job(project) / "exit-code").read_text() == "1\n"
 
 
 def test_names_that_look_like_options_and_lines_that_python_would_split(project):

@@ -212,19 +212,30 @@ def test_a_job_without_channels_has_the_folder_of_channels(project, engine_name)
     script(project, "open('/opt/ml/input/data/written', 'w'); print(os.listdir('/opt/ml/input'))")
     done = make(project, "train", f"ENGINE={engine_name}")
     assert done.returncode == 0, done.stdout
+    assert not (last_job(project) / "pipes").exists()
 
 
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
 def test_folders_that_are_uploaded_during_a_job(project, engine_name):
     """The debugger's by its default, TensorBoard's elsewhere; a comma and a quote in a path are the user's affair."""
-    elsewhere = '/opt/board,"a'
+    elsewhere = '/opt/board,"a; touch pwned'
     (project / "job.yaml").write_text(json.dumps({"DebugHookConfig": {"S3OutputPath": "s3://b/d"},
                                                   "TensorBoardOutputConfig": {"S3OutputPath": "s3://b/t", "LocalPath": elsewhere}}))
-    script(project, f"open('/opt/ml/output/tensors/t', 'w'); open({elsewhere!r} + '/b', 'w')")
+    script(project, f"assert 'training' not in os.listdir('/opt/ml/output'); open('/opt/ml/output/tensors/t', 'w'); open({elsewhere!r} + '/b', 'w')")
     done = make(project, "train", f"ENGINE={engine_name}")
     assert done.returncode == 0, done.stdout
     job = last_job(project)
     assert (job / "output/tensors/t").exists() and (job / "tensorboard/b").exists() and not (job / "output.tar.gz").exists()
+
+
+def test_a_folder_below_output_may_have_any_name(project):
+    inside = "/opt/ml/output/my board; touch pwned"
+    (project / "job.yaml").write_text(json.dumps({"TensorBoardOutputConfig": {"LocalPath": inside}, "CheckpointConfig": {"LocalPath": "/opt/ml/code/runs"}}))
+    script(project, f"open({inside!r} + '/b', 'w'); open('/opt/ml/code/runs/c', 'w')")
+    done = make(project, "train", "ENGINE=sandbox")
+    assert done.returncode == 0, done.stdout
+    assert (last_job(project) / "output/my board; touch pwned/b").exists() and (project / "opt/ml/checkpoints/c").exists()
+    assert not list(project.rglob("pwned"))
 
 
 def test_output_without_compression_has_no_archives(project):

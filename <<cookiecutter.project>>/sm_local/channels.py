@@ -70,7 +70,7 @@ def is_listed(job: Job, channel: Channel) -> bool:
 def lines(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that lay out a host's channels."""
     channels = contract.host_channels(job, host)
-    pipes = [f'bind "$at/{"pipes" if has_pipes(job, host) else "data"}" {DATA}'] if has_pipes(job, host) or not channels else []
+    pipes = [f'bind "$at/pipes" {DATA}'] if has_data_folder(job, host) else []
     return pipes + [line for channel in channels for line in (piped if channel.mode == "Pipe" else laid_out)(job, engine, host, channel)]
 
 
@@ -116,14 +116,15 @@ def where(channel: Channel) -> str:
     return f"file:{channel.folder}" + (f"/{channel.s3_uri.rpartition('/')[2]}" if channel.s3_type == AUGMENTED else "")
 
 
-def has_pipes(job: Job, host: Host) -> bool:
-    """Tell whether one of a host's channels is in Pipe mode."""
-    return any(channel.mode == "Pipe" for channel in contract.host_channels(job, host))
+def has_data_folder(job: Job, host: Host) -> bool:
+    """Tell whether a host's /opt/ml/input/data itself is a mount: for FIFOs, or because there is no channel below which makes it."""
+    channels = contract.host_channels(job, host)
+    return not channels or any(channel.mode == "Pipe" for channel in channels)
 
 
 def scratch(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the folders below a host's that its channels need: for FIFOs, and for writes where the engine has no place of its own."""
-    pipes = ["pipes"] if has_pipes(job, host) else [] if contract.host_channels(job, host) else ["data"]
+    pipes = ["pipes"] if has_data_folder(job, host) else []
     if engine.name == "podman":
         return pipes
     return [*pipes, *(f"cow/{channel.name}/{part}" for channel in contract.host_channels(job, host) if mode(job, engine, channel) == "cow"
@@ -132,7 +133,7 @@ def scratch(job: Job, engine: Engine, host: Host) -> list[str]:
 
 def clearing_up(job: Job) -> list[str]:
     """Return the lines that remove what only the running job needed."""
-    pipes = any(channel.mode == "Pipe" for channel in job.channels)
+    pipes = any(has_data_folder(job, host) for host in job.hosts)
     views = any(is_view(job, channel) or is_listed(job, channel) for channel in job.channels if channel.mode != "Pipe")
     return [*(["drop_pipes"] if pipes else []), *(["drop_views"] if views else [])]
 

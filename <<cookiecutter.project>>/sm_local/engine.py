@@ -9,7 +9,7 @@ import shlex
 
 from . import contract
 from .errors import SmLocalError
-from .job import Host, Job
+from .job import UPLOADED, Host, Job
 from .machine import AVAILABLE, Engine
 
 Lines = list  # of lists of Bash words
@@ -199,8 +199,9 @@ def check(job: Job, engine: Engine, given: dict[str, str]) -> None:
         raise SmLocalError(f"IMAGE={given['IMAGE']}: the sandbox has no images; use ENGINE=docker or ENGINE=podman")
     if job.settings["LIMITS"] != "off":
         raise SmLocalError(f"LIMITS={job.settings['LIMITS']}: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman")
-    if job.checkpoints and not job.checkpoints.startswith("/opt/"):
-        raise SmLocalError(f"{job.file}: CheckpointConfig.LocalPath is {job.checkpoints}; the sandbox can show folders below /opt only")
+    for config, path in {"CheckpointConfig": job.checkpoints, **{UPLOADED[name][0]: path for name, path in job.uploaded.items()}}.items():
+        if path and not path.startswith("/opt/"):
+            raise SmLocalError(f"{job.file}: {config}.LocalPath is {path}; the sandbox can show folders below /opt only")
     if job.arguments and not job.entrypoint:
         raise SmLocalError(f"{job.file}: ContainerArguments alone go to an image's entrypoint, and the sandbox has no image; add ContainerEntrypoint")
 

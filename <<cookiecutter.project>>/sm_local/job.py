@@ -102,6 +102,9 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
     image, source = choose_image(request, algorithm.get("TrainingImage", ""), settings, given)
     channels, hosts = choose_channels(request, root, algorithm.get("TrainingInputMode", "File")), choose_hosts(request, resources)
     values = choose_hyperparameters(root, body, given)
+    checkpoints = local_path(request, "CheckpointConfig", CHECKPOINTS)
+    uploaded = {name: path for name, (config, default) in UPLOADED.items() if (path := local_path(request, config, default))}
+    one_folder_each(request, {"CheckpointConfig": checkpoints, **{UPLOADED[name][0]: path for name, path in uploaded.items()}})
     return Job(
         file=file,
         stem=stem(body.get("TrainingJobName") or root.resolve().name),
@@ -112,14 +115,14 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
         hyperparameters=values,
         environment=choose_environment(body, source, values),
         channels=channels,
-        checkpoints=local_path(request, "CheckpointConfig", CHECKPOINTS),
+        checkpoints=checkpoints,
         hosts=hosts,
         region=settings["REGION"],
         account=account(body.get("RoleArn", "")),
         isolated=body.get("EnableNetworkIsolation", False),
         request=body,
         settings=settings,
-        uploaded={name: path for name, (config, default) in UPLOADED.items() if (path := local_path(request, config, default))},
+        uploaded=uploaded,
         notes=request.notes + not_emulated(body, channels, hosts),
     )
 
@@ -181,6 +184,14 @@ def local_path(request: api.Request, config: str, default: str) -> str:
         if f"{own}/".startswith(f"{path}/") or path.startswith("/opt/ml/input/"):
             raise SmLocalError(f"{where}, which would hide the platform's {own}; write another one, such as {default}")
     return path
+
+
+def one_folder_each(request: api.Request, paths: dict[str, str]) -> None:
+    """Refuse two folders at one place in the container."""
+    for n, (config, path) in enumerate(paths.items()):
+        for other in [*paths][:n]:
+            if path and path == paths[other]:
+                raise SmLocalError(f"{request.where(f'{config}.LocalPath')}: {config}.LocalPath is {short(path)!r}, as {other}'s is; write another one")
 
 
 def choose_hyperparameters(root: Path, body: dict, given: dict[str, str]) -> dict[str, str]:

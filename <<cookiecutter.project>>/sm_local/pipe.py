@@ -102,9 +102,11 @@ def blaming(where: str) -> Iterator[None]:
 
 def end_the_job(reason: str, options: argparse.Namespace) -> None:
     """Tell the recipe, and keep the FIFO open until the job has ended. It runs, for it has opened the FIFO, so the recipe listens."""
-    print(f"sm-local: {reason}", file=sys.stderr, flush=True)
-    options.broken.write_text(reason, encoding="utf-8", errors="replace")
+    with contextlib.suppress(OSError):  # the disk may be full, and the terminal gone
+        options.broken.write_text(reason, encoding="utf-8", errors="replace")
     os.kill(options.recipe, signal.SIGUSR1)
+    with contextlib.suppress(OSError):
+        print(f"sm-local: {reason}", file=sys.stderr, flush=True)
     threading.Event().wait()
 
 

@@ -184,7 +184,7 @@ def opening(job: Job, engine: Engine) -> list[str]:
 def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
     """Return the lines that make what all hosts share: the job's folder, the checkpoint folder, the network."""
     uploaded = [path[len("/opt/ml/") :] if is_output(path) else name for name, path in job.uploaded.items()]
-    folders = [f"{folder(job, host)}/{name}".lstrip("/") for host in hosts
+    folders = [word(f"{folder(job, host)}/{name}".lstrip("/")) for host in hosts
                for name in ["config", "model", "output/data", *uploaded, *channels.scratch(job, engine, host)]]
     lines = channels.needs(job)
     lines += show([["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]])
@@ -228,9 +228,9 @@ def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     lines += ['bind "$at/config" /opt/ml/input/config']
     lines += channels.lines(job, engine, host)
     lines += ['bind "$at/model" /opt/ml/model', 'bind "$at/output" /opt/ml/output']
-    lines += [f"bind opt/ml/checkpoints {word(job.checkpoints)}"] if job.checkpoints else []
-    lines += [f'bind "$at/{name}" {word(path)}' for name, path in job.uploaded.items() if not is_output(path)]
     lines += ["bind code /opt/ml/code"] if mounts_code(job, engine) else []
+    asked = {job.checkpoints: "opt/ml/checkpoints", **{path: f'"$at/{name}"' for name, path in job.uploaded.items() if not is_output(path)}}
+    lines += [f"bind {asked[path]} {word(path)}" for path in sorted(asked) if path]  # the outer of two first
     lines += ["share_gpus"] if engines.shares_gpus(job, engine) else []
     if engine.name == "sandbox":
         lines += in_namespaces(job, host)

@@ -123,9 +123,9 @@ def groups_exist(body: dict) -> Broken:
 def fifos_have_names_of_their_own(body: dict) -> Broken:
     """Find channels that are called as a FIFO of a Pipe channel is, CHANNEL_0 and so on; both lie in /opt/ml/input/data."""
     piped = {dig(channel, "ChannelName") for _, channel, mode in channels(body) if mode == "Pipe"}
-    for path, channel, _ in channels(body):
+    for path, channel, mode in channels(body):
         stem, _, number = (dig(channel, "ChannelName") or "").rpartition("_")
-        if stem in piped and number.isdecimal():
+        if mode != "Pipe" and stem in piped and number.isdecimal():
             yield f"{path}.ChannelName", f"is {dig(channel, 'ChannelName')!r}, as a FIFO of the Pipe channel {stem!r} is called; write another name"
 
 

@@ -13,7 +13,7 @@ from .errors import SmLocalError
 
 FILES = ("settings.env", "settings.local.env")
 # [HOST[:PORT]/]NAME[:TAG][@DIGEST], as engines read it, or an image's ID
-IMAGE_NAME = (r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
+IMAGE_NAME = (r"((\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
               r"(:\w[\w.-]{0,127})?(@[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-f]{32,})?")
 
 

@@ -188,7 +188,10 @@ verdict() {
   local status=Completed now='' oom=''
   if (( rc == 137 )) && out_of_memory; then oom=1; fi
   read -r now < "$dir/status" || true
-  if [[ -e $dir/broken ]]; then rc=$((rc ? rc : 1)); fi
+  if [[ -e $dir/broken ]] && (( ! rc )); then
+    rc=1
+    { echo "$rc" > "$dir/exit-code"; } 2> /dev/null || true
+  fi
   if [[ $now == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
   rm -rf "$dir/.model" "$dir/.output" "$dir/.recipe"
   { echo "$status $SECONDS" > "$dir/status"; } 2> /dev/null || true

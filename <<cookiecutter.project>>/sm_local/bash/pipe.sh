@@ -13,10 +13,8 @@ feed() {
     python3 -B sm_local/objects.py list "${objects[@]}" |
       python3 -B sm_local/pipe.py "$@" --broken "$dir/broken" --recipe $$ -- "$at/pipes" "$channel"
   } 3< "$dir/.feeders" 4>&- 5>&- 6>&- 8>&- 9<&- & )
-  if (( ! feeding )); then exec 5> "$dir/.feeders"; feeding=1; fi
+  if [[ ! ${feeding-} ]]; then exec 5> "$dir/.feeders"; feeding=1; fi
 }
-
-feeding=0              # is descriptor 5 open?
 
 # drop_pipes: their folders, where the engine has made places to mount other channels on. They go at once, by their names:
 # a feeder that is just about to make its next FIFO finds no folder, and knows that the job has ended.

@@ -31,7 +31,7 @@ find_running() {
   for file in output/*/.recipe; do
     job=${file#output/}; job=${job%/*}
     if is_running "$job" || ! read -r id 2> /dev/null < "$file"; then continue; fi
-    if [[ $(ps -p "$id" -o args= 2> /dev/null) == *.sh ]]; then running+=recipe$'\t'$id$'\t'$job$'\n'; fi
+    if [[ $(ps -ww -p "$id" -o args= 2> /dev/null) == *.sh ]]; then running+=recipe$'\t'$id$'\t'$job$'\n'; fi
   done
 }
 

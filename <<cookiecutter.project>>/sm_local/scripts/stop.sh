@@ -7,7 +7,7 @@ source sm_local/scripts/running.sh
 
 main() {
   local grace engine what job doubt noted='' found=0
-  [[ ${STOP_GRACE:-0} =~ ^[0-9]+$ ]] || die "STOP_GRACE=$STOP_GRACE: must be a number of seconds"
+  [[ ${STOP_GRACE:-0} =~ ^(0|[1-9][0-9]{0,5})$ ]] || die "STOP_GRACE=$STOP_GRACE: must be a number of seconds"
   find_running
   while IFS=$'\t' read -r engine what job; do
     if is_shell "$job"; then continue; fi

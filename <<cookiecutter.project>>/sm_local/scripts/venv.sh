@@ -33,11 +33,16 @@ main() {
 
 # alone: of two calls at once the second waits, or they would delete each other's work.
 alone() {
-  local lock=sm_local/.venv.lock other told=''
+  local lock=sm_local/.venv.lock other told='' tries=0
   until ( set -C; echo $$ > "$lock" ) 2> /dev/null; do
     [[ -w sm_local ]] || die "sm_local/ cannot be written; is it yours?"
     read -r other 2> /dev/null < "$lock" || other=''
-    if [[ $other ]] && ! kill -0 "$other" 2> /dev/null; then rm -f "$lock"; continue; fi      # it was killed
+    if [[ ! $other ]]; then
+      if (( tries++ > 9 )); then rm -f "$lock"; die "$lock could not be written; is the disk full? Then make room and try again"; fi
+    elif [[ $(ps -ww -p "$other" -o args= 2> /dev/null) != *venv.sh* ]]; then
+      rm -f "$lock"                               # it was killed
+      continue
+    fi
     if [[ ! $told ]]; then told=1; say "another make is making sm_local/.venv; waiting for it"; fi
     sleep 0.2
   done
