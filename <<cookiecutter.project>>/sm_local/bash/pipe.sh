@@ -13,7 +13,7 @@ feed() {
     python3 -B sm_local/objects.py list "${objects[@]}" |
       python3 -B sm_local/pipe.py "$@" --broken "$dir/broken" --recipe $$ -- "$at/pipes" "$channel"
   } 3< "$dir/.feeders" 4>&- 5>&- 6>&- 8>&- 9<&- & )
-  if [[ ! ${feeding-} ]]; then exec 5> "$dir/.feeders"; feeding=1; fi
+  exec 5> "$dir/.feeders"
 }
 
 # drop_pipes: their folders, where the engine has made places to mount other channels on. They go at once, by their names:
