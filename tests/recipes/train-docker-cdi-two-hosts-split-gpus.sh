@@ -1,0 +1,76 @@
+# docker 28.2.2, GPU auto (CDI), image churn:latest
+  engine=docker image=churn:latest
+  missing="run 'make build'"
+  stop_grace=120 interrupt_grace=10
+
+  new_job Churn-1 \
+    algo-1/config algo-1/model algo-1/output/data algo-1/cow/extra/upper algo-1/cow/extra/work algo-1/cow/stream/upper \
+    algo-1/cow/stream/work algo-1/cow/training/upper algo-1/cow/training/work algo-2/config algo-2/model algo-2/output/data \
+    algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work algo-2/cow/training/upper algo-2/cow/training/work
+  [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
+  give opt/ml/checkpoints checkpoints
+  give code code
+  limit 65536
+  own_network --driver bridge
+  say "$job":' docker 28.2.2, GPU auto (CDI), image churn:latest'
+  start_helper churn:latest
+  on_host algo-1
+  printf %s '{}' > "$at/config/hyperparameters.json"
+  printf %s '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}' > "$at/config/inputdataconfig.json"
+  printf %s '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
+  printf %s '[]' > "$at/config/metric-definition-regex.json"
+  printf %s '{"LocalPath":"/state"}' > "$at/config/checkpointconfig.json"
+  bind "$at/config" /opt/ml/input/config
+  cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
+  cow opt/ml/input/data/stream /opt/ml/input/data/stream stream
+  cow opt/ml/input/data/training /opt/ml/input/data/training training
+  bind "$at/model" /opt/ml/model
+  bind "$at/output" /opt/ml/output
+  bind code /opt/ml/code
+  bind opt/ml/checkpoints /state
+  checkpoints_name Churn-1
+  start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
+    --shm-size 2g "${limits[@]}" \
+    --device nvidia.com/gpu=0 --device nvidia.com/gpu=1 \
+    --env TRAINING_JOB_NAME="$job" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    --env AWS_REGION=us-west-2 \
+    --env DMLC_INTERFACE=eth0 \
+    "${mounts[@]}" \
+    churn:latest train
+  on_host algo-2
+  printf %s '{}' > "$at/config/hyperparameters.json"
+  printf %s '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}' > "$at/config/inputdataconfig.json"
+  printf %s '{"current_host":"algo-2","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
+  printf %s '[]' > "$at/config/metric-definition-regex.json"
+  printf %s '{"LocalPath":"/state"}' > "$at/config/checkpointconfig.json"
+  bind "$at/config" /opt/ml/input/config
+  cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
+  cow opt/ml/input/data/stream /opt/ml/input/data/stream stream
+  cow opt/ml/input/data/training /opt/ml/input/data/training training
+  bind "$at/model" /opt/ml/model
+  bind "$at/output" /opt/ml/output
+  bind code /opt/ml/code
+  bind opt/ml/checkpoints /state
+  name=$job-$$-algo-2
+  start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --hostname ip-10-0-0-2.us-west-2.compute.internal --network "$job-$$" --network-alias algo-2 \
+    --shm-size 2g "${limits[@]}" \
+    --device nvidia.com/gpu=2 --device nvidia.com/gpu=3 \
+    --env TRAINING_JOB_NAME="$job" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    --env AWS_REGION=us-west-2 \
+    --env DMLC_INTERFACE=eth0 \
+    "${mounts[@]}" \
+    churn:latest train
+  ( warn_if_stale & )
+  ( trap '' INT TERM HUP; point_links "$dir/algo-1" ) || true
+  wait_job
+  drop_network
+  finish_helper churn:latest
+  if ! started; then not_started; fi
+  pack auto "$dir" || true
+  verdict

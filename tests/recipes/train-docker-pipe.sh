@@ -1,0 +1,45 @@
+# docker 28.2.2, CPU (GPU runtime not found), image churn:latest
+  engine=docker image=churn:latest
+  missing="run 'make build'"
+  stop_grace=120 interrupt_grace=10
+
+  need_data stream file:opt/ml/input/data/stream/m.jsonl '' 'make data'
+  need_python stream
+  new_job Churn-1 \
+    config model output/data pipes cow/training/upper cow/training/work
+  give code code
+  limit 65536
+  say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  start_helper churn:latest
+  printf %s '{}' > "$at/config/hyperparameters.json"
+  printf %s '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}' > "$at/config/inputdataconfig.json"
+  printf %s '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
+  printf %s '[]' > "$at/config/metric-definition-regex.json"
+  bind "$at/config" /opt/ml/input/config
+  bind "$at/pipes" /opt/ml/input/data
+  cow opt/ml/input/data/training /opt/ml/input/data/training training
+  objects=(file:opt/ml/input/data/stream/m.jsonl)
+  feed stream --gzip --recordio --seed 3 --attribute=a-ref --attribute=b --base=s3://b/p/
+  bind "$at/model" /opt/ml/model
+  bind "$at/output" /opt/ml/output
+  bind code /opt/ml/code
+  name=$job-$$-algo-1
+  start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1 \
+    --shm-size 2g "${limits[@]}" \
+    --env TRAINING_JOB_NAME="$job" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    --env AWS_REGION=us-west-2 \
+    --env DMLC_INTERFACE=eth0 \
+    --env NVIDIA_VISIBLE_DEVICES=void \
+    "${mounts[@]}" \
+    churn:latest train
+  ( warn_if_stale & )
+  ( trap '' INT TERM HUP; point_links "$dir" ) || true
+  wait_job
+  finish_helper churn:latest
+  drop_pipes
+  if ! started; then not_started; fi
+  pack auto "$dir" || true
+  verdict
