@@ -2,6 +2,7 @@
 
 usage: python benchmarks/bench.py [--rounds N] [--peers] [--only NAME]    README.md beside this file says what a row means
 """
+
 from __future__ import annotations
 
 import argparse
@@ -23,27 +24,58 @@ def main() -> int:
     """Run the groups that were asked for in one workplace; print their rows as they come."""
     options = arguments().parse_args()
     groups = {**ours.GROUPS, "peers": peers.peers}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, through every `finally`: nothing is left
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # as Ctrl-C, through every `finally`: nothing is left
     names = options.only or [name for name in groups if name != "peers" or options.peers]
     with Workplace(options.template, options.base, progress) as place:
         print(f"{datetime.date.today()}, {machine()}; {options.rounds} rounds\n", flush=True)
-        print("| what | over | ratio [middle half] | budget | medians |\n|---|---|---|---|---|", flush=True)
+        print(
+            "| what | over | ratio [middle half] | budget | medians |\n|---|---|---|---|---|",
+            flush=True,
+        )
         for name in names:
             rows = groups[name](place, options.rounds)
             progress("")
             for row in rows:
-                print(f"| {row.what} | {row.over} | {row.ratio} | {row.budget} | {row.note} |", flush=True)
+                print(
+                    f"| {row.what} | {row.over} | {row.ratio} | {row.budget} | {row.note} |",
+                    flush=True,
+                )
     return 0
 
 
 def arguments() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=11, help="rounds that count; one more is run first and dropped (default: 11)")
-    parser.add_argument("--only", action="append", choices=[*ours.GROUPS, "peers"], help="one group of rows; may be given again")
-    parser.add_argument("--peers", action="store_true", help="also the SageMaker SDK's local mode v2 and v3, and sagify: 1.5 GB under build/peers")
-    parser.add_argument("--base", default="", help="the image to build from (default: the first one that is here of a few)")
-    parser.add_argument("--template", type=Path, default=REPO, help="another checkout of the template, to compare two")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=11,
+        help="rounds that count; one more is run first and dropped (default: 11)",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[*ours.GROUPS, "peers"],
+        help="one group of rows; may be given again",
+    )
+    parser.add_argument(
+        "--peers",
+        action="store_true",
+        help="also the SageMaker SDK's local mode v2 and v3, and sagify: 1.5 GB under build/peers",
+    )
+    parser.add_argument(
+        "--base",
+        default="",
+        help="the image to build from (default: the first one that is here of a few)",
+    )
+    parser.add_argument(
+        "--template",
+        type=Path,
+        default=REPO,
+        help="another checkout of the template, to compare two",
+    )
     return parser
 
 

@@ -2,6 +2,7 @@
 
 Standard library only.
 """
+
 from __future__ import annotations
 
 import subprocess
@@ -11,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
-QUIET, PATIENCE = 0.1, 1.0  # share of the machine that others may use, and the seconds to wait until they do
+QUIET, PATIENCE = (
+    0.1,
+    1.0,
+)  # share of the machine that others may use, and the seconds to wait until they do
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,21 @@ class Case:
         self.prepare()
         wait_until_quiet()
         epoch, start = time.time(), time.perf_counter()
-        done = subprocess.run(self.command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            self.command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
         seconds = time.perf_counter() - start
         if done.returncode:
-            raise SystemExit(f"bench: {self.name} failed with {done.returncode}: {' '.join(self.command)[:400]}\n"
-                             + done.stdout.decode(errors="replace")[-3000:])
+            raise SystemExit(
+                f"bench: {self.name} failed with {done.returncode}: {' '.join(self.command)[:400]}\n"
+                + done.stdout.decode(errors="replace")[-3000:]
+            )
         return {self.name: seconds, **self.parts(epoch, epoch + seconds)}
 
 
@@ -64,16 +77,27 @@ class Times:
         """Return the line for one case over another, divided round by round: the median and the middle half."""
         ratios = [one / other for one, other in zip(self.seconds[name], self.seconds[base])]
         low, middle, high = quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
-        return Row(name, base, f"{middle:.3g} [{low:.3g}–{high:.3g}]", verdict(middle, limit),
-                   f"{self.typical(name):.3f} s over {self.typical(base):.3f} s")
+        return Row(
+            name,
+            base,
+            f"{middle:.3g} [{low:.3g}–{high:.3g}]",
+            verdict(middle, limit),
+            f"{self.typical(name):.3f} s over {self.typical(base):.3f} s",
+        )
 
 
 def verdict(value: float, limit: float | None, unit: str = "") -> str:
     """Return a budget and whether a value, as it is shown, keeps it."""
-    return "" if limit is None else f"≤ {limit:g}{unit}: {'kept' if float(f'{value:.3g}') <= limit else '**over**'}"
+    return (
+        ""
+        if limit is None
+        else f"≤ {limit:g}{unit}: {'kept' if float(f'{value:.3g}') <= limit else '**over**'}"
+    )
 
 
-def interleave(cases: list[Case], rounds: int, say: Callable[[str], None] = lambda _: None) -> Times:
+def interleave(
+    cases: list[Case], rounds: int, say: Callable[[str], None] = lambda _: None
+) -> Times:
     """Run all cases in turn, rounds + 1 times, every second round backwards, and drop the first round."""
     seconds: dict[str, list[float]] = {}
     for number in range(rounds + 1):
@@ -91,7 +115,9 @@ def wait_until_quiet() -> None:
         before = cpu_ticks()
         time.sleep(0.25)
         ticks = [now - then for now, then in zip(cpu_ticks(), before)]
-        if sum(ticks) - ticks[3] - ticks[4] <= QUIET * sum(ticks):  # all that is not idle and not waiting for a disk
+        if sum(ticks) - ticks[3] - ticks[4] <= QUIET * sum(
+            ticks
+        ):  # all that is not idle and not waiting for a disk
             return
 
 

@@ -1,4 +1,5 @@
 """The rows about sm-local itself: each group makes its cases, runs them interleaved and returns table rows."""
+
 from __future__ import annotations
 
 import os
@@ -19,11 +20,15 @@ def train(place: Workplace, rounds: int) -> list[Row]:
     """`make train` with nothing changed over a bare docker run; a second bare one says what the machine's noise is."""
     project, here = place.trained("headline", TRIVIAL), place.environment()
     command, noise = bare(project, place.image), f"{BARE}, once more: the noise"
-    cases = [Case(BARE, command, project, here, cleaner(project)),
-             Case(TRAIN, ["make", "train"], project, here, cleaner(project)),
-             Case(noise, command, project, here, cleaner(project))]
+    cases = [
+        Case(BARE, command, project, here, cleaner(project)),
+        Case(TRAIN, ["make", "train"], project, here, cleaner(project)),
+        Case(noise, command, project, here, cleaner(project)),
+    ]
     times = interleave(cases, 3 * rounds, place.say)
-    limit = 1.25 if os.geteuid() else 1.05  # not root: hand-back is part of it, and the other budget counts
+    limit = (
+        1.25 if os.geteuid() else 1.05
+    )  # not root: hand-back is part of it, and the other budget counts
     return [times.row(TRAIN, BARE, limit), times.row(noise, BARE)]
 
 
@@ -33,22 +38,49 @@ def bare(project: Path, image: str, *options: str) -> list[str]:
     for name in ("config", "model", "output/data"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (project / "opt/ml/checkpoints").mkdir(exist_ok=True)
-    sources = {folder / "config": "input/config", folder / "model": "model", folder / "output": "output",
-               project / "opt/ml/checkpoints": "checkpoints", project / "code": "code",
-               **{path: f"input/data/{path.name}" for path in (project / "opt/ml/input/data").iterdir() if path.is_dir()}}
-    values = {"TRAINING_JOB_NAME": "bare", "TRAINING_JOB_ARN": "arn:aws:sagemaker:us-west-2:123456789012:training-job/bare",
-              "AWS_REGION": "us-west-2", "DMLC_INTERFACE": "eth0", "NVIDIA_VISIBLE_DEVICES": "void"}
-    return ["docker", "run", "--rm", *options, *[word for key, value in values.items() for word in ("--env", f"{key}={value}")],
-            *[word for source, target in sources.items() for word in ("--mount", f"type=bind,source={source},target=/opt/ml/{target}")],
-            image, "train"]
+    sources = {
+        folder / "config": "input/config",
+        folder / "model": "model",
+        folder / "output": "output",
+        project / "opt/ml/checkpoints": "checkpoints",
+        project / "code": "code",
+        **{
+            path: f"input/data/{path.name}"
+            for path in (project / "opt/ml/input/data").iterdir()
+            if path.is_dir()
+        },
+    }
+    values = {
+        "TRAINING_JOB_NAME": "bare",
+        "TRAINING_JOB_ARN": "arn:aws:sagemaker:us-west-2:123456789012:training-job/bare",
+        "AWS_REGION": "us-west-2",
+        "DMLC_INTERFACE": "eth0",
+        "NVIDIA_VISIBLE_DEVICES": "void",
+    }
+    return [
+        "docker",
+        "run",
+        "--rm",
+        *options,
+        *[word for key, value in values.items() for word in ("--env", f"{key}={value}")],
+        *[
+            word
+            for source, target in sources.items()
+            for word in ("--mount", f"type=bind,source={source},target=/opt/ml/{target}")
+        ],
+        image,
+        "train",
+    ]
 
 
 def cleaner(project: Path) -> Callable[[], None]:
     """Return what forgets earlier jobs: a bare run starts with an empty model folder, and ours finds its name free."""
+
     def clean() -> None:
         (project / "output/bare/model/model.txt").unlink(missing_ok=True)
         for folder in (project / "output").glob("sm-local-*"):
             shutil.rmtree(folder)
+
     return clean
 
 
@@ -56,16 +88,25 @@ def phases(place: Workplace, rounds: int) -> list[Row]:
     """Where the time of `make train` goes: Bash and a `docker` before the real one note when they start and end. Bash 5."""
     project = place.trained("phases", TRIVIAL)
     here, stamps = place.environment(), watch(place)
-    watched = place.environment(PATH=f"{stamps.parent}:{here['PATH']}", BASH_ENV=str(stamps.parent / "recipe-starts"))
-    names = ["· make and state.sh, until the recipe starts", "· the recipe, until `docker run`", "· `docker run`", "· after it: archives, verdict, end of make"]
+    watched = place.environment(
+        PATH=f"{stamps.parent}:{here['PATH']}", BASH_ENV=str(stamps.parent / "recipe-starts")
+    )
+    names = [
+        "· make and state.sh, until the recipe starts",
+        "· the recipe, until `docker run`",
+        "· `docker run`",
+        "· after it: archives, verdict, end of make",
+    ]
 
     def parts(start: float, end: float) -> dict[str, float]:
         moments = [start, *map(float, stamps.read_text().replace(",", ".").split()), end]
         stamps.unlink()
         return dict(zip(names, (after - before for before, after in zip(moments, moments[1:]))))
 
-    cases = [Case(BARE, bare(project, place.image), project, here, cleaner(project)),
-             Case("`make train`, watched", ["make", "train"], project, watched, cleaner(project), parts)]
+    cases = [
+        Case(BARE, bare(project, place.image), project, here, cleaner(project)),
+        Case("`make train`, watched", ["make", "train"], project, watched, cleaner(project), parts),
+    ]
     times = interleave(cases, rounds, place.say)
     return [times.row(name, BARE) for name in (cases[1].name, *names)]
 
@@ -77,7 +118,9 @@ def watch(place: Workplace) -> Path:
     note = f'echo "$EPOCHREALTIME" >> {folder}/stamps'
     real = shutil.which("docker", path=place.environment()["PATH"])
     (folder / "recipe-starts").write_text(f"[[ ${{0##*/}} != train.sh ]] || {note}\n")
-    (folder / "docker").write_text(f'#!/usr/bin/env bash\n[[ $1 == run ]] || exec {real} "$@"\n{note}\n{real} "$@"\nrc=$?\n{note}\nexit "$rc"\n')
+    (folder / "docker").write_text(
+        f'#!/usr/bin/env bash\n[[ $1 == run ]] || exec {real} "$@"\n{note}\n{real} "$@"\nrc=$?\n{note}\nexit "$rc"\n'
+    )
     (folder / "docker").chmod(0o755)
     return folder / "stamps"
 
@@ -89,8 +132,22 @@ def user(place: Workplace, rounds: int) -> list[Row]:
         project = place.trained(kind.replace(" ", "-"), code)
         command = bare(project, place.image)
         prefix, here = place.as_user(project), place.environment()
-        cases += [Case(f"{BARE} as the same user, {kind}", prefix + command, project, here, cleaner(project)),
-                  Case(f"{TRAIN} in the docker group, {kind}", [*prefix, "make", "train"], project, here, cleaner(project))]
+        cases += [
+            Case(
+                f"{BARE} as the same user, {kind}",
+                prefix + command,
+                project,
+                here,
+                cleaner(project),
+            ),
+            Case(
+                f"{TRAIN} in the docker group, {kind}",
+                [*prefix, "make", "train"],
+                project,
+                here,
+                cleaner(project),
+            ),
+        ]
         pairs.append((cases[-1].name, cases[-2].name, limit))
     times = interleave(cases, rounds, place.say)
     return [times.row(*pair) for pair in pairs]
@@ -100,10 +157,15 @@ def hosts(place: Workplace, rounds: int) -> list[Row]:
     """A job of two hosts over two bare docker runs at once, on a network made for them."""
     job = "ResourceConfig: {InstanceType: ml.m5.large, InstanceCount: 2}\n"
     project, here = place.trained("hosts", TRIVIAL, job), place.environment()
-    one, two = (shlex.join(bare(project, place.image, "--network", place.name, "--network-alias", name)) for name in ("algo-1", "algo-2"))
+    one, two = (
+        shlex.join(bare(project, place.image, "--network", place.name, "--network-alias", name))
+        for name in ("algo-1", "algo-2")
+    )
     pair = f"docker network create {place.name} && {{ {one} & {two} && wait $!; }} && docker network rm {place.name}"
-    cases = [Case(f"two {BARE} on a network", ["bash", "-c", pair], project, here, cleaner(project)),
-             Case(f"{TRAIN}, two hosts", ["make", "train"], project, here, cleaner(project))]
+    cases = [
+        Case(f"two {BARE} on a network", ["bash", "-c", pair], project, here, cleaner(project)),
+        Case(f"{TRAIN}, two hosts", ["make", "train"], project, here, cleaner(project)),
+    ]
     times = interleave(cases, rounds, place.say)
     return [times.row(cases[1].name, cases[0].name)]
 
@@ -114,13 +176,32 @@ def channels(place: Workplace, rounds: int) -> list[Row]:
     for files in (1, 100_000):
         project = place.trained(f"channel-{files}", TRIVIAL)
         fill(project / "opt/ml/input/data/training", files)
-        cases.append(Case(f"{TRAIN}, a channel of {files:,} file{'s' * (files > 1)}", ["make", "train"], project, place.environment()))
+        cases.append(
+            Case(
+                f"{TRAIN}, a channel of {files:,} file{'s' * (files > 1)}",
+                ["make", "train"],
+                project,
+                place.environment(),
+            )
+        )
     before = [disk_use(case.folder) for case in cases]
     times = interleave(cases, rounds, place.say)
-    small, large = ((disk_use(case.folder) - then) // (rounds + 1) for case, then in zip(cases, before))
-    copied = max(0, large - small) // 4096 * 4096  # a file takes a block of 4096; of two jobs' own files the disk use differs by less
-    return [times.row(cases[1].name, cases[0].name),
-            Row("bytes of a channel copied before training", cases[0].name, str(copied), verdict(copied, 0), f"a job leaves {small // 1024} KiB")]
+    small, large = (
+        (disk_use(case.folder) - then) // (rounds + 1) for case, then in zip(cases, before)
+    )
+    copied = (
+        max(0, large - small) // 4096 * 4096
+    )  # a file takes a block of 4096; of two jobs' own files the disk use differs by less
+    return [
+        times.row(cases[1].name, cases[0].name),
+        Row(
+            "bytes of a channel copied before training",
+            cases[0].name,
+            str(copied),
+            verdict(copied, 0),
+            f"a job leaves {small // 1024} KiB",
+        ),
+    ]
 
 
 def fill(channel: Path, files: int) -> None:
@@ -135,14 +216,29 @@ def fill(channel: Path, files: int) -> None:
 
 def disk_use(folder: Path) -> int:
     """Return the bytes that a folder takes on disk."""
-    return int(subprocess.run(["du", "-sk", str(folder)], capture_output=True, text=True, check=True).stdout.split()[0]) * 1024
+    return (
+        int(
+            subprocess.run(
+                ["du", "-sk", str(folder)], capture_output=True, text=True, check=True
+            ).stdout.split()[0]
+        )
+        * 1024
+    )
 
 
 def sandbox(place: Workplace, rounds: int) -> list[Row]:
     """`make train` in the sandbox over the default project's own script, run directly by the same Python."""
     project, here = place.project("sandbox", settings="ENGINE=sandbox\n"), place.environment()
-    cases = [Case("`python3 code/train.py`", ["python3", str(directly(project) / "train.py")], project, here, cleaner(project)),
-             Case(f"{TRAIN} in the sandbox", ["make", "train"], project, here, cleaner(project))]
+    cases = [
+        Case(
+            "`python3 code/train.py`",
+            ["python3", str(directly(project) / "train.py")],
+            project,
+            here,
+            cleaner(project),
+        ),
+        Case(f"{TRAIN} in the sandbox", ["make", "train"], project, here, cleaner(project)),
+    ]
     times = interleave(cases, rounds, place.say)
     return [times.row(cases[1].name, cases[0].name, 3)]
 
@@ -162,19 +258,30 @@ def directly(project: Path) -> Path:
 def recipe(place: Workplace, rounds: int) -> list[Row]:
     """Writing a recipe, over the start of the same Python; its budget is in seconds."""
     project, python = place.baked(), "sm_local/.venv/bin/python"
-    cases = [Case("`python -c pass`", [python, "-c", "pass"], project, place.environment()),
-             Case("writing a recipe", [python, "-m", "sm_local", "train"], project, place.environment())]
+    cases = [
+        Case("`python -c pass`", [python, "-c", "pass"], project, place.environment()),
+        Case("writing a recipe", [python, "-m", "sm_local", "train"], project, place.environment()),
+    ]
     times = interleave(cases, rounds, place.say)
     row = times.row(cases[1].name, cases[0].name)
-    return [Row(row.what, row.over, row.ratio, verdict(times.typical(row.what), 0.2, " s"), row.note)]
+    return [
+        Row(row.what, row.over, row.ratio, verdict(times.typical(row.what), 0.2, " s"), row.note)
+    ]
 
 
 def bake(place: Workplace, rounds: int) -> list[Row]:
     """A bake over cookiecutter's own floor; without the hooks, which ask this machine's engine and AWS CLI for their versions, too."""
     here, command = place.environment(), place.bake_command("bakes", str(place.template))
-    cases = [Case("cookiecutter's floor", place.bake_command("bakes", str(floor(place))), place.folder, here),
-             Case("a bake", [*command, "--accept-hooks", "yes"], place.folder, here),
-             Case("· of it without hooks", [*command, "--accept-hooks", "no"], place.folder, here)]
+    cases = [
+        Case(
+            "cookiecutter's floor",
+            place.bake_command("bakes", str(floor(place))),
+            place.folder,
+            here,
+        ),
+        Case("a bake", [*command, "--accept-hooks", "yes"], place.folder, here),
+        Case("· of it without hooks", [*command, "--accept-hooks", "no"], place.folder, here),
+    ]
     times = interleave(cases, rounds, place.say)
     return [times.row("a bake", cases[0].name, 1.3), times.row(cases[2].name, cases[0].name)]
 
@@ -182,8 +289,12 @@ def bake(place: Workplace, rounds: int) -> list[Row]:
 def floor(place: Workplace) -> Path:
     """Return a template of the same files, in which cookiecutter has nothing to render but the folder's name."""
     template = place.folder / "floor"
-    shutil.copytree(place.template / "<<cookiecutter.project>>", template / "{{cookiecutter.project}}")
-    (template / "cookiecutter.json").write_text('{"project": "floor", "_copy_without_render": ["*"]}')
+    shutil.copytree(
+        place.template / "<<cookiecutter.project>>", template / "{{cookiecutter.project}}"
+    )
+    (template / "cookiecutter.json").write_text(
+        '{"project": "floor", "_copy_without_render": ["*"]}'
+    )
     return template
 
 
@@ -196,11 +307,22 @@ def pipe(place: Workplace, rounds: int) -> list[Row]:
     by_cat = "rm -f f; mkfifo f; for e in 0 1 2; do cat data > f & cat f > /dev/null; wait; done"
     by_feeder = f"""rm -f end c_*; mkfifo end; printf 'data\\0\\0' | python3 {feeder} --broken broken --recipe $$ -- . c 3< end 5>&- & exec 5> end
 for e in 0 1 2; do until [ -p c_$e ]; do sleep 0.01; done; cat c_$e > /dev/null; done; exec 5>&-; wait"""
-    cases = [Case("`cat` through a FIFO, 3 × 1 GiB", ["bash", "-c", by_cat], folder, here),
-             Case("Pipe mode's feeder, 3 epochs of 1 GiB", ["bash", "-c", by_feeder], folder, here)]
+    cases = [
+        Case("`cat` through a FIFO, 3 × 1 GiB", ["bash", "-c", by_cat], folder, here),
+        Case("Pipe mode's feeder, 3 epochs of 1 GiB", ["bash", "-c", by_feeder], folder, here),
+    ]
     times = interleave(cases, min(rounds, 7), place.say)
     return [times.row(cases[1].name, cases[0].name, 1.25)]
 
 
-GROUPS = {"train": train, "phases": phases, "user": user, "hosts": hosts, "channels": channels, "sandbox": sandbox, "recipe": recipe, "bake": bake,
-          "pipe": pipe}
+GROUPS = {
+    "train": train,
+    "phases": phases,
+    "user": user,
+    "hosts": hosts,
+    "channels": channels,
+    "sandbox": sandbox,
+    "recipe": recipe,
+    "bake": bake,
+    "pipe": pipe,
+}

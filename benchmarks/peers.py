@@ -3,6 +3,7 @@
 Each gets an environment of its own under build/peers, as pip would make it, and the best case: moto on this machine
 answers as AWS, telemetry is off, the image is here, byte code is compiled. One that cannot run here says why.
 """
+
 from __future__ import annotations
 
 import json
@@ -20,17 +21,30 @@ HERE = Path(__file__).parent / "peers"
 VERSIONS = {
     "SageMaker SDK v2": ["sagemaker==2.257.7"],
     "SageMaker SDK v3": ["sagemaker==3.27.0"],
-    "sagify": ["sagify==0.25.4", "setuptools==80.9.0"],  # it imports pkg_resources, which newer ones have not
+    "sagify": [
+        "sagify==0.25.4",
+        "setuptools==80.9.0",
+    ],  # it imports pkg_resources, which newer ones have not
 }
 NETWORK = "sagemaker-local"  # the SDKs make it and leave it
 
 
 def peers(place: Workplace, rounds: int) -> list[Row]:
     """Each peer's local training over a bare docker run, in one run with ours."""
-    project, here, networks = place.trained("ours", TRIVIAL), place.environment(), docker_sdk.from_env().networks
-    cases = [Case(BARE, bare(project, place.image), project, here, cleaner(project)),
-             Case(f"{TRAIN}, beside the peers", ["make", "train"], project, here, cleaner(project))]
-    refused, environment, before = [], peer_environment(place, aws()), networks.list(names=[NETWORK])
+    project, here, networks = (
+        place.trained("ours", TRIVIAL),
+        place.environment(),
+        docker_sdk.from_env().networks,
+    )
+    cases = [
+        Case(BARE, bare(project, place.image), project, here, cleaner(project)),
+        Case(f"{TRAIN}, beside the peers", ["make", "train"], project, here, cleaner(project)),
+    ]
+    refused, environment, before = (
+        [],
+        peer_environment(place, aws()),
+        networks.list(names=[NETWORK]),
+    )
     try:
         for name in VERSIONS:
             try:
@@ -49,9 +63,20 @@ def tried(name: str, place: Workplace, project: Path, environment: dict[str, str
     """Return a peer's run, what its own documentation shows, for our image and channel; try it once."""
     programs, output = installed(name, place) / "bin", place.folder / name.replace(" ", "-")
     if name == "sagify":
-        found = Case(name, [str(programs / "sagify"), "local", "train"], sagify_project(output, project, place), environment)
+        found = Case(
+            name,
+            [str(programs / "sagify"), "local", "train"],
+            sagify_project(output, project, place),
+            environment,
+        )
     else:
-        command = [str(programs / "python"), str(HERE / f"sdk_{name[-2:]}.py"), place.image, str(project / "opt/ml/input/data/training"), str(output)]
+        command = [
+            str(programs / "python"),
+            str(HERE / f"sdk_{name[-2:]}.py"),
+            place.image,
+            str(project / "opt/ml/input/data/training"),
+            str(output),
+        ]
         found = Case(name, command, place.folder, environment, lambda: forget(output, place))
     place.say(f"trying {name}")
     found.run()
@@ -63,7 +88,9 @@ def tried(name: str, place: Workplace, project: Path, environment: dict[str, str
 def reason(output: str) -> str:
     """Return the line that says why: the last one with an exception's name, else the last one."""
     lines = output.splitlines()
-    return next((line for line in reversed(lines) if "Error: " in line), lines[-1])[:120].replace("|", "/")
+    return next((line for line in reversed(lines) if "Error: " in line), lines[-1])[:120].replace(
+        "|", "/"
+    )
 
 
 def installed(name: str, place: Workplace) -> Path:
@@ -81,15 +108,23 @@ def installed(name: str, place: Workplace) -> Path:
 
 def sagify_project(folder: Path, project: Path, place: Workplace) -> Path:
     """Return what `sagify init` would make, of it what `sagify local train` uses; it mounts test_dir over all of /opt/ml."""
-    package = installed("sagify", place).glob("lib/python*/site-packages/sagify/template/sagify_base")
+    package = installed("sagify", place).glob(
+        "lib/python*/site-packages/sagify/template/sagify_base"
+    )
     shutil.copytree(next(package), folder / "src/sagify_base")
     root = folder / "src/sagify_base/local_test/test_dir"
     shutil.copytree(project / "code", root / "code")
     for name in ("input/config", "input/data/training", "model", "output"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (folder / "src/sagify_base/local_test/train_local.sh").chmod(0o755)
-    config = {"image_name": place.image.split(":")[0], "aws_profile": "", "aws_region": "us-west-2", "python_version": "3.11",
-              "sagify_module_dir": "src", "requirements_dir": "requirements.txt"}
+    config = {
+        "image_name": place.image.split(":")[0],
+        "aws_profile": "",
+        "aws_region": "us-west-2",
+        "python_version": "3.11",
+        "sagify_module_dir": "src",
+        "requirements_dir": "requirements.txt",
+    }
     (folder / ".sagify.json").write_text(json.dumps(config))
     return folder
 
@@ -97,12 +132,21 @@ def sagify_project(folder: Path, project: Path, place: Workplace) -> Path:
 def peer_environment(place: Workplace, endpoint: str) -> dict[str, str]:
     """Return our environment with moto for AWS, telemetry off, temporary files here, and the engine's plugins found."""
     config, temporary = place.folder / "sagemaker.yaml", place.folder / "tmp"
-    config.write_text('SchemaVersion: "1.0"\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n')
+    config.write_text(
+        'SchemaVersion: "1.0"\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n'
+    )
     temporary.mkdir(exist_ok=True)
-    return place.environment(AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="benchmark", AWS_SECRET_ACCESS_KEY="benchmark", AWS_REGION="us-west-2",
-                             AWS_DEFAULT_REGION="us-west-2", AWS_EC2_METADATA_DISABLED="true", TMPDIR=str(temporary),
-                             SAGEMAKER_USER_CONFIG_OVERRIDE=str(config),
-                             DOCKER_CONFIG=os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker")))
+    return place.environment(
+        AWS_ENDPOINT_URL=endpoint,
+        AWS_ACCESS_KEY_ID="benchmark",
+        AWS_SECRET_ACCESS_KEY="benchmark",
+        AWS_REGION="us-west-2",
+        AWS_DEFAULT_REGION="us-west-2",
+        AWS_EC2_METADATA_DISABLED="true",
+        TMPDIR=str(temporary),
+        SAGEMAKER_USER_CONFIG_OVERRIDE=str(config),
+        DOCKER_CONFIG=os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker")),
+    )
 
 
 def aws() -> str:

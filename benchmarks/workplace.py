@@ -2,6 +2,7 @@
 
 Everything is made through the user's door: cookiecutter bakes, `make build` builds.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -63,45 +64,84 @@ class Workplace:
             if not found:
                 return
             for container in found:
-                with contextlib.suppress(docker_sdk.errors.APIError):  # one that ends now is being removed: `docker run --rm`
+                with contextlib.suppress(
+                    docker_sdk.errors.APIError
+                ):  # one that ends now is being removed: `docker run --rm`
                     client.api.remove_container(container["Id"], force=True, v=True)
             time.sleep(0.1)
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Return our environment without what would leak into make; a python3 that is no shim comes first on PATH."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MAKE", "MFLAGS", "PYTHON"))}
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("AWS_", "MAKE", "MFLAGS", "PYTHON"))
+        }
         kept.pop("VIRTUAL_ENV", None)
         path = os.pathsep.join((str(Path(sys.base_prefix) / "bin"), kept["PATH"]))
         return {**kept, "PATH": path, "HOME": str(self.folder / "home"), **changes}
 
     def run(self, *command: str, folder: Path | None = None, **changes: str) -> None:
         """Run a step of the preparation; end with its output when it fails."""
-        done = subprocess.run(command, cwd=folder or self.folder, env=self.environment(**changes), stdin=subprocess.DEVNULL, text=True,
-                              errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            command,
+            cwd=folder or self.folder,
+            env=self.environment(**changes),
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
         if done.returncode:
-            raise SystemExit(f"bench: {' '.join(command)} failed with {done.returncode}:\n{done.stdout[-3000:]}")
+            raise SystemExit(
+                f"bench: {' '.join(command)} failed with {done.returncode}:\n{done.stdout[-3000:]}"
+            )
 
     def bake_command(self, output: str, *options: str) -> list[str]:
         """Return cookiecutter's command line for a bake that asks nothing."""
         config = self.folder / "cookiecutter.yaml"
-        config.write_text(f"cookiecutters_dir: {self.folder}/templates\nreplay_dir: {self.folder}/replay\n")
-        return [sys.executable, "-m", "cookiecutter", "--no-input", "--overwrite-if-exists", "--config-file", str(config),
-                "--output-dir", str(self.folder / output), *options]
+        config.write_text(
+            f"cookiecutters_dir: {self.folder}/templates\nreplay_dir: {self.folder}/replay\n"
+        )
+        return [
+            sys.executable,
+            "-m",
+            "cookiecutter",
+            "--no-input",
+            "--overwrite-if-exists",
+            "--config-file",
+            str(config),
+            "--output-dir",
+            str(self.folder / output),
+            *options,
+        ]
 
     def baked(self) -> Path:
         """Return the project as the template bakes it, its own environment made."""
         if not self._baked:
             self.say("baking, making the project's environment")
-            self.run(*self.bake_command("baked", "--accept-hooks", "no", str(self.template), f"project={self.name}"))
+            self.run(
+                *self.bake_command(
+                    "baked", "--accept-hooks", "no", str(self.template), f"project={self.name}"
+                )
+            )
             self._baked = self.folder / "baked" / self.name
             self.run("make", "sm_local/.venv/ready", folder=self._baked)
         return self._baked
 
-    def project(self, name: str, code: str | None = None, settings: str = "", job: str | None = None) -> Path:
+    def project(
+        self, name: str, code: str | None = None, settings: str = "", job: str | None = None
+    ) -> Path:
         """Return a project of a row's own, its recipe written; `code` and `job` replace the default code/train.py and job.yaml."""
         copy = self.folder / name
         shutil.copytree(self.baked(), copy, symlinks=True)
-        for path, text in (("code/train.py", code), ("settings.local.env", settings), ("job.yaml", job)):
+        for path, text in (
+            ("code/train.py", code),
+            ("settings.local.env", settings),
+            ("job.yaml", job),
+        ):
             if text is not None:
                 (copy / path).write_text(text)
         self.run("make", "recipe", folder=copy)
@@ -117,7 +157,12 @@ class Workplace:
         if not self._built:
             self.say(f"building {self.image}")
             self._built = True
-            self.run("make", "build", f"BASE_IMAGE={self.base_image()}", folder=self.project("image", TRIVIAL))
+            self.run(
+                "make",
+                "build",
+                f"BASE_IMAGE={self.base_image()}",
+                folder=self.project("image", TRIVIAL),
+            )
 
     def base_image(self) -> str:
         """Return an image with python3 that is here already; a benchmark pulls nothing."""
@@ -125,12 +170,21 @@ class Workplace:
         for name in wanted:
             if client.images.list(name):
                 return name
-        raise SystemExit(f"bench: no image {' or '.join(wanted)} is here; 'docker pull {BASES[0]}' fetches one, --base names another")
+        raise SystemExit(
+            f"bench: no image {' or '.join(wanted)} is here; 'docker pull {BASES[0]}' fetches one, --base names another"
+        )
 
     def as_user(self, project: Path) -> list[str]:
         """Give a project to an unprivileged member of the docker group; return the words that make us that user."""
         if os.geteuid():
             return []
-        socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+        socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix(
+            "unix://"
+        )
         subprocess.run(["chown", "-hR", f"{USER}:{USER}", project], check=True)
-        return ["setpriv", f"--reuid={USER}", f"--regid={USER}", f"--groups={os.stat(socket).st_gid}"]
+        return [
+            "setpriv",
+            f"--reuid={USER}",
+            f"--regid={USER}",
+            f"--groups={os.stat(socket).st_gid}",
+        ]

@@ -1,4 +1,5 @@
 """Refuse bad answers before anything is rendered. Standard library only: cookiecutter's own Python runs this."""
+
 import difflib
 import json
 import re
@@ -8,7 +9,9 @@ answers = json.loads(r"""
 << cookiecutter | tojson >>
 """)
 
-IMAGE = r"[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?"
+IMAGE = (
+    r"[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?"
+)
 
 
 def check_project(name):
@@ -23,7 +26,9 @@ def check_region(name):
     if name in answers["_regions"]:
         return None
     near = difflib.get_close_matches(name, answers["_regions"], 3)
-    return f"region is {name!r}; " + (f"did you mean {' or '.join(near)}?" if near else "write one such as us-west-2")
+    return f"region is {name!r}; " + (
+        f"did you mean {' or '.join(near)}?" if near else "write one such as us-west-2"
+    )
 
 
 def check_image(question, name):

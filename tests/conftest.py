@@ -3,6 +3,7 @@
 A test comes in by the user's door: bake, call make, look at what happened. The engine is the one that answers; a fresh
 Debian where we are root gets one of its own, which is stopped at the end.
 """
+
 from __future__ import annotations
 
 import os
@@ -16,7 +17,9 @@ from pathlib import Path
 import docker as docker_sdk
 import pytest
 
-sys.dont_write_bytecode = True  # the template directory is imported from; a __pycache__ there would be baked
+sys.dont_write_bytecode = (
+    True  # the template directory is imported from; a __pycache__ there would be baked
+)
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 REPO = Path(__file__).parent.parent
@@ -32,21 +35,40 @@ sys.path.insert(0, str(TEMPLATE))
 
 def clean_environment(**changes: str) -> dict[str, str]:
     """Return this process's environment without what would leak into make: AWS, MAKEFLAGS, our own variables."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MAKE", "MFLAGS"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AWS_", "MAKE", "MFLAGS"))
+    }
     kept.pop("VIRTUAL_ENV", None)
     return {**kept, **changes}
 
 
-def make(project: Path, *arguments: str, timeout: float = 120, **options) -> subprocess.CompletedProcess:
+def make(
+    project: Path, *arguments: str, timeout: float = 120, **options
+) -> subprocess.CompletedProcess:
     """Run make in a project and return what it said, stdout and stderr together."""
     options.setdefault("env", clean_environment())
-    return subprocess.run(["make", *arguments], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, check=False, **options)
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
+        **options,
+    )
 
 
 def jobs(project: Path) -> list[Path]:
     """Return the jobs' folders, oldest first."""
-    return sorted((path for path in (project / "output").iterdir() if (path / "status").exists()), key=lambda path: path.stat().st_mtime)
+    return sorted(
+        (path for path in (project / "output").iterdir() if (path / "status").exists()),
+        key=lambda path: path.stat().st_mtime,
+    )
 
 
 def last_job(project: Path) -> Path:
@@ -56,12 +78,18 @@ def last_job(project: Path) -> Path:
 
 def need(tool: str, package: str) -> str:
     """Return the path of a program; install it where we may; fail, never skip, where we cannot."""
-    places = os.environ["PATH"] + ":/usr/sbin:/sbin:/usr/lib/cni:/usr/lib/podman:/usr/libexec/podman"
+    places = (
+        os.environ["PATH"] + ":/usr/sbin:/sbin:/usr/lib/cni:/usr/lib/podman:/usr/libexec/podman"
+    )
     path = shutil.which(tool, path=places)
     if not path and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update"], check=True, capture_output=True)
-        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *package.split()], check=True, capture_output=True,
-                       env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        subprocess.run(
+            ["apt-get", "install", "-y", "--no-install-recommends", *package.split()],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        )
         path = shutil.which(tool, path=places)
     if not path:
         pytest.fail(f"{tool} is missing; install the package {package}")
@@ -85,8 +113,17 @@ def need_podman() -> None:
 
 def answers(environment: dict[str, str] | None = None) -> bool:
     """Tell whether a Docker engine answers."""
-    done = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, timeout=60, check=False,
-                          env=environment) if shutil.which("docker") else None
+    done = (
+        subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            timeout=60,
+            check=False,
+            env=environment,
+        )
+        if shutil.which("docker")
+        else None
+    )
     return done is not None and done.returncode == 0
 
 
@@ -102,19 +139,37 @@ def daemon():
     state.mkdir(parents=True, exist_ok=True)
     socket = f"unix://{state}/docker.sock"
     with open(state / "log", "w") as log:
-        process = subprocess.Popen([daemon, "--data-root", str(state / "data"), "--exec-root", str(state / "exec"), "--pidfile",
-                                    str(state / "pid"), "-H", socket], stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            [
+                daemon,
+                "--data-root",
+                str(state / "data"),
+                "--exec-root",
+                str(state / "exec"),
+                "--pidfile",
+                str(state / "pid"),
+                "-H",
+                socket,
+            ],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     os.environ["DOCKER_HOST"] = socket
     try:
         deadline = time.monotonic() + 60
         while not answers():
-            assert process.poll() is None and time.monotonic() < deadline, (state / "log").read_text()[-2000:]
+            assert process.poll() is None and time.monotonic() < deadline, (
+                state / "log"
+            ).read_text()[-2000:]
             time.sleep(0.3)
         os.chmod(state / "docker.sock", 0o666)  # the unprivileged caller of some tests
         for folder in (CACHE, *CACHE.parents):
             if folder.owner() == "root" and not folder.stat().st_mode & stat.S_IXOTH:
                 os.chmod(folder, folder.stat().st_mode | stat.S_IXOTH)
-        subprocess.run(["docker", "system", "prune", "--force"], capture_output=True, check=True)  # what a run that was killed left there
+        subprocess.run(
+            ["docker", "system", "prune", "--force"], capture_output=True, check=True
+        )  # what a run that was killed left there
         yield
     finally:
         process.terminate()
@@ -136,14 +191,32 @@ def base_image(docker) -> str:
     for name in (PUBLIC_BASE, DEBIAN_BASE):
         if docker.images.list(name):
             return name
-    if subprocess.run(["docker", "pull", "--quiet", PUBLIC_BASE], capture_output=True, timeout=600, check=False).returncode == 0:
+    if (
+        subprocess.run(
+            ["docker", "pull", "--quiet", PUBLIC_BASE],
+            capture_output=True,
+            timeout=600,
+            check=False,
+        ).returncode
+        == 0
+    ):
         return PUBLIC_BASE
     archive = CACHE / "bookworm.tar"
     if not archive.exists():
         root = CACHE / "bookworm"
         shutil.rmtree(root, ignore_errors=True)
-        subprocess.run([need("debootstrap", "debootstrap"), "--variant=minbase", "--include=python3,ca-certificates", "bookworm", str(root)],
-                       check=True, capture_output=True, timeout=900)
+        subprocess.run(
+            [
+                need("debootstrap", "debootstrap"),
+                "--variant=minbase",
+                "--include=python3,ca-certificates",
+                "bookworm",
+                str(root),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=900,
+        )
         subprocess.run(["tar", "-C", str(root), "-cf", f"{archive}.new", "."], check=True)
         shutil.rmtree(root)
         os.replace(f"{archive}.new", archive)
@@ -161,8 +234,16 @@ def bake(folder: Path, *, template: Path = REPO, accept_hooks: bool = True, **gi
     assert not given.keys() - known.keys(), given
     config = folder / "cookiecutter.yaml"
     config.write_text(f"cookiecutters_dir: {folder}/templates\nreplay_dir: {folder}/replay\n")
-    return Path(cookiecutter(str(template), no_input=True, output_dir=str(folder), extra_context=given, config_file=str(config),
-                             accept_hooks=accept_hooks))
+    return Path(
+        cookiecutter(
+            str(template),
+            no_input=True,
+            output_dir=str(folder),
+            extra_context=given,
+            config_file=str(config),
+            accept_hooks=accept_hooks,
+        )
+    )
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +276,9 @@ def project(baked, tmp_path) -> Path:
 def built(baked, docker, base_image) -> str:
     """Build the project's image once; its name stands in every project's settings.env."""
     settings = baked / "settings.env"
-    settings.write_text(settings.read_text().replace(f"BASE_IMAGE={PUBLIC_BASE}", f"BASE_IMAGE={base_image}"))
+    settings.write_text(
+        settings.read_text().replace(f"BASE_IMAGE={PUBLIC_BASE}", f"BASE_IMAGE={base_image}")
+    )
     done = make(baked, "build", "ENGINE=docker", timeout=600)
     assert done.returncode == 0, done.stdout
     yield f"{PROJECT}:latest"
@@ -215,13 +298,21 @@ def script(project: Path, body: str) -> None:
 
 def containers(docker, project: Path) -> list[str]:
     """Return the names of the containers that a project has, running or not."""
-    return [name for container in docker.api.containers(all=True, filters={"label": f"sm-local.project={project}"}) for name in container["Names"]]
+    return [
+        name
+        for container in docker.api.containers(
+            all=True, filters={"label": f"sm-local.project={project}"}
+        )
+        for name in container["Names"]
+    ]
 
 
 def pytest_terminal_summary(terminalreporter):
     """Say loudly what was skipped: a check that nobody runs is no check."""
     for report in terminalreporter.stats.get("skipped", []):
-        terminalreporter.write_line(f"NOT RUN: {report.nodeid}: {report.longrepr[-1] if report.longrepr else ''}")
+        terminalreporter.write_line(
+            f"NOT RUN: {report.nodeid}: {report.longrepr[-1] if report.longrepr else ''}"
+        )
 
 
 def pytest_sessionfinish(session, exitstatus):

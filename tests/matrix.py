@@ -1,4 +1,5 @@
 """The option matrix: engines, kinds of job and options, and the recipe of each combination."""
+
 from __future__ import annotations
 
 import json
@@ -12,8 +13,22 @@ from sm_local.machine import AVAILABLE, Engine, Gpu
 
 ENGINES = {
     "docker": Engine("docker", "28.2.2", owns_files=True, same_kernel=True, arch="x86_64", cpus=8),
-    "docker-with-gpu": Engine("docker", "28.2.2", owns_files=True, same_kernel=True, cpus=8, gpu=Gpu(AVAILABLE, "runtime 'nvidia'", "gpus", 4)),
-    "docker-cdi": Engine("docker", "28.2.2", owns_files=True, same_kernel=True, cpus=8, gpu=Gpu(AVAILABLE, "CDI", "cdi", 4)),
+    "docker-with-gpu": Engine(
+        "docker",
+        "28.2.2",
+        owns_files=True,
+        same_kernel=True,
+        cpus=8,
+        gpu=Gpu(AVAILABLE, "runtime 'nvidia'", "gpus", 4),
+    ),
+    "docker-cdi": Engine(
+        "docker",
+        "28.2.2",
+        owns_files=True,
+        same_kernel=True,
+        cpus=8,
+        gpu=Gpu(AVAILABLE, "CDI", "cdi", 4),
+    ),
     "desktop": Engine("docker", "28.2.2", desktop=True, same_kernel=False, arch="arm64", cpus=8),
     "rootless": Engine("docker", "28.2.2", same_kernel=True, cpus=8),
     "podman": Engine("podman", "5.2", same_kernel=True, cpus=8),
@@ -24,15 +39,29 @@ SETTINGS = {**DEFAULTS, "IMAGE": "churn:latest", "DLC": "pytorch:2.13-cpu-amzn20
 
 TRAINING = {"ChannelName": "training"}
 PIPED = {
-    "ChannelName": "stream", "InputMode": "Pipe", "CompressionType": "Gzip", "RecordWrapperType": "RecordIO", "ShuffleConfig": {"Seed": 3},
-    "DataSource": {"S3DataSource": {"S3DataType": "AugmentedManifestFile", "S3Uri": "s3://b/p/m.jsonl", "AttributeNames": ["a-ref", "b"],
-                                    "S3DataDistributionType": "ShardedByS3Key"}},
+    "ChannelName": "stream",
+    "InputMode": "Pipe",
+    "CompressionType": "Gzip",
+    "RecordWrapperType": "RecordIO",
+    "ShuffleConfig": {"Seed": 3},
+    "DataSource": {
+        "S3DataSource": {
+            "S3DataType": "AugmentedManifestFile",
+            "S3Uri": "s3://b/p/m.jsonl",
+            "AttributeNames": ["a-ref", "b"],
+            "S3DataDistributionType": "ShardedByS3Key",
+        }
+    },
 }
 
 
 def s3(name: str, uri: str, kind: str = "S3Prefix", mode: str = "File", **more) -> dict:
     """Return a channel whose data is in S3."""
-    return {"ChannelName": name, "InputMode": mode, "DataSource": {"S3DataSource": {"S3DataType": kind, "S3Uri": uri, **more}}}
+    return {
+        "ChannelName": name,
+        "InputMode": mode,
+        "DataSource": {"S3DataSource": {"S3DataType": kind, "S3Uri": uri, **more}},
+    }
 
 
 def hosts(count: int) -> dict:
@@ -42,49 +71,118 @@ def hosts(count: int) -> dict:
 
 def for_group(channel: dict, name: str) -> dict:
     """Return a channel that one instance group gets."""
-    source = channel.get("DataSource", {}).get("S3DataSource") or {"S3DataType": "S3Prefix", "S3Uri": "s3://b/extra"}
+    source = channel.get("DataSource", {}).get("S3DataSource") or {
+        "S3DataType": "S3Prefix",
+        "S3Uri": "s3://b/extra",
+    }
     return {**channel, "DataSource": {"S3DataSource": {**source, "InstanceGroupNames": [name]}}}
 
 
-GROUPS = {"ResourceConfig": {"InstanceGroups": [
-    {"InstanceGroupName": "a", "InstanceType": "ml.g5.xlarge", "InstanceCount": 1},
-    {"InstanceGroupName": "b", "InstanceType": "ml.c5.xlarge", "InstanceCount": 1},
-]}}
+GROUPS = {
+    "ResourceConfig": {
+        "InstanceGroups": [
+            {"InstanceGroupName": "a", "InstanceType": "ml.g5.xlarge", "InstanceCount": 1},
+            {"InstanceGroupName": "b", "InstanceType": "ml.c5.xlarge", "InstanceCount": 1},
+        ]
+    }
+}
 JOBS = {
     "plain": {},
     "no-channels": {"InputDataConfig": []},
     "checkpoints": {"CheckpointConfig": {"LocalPath": "/opt/ml/checkpoints"}},
-    "dlc": {"AlgorithmSpecification": {"TrainingImage": "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13", "TrainingInputMode": "File"}},
-    "other-image": {"AlgorithmSpecification": {"TrainingImage": "busybox", "TrainingInputMode": "File"}},
-    "entrypoint": {"AlgorithmSpecification": {"ContainerEntrypoint": ["/bin/sh", "-c", "echo $HOME; it's"], "ContainerArguments": ["a b", ""]},
-                   "Environment": {"A": "it's $x", "B": ""}},
+    "dlc": {
+        "AlgorithmSpecification": {
+            "TrainingImage": "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13",
+            "TrainingInputMode": "File",
+        }
+    },
+    "other-image": {
+        "AlgorithmSpecification": {"TrainingImage": "busybox", "TrainingInputMode": "File"}
+    },
+    "entrypoint": {
+        "AlgorithmSpecification": {
+            "ContainerEntrypoint": ["/bin/sh", "-c", "echo $HOME; it's"],
+            "ContainerArguments": ["a b", ""],
+        },
+        "Environment": {"A": "it's $x", "B": ""},
+    },
     "arguments": {"AlgorithmSpecification": {"ContainerArguments": ["x", "$(y)"]}},
     "isolated": {"EnableNetworkIsolation": True},
-    "from-s3": {"InputDataConfig": [
-        s3("a", "s3://b/p q/it's"), s3("b", "s3://b/p/", mode="FastFile"), s3("c", "s3://b/m", "ManifestFile"), {**PIPED, "ChannelName": "other"}]},
+    "from-s3": {
+        "InputDataConfig": [
+            s3("a", "s3://b/p q/it's"),
+            s3("b", "s3://b/p/", mode="FastFile"),
+            s3("c", "s3://b/m", "ManifestFile"),
+            {**PIPED, "ChannelName": "other"},
+        ]
+    },
     "fast-file": {"InputDataConfig": [{**TRAINING, "InputMode": "FastFile"}]},
     "pipe": {"InputDataConfig": [TRAINING, PIPED]},
     "two-hosts": {**hosts(2), "CheckpointConfig": {"LocalPath": "/state"}},
-    "groups": {**GROUPS, "InputDataConfig": [TRAINING, for_group({"ChannelName": "extra"}, "b"), for_group(PIPED, "a")]},
-    "shards": {**hosts(2), "InputDataConfig": [
-        {"ChannelName": "training", "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/training",
-                                                                    "S3DataDistributionType": "ShardedByS3Key"}}},
-        s3("many", "s3://b/many/", S3DataDistributionType="ShardedByS3Key"), {**PIPED, "ChannelName": "other"}]},
-    "uploads": {"DebugHookConfig": {"S3OutputPath": "s3://b/d"}, "TensorBoardOutputConfig": {"S3OutputPath": "s3://b/t", "LocalPath": "/opt/tb"},
-                "CheckpointConfig": {"LocalPath": "/opt/tb/deep"}, "OutputDataConfig": {"S3OutputPath": "s3://b/o", "CompressionType": "NONE"},
-                "ProfilerConfig": {"DisableProfiler": False}, "StoppingCondition": {"MaxRuntimeInSeconds": 100},
-                "HyperParameters": {"quoted": '"algo.py"', "e": "é\\u0000\\u0000"}},
+    "groups": {
+        **GROUPS,
+        "InputDataConfig": [
+            TRAINING,
+            for_group({"ChannelName": "extra"}, "b"),
+            for_group(PIPED, "a"),
+        ],
+    },
+    "shards": {
+        **hosts(2),
+        "InputDataConfig": [
+            {
+                "ChannelName": "training",
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": "s3://b/training",
+                        "S3DataDistributionType": "ShardedByS3Key",
+                    }
+                },
+            },
+            s3("many", "s3://b/many/", S3DataDistributionType="ShardedByS3Key"),
+            {**PIPED, "ChannelName": "other"},
+        ],
+    },
+    "uploads": {
+        "DebugHookConfig": {"S3OutputPath": "s3://b/d"},
+        "TensorBoardOutputConfig": {"S3OutputPath": "s3://b/t", "LocalPath": "/opt/tb"},
+        "CheckpointConfig": {"LocalPath": "/opt/tb/deep"},
+        "OutputDataConfig": {"S3OutputPath": "s3://b/o", "CompressionType": "NONE"},
+        "ProfilerConfig": {"DisableProfiler": False},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 100},
+        "HyperParameters": {"quoted": '"algo.py"', "e": "é\\u0000\\u0000"},
+    },
     "role": {"RoleArn": "arn:aws:iam::111122223333:role/r"},
-    "code-in-s3": {"HyperParameters": {"sagemaker_submit_directory": '"s3://b/x.tar.gz"'},
-                   "AlgorithmSpecification": {"TrainingImage": "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13"}},
+    "code-in-s3": {
+        "HyperParameters": {"sagemaker_submit_directory": '"s3://b/x.tar.gz"'},
+        "AlgorithmSpecification": {
+            "TrainingImage": "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13"
+        },
+    },
 }
 OPTIONS = {
-    "defaults": {}, "no-gpu": {"GPU": "none"}, "some-gpus": {"GPU": "0,1"}, "read-only": {"CHANNELS": "ro"}, "read-write": {"CHANNELS": "rw"},
-    "baked": {"CODE": "baked"}, "mounted": {"CODE": "mount"}, "own-network": {"NETWORK": "own"}, "limits": {"LIMITS": "on"}, "pack": {"PACK": "always"},
+    "defaults": {},
+    "no-gpu": {"GPU": "none"},
+    "some-gpus": {"GPU": "0,1"},
+    "read-only": {"CHANNELS": "ro"},
+    "read-write": {"CHANNELS": "rw"},
+    "baked": {"CODE": "baked"},
+    "mounted": {"CODE": "mount"},
+    "own-network": {"NETWORK": "own"},
+    "limits": {"LIMITS": "on"},
+    "pack": {"PACK": "always"},
     "some-limits": {"LIMITS": "memory,gpus"},
-    "no-pack": {"PACK": "never"}, "platform": {"PLATFORM": "linux/arm64"}, "docker-args": {"DOCKER_ARGS": "--env 'A=b c' --publish 127.0.0.1:1:1"},
-    "split-gpus": {"HOST_GPUS": "split"}, "mps": {"HOST_GPUS": "mps"}, "credentials": {"CREDENTIALS": "session"}, "role": {"CREDENTIALS": "role"},
-    "files-of-2020": {"CONFIG_FILES": "2020"}, "manifests": {"MANIFESTS": "on"}, "graces": {"STOP_GRACE": "7", "INTERRUPT_GRACE": "3", "SHM": "8g", "NOFILE": "99"},
+    "no-pack": {"PACK": "never"},
+    "platform": {"PLATFORM": "linux/arm64"},
+    "docker-args": {"DOCKER_ARGS": "--env 'A=b c' --publish 127.0.0.1:1:1"},
+    "split-gpus": {"HOST_GPUS": "split"},
+    "mps": {"HOST_GPUS": "mps"},
+    "credentials": {"CREDENTIALS": "session"},
+    "role": {"CREDENTIALS": "role"},
+    "files-of-2020": {"CONFIG_FILES": "2020"},
+    "manifests": {"MANIFESTS": "on"},
+    "graces": {"STOP_GRACE": "7", "INTERRUPT_GRACE": "3", "SHM": "8g", "NOFILE": "99"},
     "region": {"REGION": "us-east-1"},
 }
 
@@ -97,7 +195,12 @@ def furnish(root: Path) -> None:
 
 def request(name: str) -> dict:
     """Return a job's whole request."""
-    return {"TrainingJobName": "Churn-1", **hosts(1), "RoleArn": "arn:aws:iam::111122223333:role/r", **JOBS[name]}
+    return {
+        "TrainingJobName": "Churn-1",
+        **hosts(1),
+        "RoleArn": "arn:aws:iam::111122223333:role/r",
+        **JOBS[name],
+    }
 
 
 def write(verb: str, engine: str, job: str = "plain", option: str = "defaults") -> str:

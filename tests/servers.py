@@ -1,4 +1,5 @@
 """Servers on the loopback interface, for as long as a test needs them."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,4 +1,5 @@
 """A terminal for tests: run a command on a pty, act when a line has appeared, see how it ends."""
+
 from __future__ import annotations
 
 import contextlib
@@ -21,7 +22,10 @@ class Terminal:
         self.status: int | None = None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            for number in (signal.SIGINT, signal.SIGHUP):  # a suite in the background, or under nohup, has them ignored
+            for number in (
+                signal.SIGINT,
+                signal.SIGHUP,
+            ):  # a suite in the background, or under nohup, has them ignored
                 signal.signal(number, signal.SIG_DFL)
             os.chdir(cwd)
             os.execvpe(argv[0], argv, env)

@@ -401,37 +401,93 @@ job.yaml:6: HyperParameters.lr is 0.1; the API wants a string; write "0.1"
 
 # What a transcript cannot show: tabs, characters that are no text, and long files.
 HOSTILE = [
-    pytest.param("ResourceConfig:\n\tInstanceCount: 1\n",
-                 ["job.yaml:2: a tab stands where only spaces may; indent with spaces"], id="tab"),
-    pytest.param("a: 1\nb: \x01\n", ["job.yaml:2: special characters are not allowed; check 'b: \\x01'"], id="control-character"),
-    pytest.param('{\n\t"TrainingJobName": "a"\n\t"RoleArn": "b"\n}\n',
-                 ["job.yaml:3: expecting ',' delimiter; check '\"RoleArn\": \"b\"'"], id="json-without-comma"),
-    pytest.param('{"TrainingJobName": "a",\n"TrainingJobName": "b"}',
-                 ["job.yaml:2: TrainingJobName stands here twice, first on line 1; remove one"], id="json-duplicate"),
-    pytest.param('{\n\t"TrainingJobName": "my_job",\n\t"ResourceConfig": {"InstanceCount": "2",\n\t\t"InstanceType": 3}\n}\n',
-                 ["job.yaml:2: TrainingJobName is 'my_job'; it must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
-                  "job.yaml:3: ResourceConfig.InstanceCount is '2'; the API wants an integer; write 2",
-                  'job.yaml:4: ResourceConfig.InstanceType is 3; the API wants a string; write "3"'], id="json-with-tabs"),
-    pytest.param("[" * 500, [f"job.yaml:1: nested too deeply; check '{'[' * 59}…'"], id="deep-yaml"),
-    pytest.param('{"a":' * 30000, [f"job.yaml:1: nested too deeply; check '{('{' + chr(34) + 'a' + chr(34) + ':') * 11}{{\"a\"…'"], id="deep-json"),
-    pytest.param("TrainingJobName: " + "a" * 64, ["job.yaml:1: TrainingJobName has 64 characters; the API wants at most 63"], id="long-name"),
-    pytest.param("HyperParameters:\n  a: " + "x" * 2501 + "\n  " + "k" * 257 + ": v\n",
-                 ["job.yaml:2: HyperParameters.a has 2501 characters; the API wants at most 2500",
-                  f"job.yaml:3: HyperParameters.{'k' * 59}… (the key) has 257 characters; the API wants at most 256"], id="long-hyperparameters"),
-    pytest.param("HyperParameters:\n" + "".join(f"  k{i}: v\n" for i in range(101)),
-                 ["job.yaml:1: HyperParameters has 101 entries; the API wants at most 100"], id="many-hyperparameters"),
-    pytest.param("Environment:\n  my-var: a\n  DEBUG: 1\n  LONG: " + "x" * 513,
-                 ["job.yaml:2: Environment.my-var (the key) is 'my-var'; it must match [a-zA-Z_][a-zA-Z0-9_]*",
-                  'job.yaml:3: Environment.DEBUG is 1; the API wants a string; write "1"',
-                  "job.yaml:4: Environment.LONG has 513 characters; the API wants at most 512"], id="environment"),
-    pytest.param("InputDataConfig:\n" + "".join(f"- ChannelName: c{i}\n" for i in range(21)),
-                 ["job.yaml:1: InputDataConfig has 21 items; the API wants at most 20"], id="many-channels"),
-    pytest.param("InputDataConfig: &a [" + "*a, " * 5000 + "*a]",
-                 ["job.yaml:1: InputDataConfig has 5001 items; the API wants at most 20",
-                  *(f"job.yaml:1: InputDataConfig[{i}] is a list; the API wants a map; write 'key: value' lines below it" for i in range(20))],
-                 id="a-list-of-itself"),
-    pytest.param("ResourceConfig: {InstanceCount: " + "9" * 5000 + "0.5}",
-                 [f"job.yaml:1: ResourceConfig.InstanceCount is {'9' * 59}…; the API wants an integer"], id="many-digits"),
+    pytest.param(
+        "ResourceConfig:\n\tInstanceCount: 1\n",
+        ["job.yaml:2: a tab stands where only spaces may; indent with spaces"],
+        id="tab",
+    ),
+    pytest.param(
+        "a: 1\nb: \x01\n",
+        ["job.yaml:2: special characters are not allowed; check 'b: \\x01'"],
+        id="control-character",
+    ),
+    pytest.param(
+        '{\n\t"TrainingJobName": "a"\n\t"RoleArn": "b"\n}\n',
+        ["job.yaml:3: expecting ',' delimiter; check '\"RoleArn\": \"b\"'"],
+        id="json-without-comma",
+    ),
+    pytest.param(
+        '{"TrainingJobName": "a",\n"TrainingJobName": "b"}',
+        ["job.yaml:2: TrainingJobName stands here twice, first on line 1; remove one"],
+        id="json-duplicate",
+    ),
+    pytest.param(
+        '{\n\t"TrainingJobName": "my_job",\n\t"ResourceConfig": {"InstanceCount": "2",\n\t\t"InstanceType": 3}\n}\n',
+        [
+            "job.yaml:2: TrainingJobName is 'my_job'; it must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
+            "job.yaml:3: ResourceConfig.InstanceCount is '2'; the API wants an integer; write 2",
+            'job.yaml:4: ResourceConfig.InstanceType is 3; the API wants a string; write "3"',
+        ],
+        id="json-with-tabs",
+    ),
+    pytest.param(
+        "[" * 500, [f"job.yaml:1: nested too deeply; check '{'[' * 59}…'"], id="deep-yaml"
+    ),
+    pytest.param(
+        '{"a":' * 30000,
+        [
+            f"job.yaml:1: nested too deeply; check '{('{' + chr(34) + 'a' + chr(34) + ':') * 11}{{\"a\"…'"
+        ],
+        id="deep-json",
+    ),
+    pytest.param(
+        "TrainingJobName: " + "a" * 64,
+        ["job.yaml:1: TrainingJobName has 64 characters; the API wants at most 63"],
+        id="long-name",
+    ),
+    pytest.param(
+        "HyperParameters:\n  a: " + "x" * 2501 + "\n  " + "k" * 257 + ": v\n",
+        [
+            "job.yaml:2: HyperParameters.a has 2501 characters; the API wants at most 2500",
+            f"job.yaml:3: HyperParameters.{'k' * 59}… (the key) has 257 characters; the API wants at most 256",
+        ],
+        id="long-hyperparameters",
+    ),
+    pytest.param(
+        "HyperParameters:\n" + "".join(f"  k{i}: v\n" for i in range(101)),
+        ["job.yaml:1: HyperParameters has 101 entries; the API wants at most 100"],
+        id="many-hyperparameters",
+    ),
+    pytest.param(
+        "Environment:\n  my-var: a\n  DEBUG: 1\n  LONG: " + "x" * 513,
+        [
+            "job.yaml:2: Environment.my-var (the key) is 'my-var'; it must match [a-zA-Z_][a-zA-Z0-9_]*",
+            'job.yaml:3: Environment.DEBUG is 1; the API wants a string; write "1"',
+            "job.yaml:4: Environment.LONG has 513 characters; the API wants at most 512",
+        ],
+        id="environment",
+    ),
+    pytest.param(
+        "InputDataConfig:\n" + "".join(f"- ChannelName: c{i}\n" for i in range(21)),
+        ["job.yaml:1: InputDataConfig has 21 items; the API wants at most 20"],
+        id="many-channels",
+    ),
+    pytest.param(
+        "InputDataConfig: &a [" + "*a, " * 5000 + "*a]",
+        [
+            "job.yaml:1: InputDataConfig has 5001 items; the API wants at most 20",
+            *(
+                f"job.yaml:1: InputDataConfig[{i}] is a list; the API wants a map; write 'key: value' lines below it"
+                for i in range(20)
+            ),
+        ],
+        id="a-list-of-itself",
+    ),
+    pytest.param(
+        "ResourceConfig: {InstanceCount: " + "9" * 5000 + "0.5}",
+        [f"job.yaml:1: ResourceConfig.InstanceCount is {'9' * 59}…; the API wants an integer"],
+        id="many-digits",
+    ),
 ]
 
 FULL = """\
@@ -547,7 +603,7 @@ DESCRIBED = {
     "ModelArtifacts": {"S3ModelArtifacts": "s3://bucket/output/churn/output/model.tar.gz"},
     "TrainingJobStatus": "Completed",
     "SecondaryStatus": "Completed",
-    "HyperParameters": {"epochs": "3", "sagemaker_program": "\"train.py\"", "face": "\U0001f600"},
+    "HyperParameters": {"epochs": "3", "sagemaker_program": '"train.py"', "face": "\U0001f600"},
     "AlgorithmSpecification": {
         "TrainingImage": "123456789012.dkr.ecr.us-west-2.amazonaws.com/churn:latest",
         "TrainingInputMode": "File",
@@ -558,21 +614,35 @@ DESCRIBED = {
         {
             "ChannelName": "training",
             "DataSource": {
-                "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/training", "S3DataDistributionType": "FullyReplicated"}
+                "S3DataSource": {
+                    "S3DataType": "S3Prefix",
+                    "S3Uri": "s3://bucket/training",
+                    "S3DataDistributionType": "FullyReplicated",
+                }
             },
             "CompressionType": "None",
             "RecordWrapperType": "None",
         }
     ],
-    "OutputDataConfig": {"KmsKeyId": "", "S3OutputPath": "s3://bucket/output", "CompressionType": "GZIP"},
+    "OutputDataConfig": {
+        "KmsKeyId": "",
+        "S3OutputPath": "s3://bucket/output",
+        "CompressionType": "GZIP",
+    },
     "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
     "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
     "CreationTime": "2024-05-01T10:00:00.123000+00:00",
     "TrainingStartTime": 1714557600.5,
     "SecondaryStatusTransitions": [
-        {"Status": "Starting", "StartTime": "2024-05-01T10:00:00.123000+00:00", "StatusMessage": "Preparing the instances for training"}
+        {
+            "Status": "Starting",
+            "StartTime": "2024-05-01T10:00:00.123000+00:00",
+            "StatusMessage": "Preparing the instances for training",
+        }
     ],
-    "FinalMetricDataList": [{"MetricName": "loss", "Value": 0.25, "Timestamp": "2024-05-01T10:05:00+00:00"}],
+    "FinalMetricDataList": [
+        {"MetricName": "loss", "Value": 0.25, "Timestamp": "2024-05-01T10:05:00+00:00"}
+    ],
     "EnableNetworkIsolation": False,
     "EnableInterContainerTrafficEncryption": False,
     "EnableManagedSpotTraining": False,
@@ -581,15 +651,27 @@ DESCRIBED = {
     "ProfilingStatus": "Disabled",
 }
 DROPPED = (
-    "TrainingJobArn", "ModelArtifacts", "TrainingJobStatus", "SecondaryStatus", "CreationTime", "TrainingStartTime",
-    "SecondaryStatusTransitions", "FinalMetricDataList", "TrainingTimeInSeconds", "BillableTimeInSeconds", "ProfilingStatus",
+    "TrainingJobArn",
+    "ModelArtifacts",
+    "TrainingJobStatus",
+    "SecondaryStatus",
+    "CreationTime",
+    "TrainingStartTime",
+    "SecondaryStatusTransitions",
+    "FinalMetricDataList",
+    "TrainingTimeInSeconds",
+    "BillableTimeInSeconds",
+    "ProfilingStatus",
 )
 
 
 def transcripts() -> list:
     """Return a pytest.param of file and lines for each case in BROKEN."""
     cases = re.split(r"(?m)^## (.+)\n", BROKEN.replace("BOTOCORE", shapes.API["botocore"]))[1:]
-    return [pytest.param(*parted(text), id=name.replace(" ", "-")) for name, text in zip(cases[::2], cases[1::2])]
+    return [
+        pytest.param(*parted(text), id=name.replace(" ", "-"))
+        for name, text in zip(cases[::2], cases[1::2])
+    ]
 
 
 def parted(text: str) -> tuple[str, list[str]]:
@@ -626,7 +708,9 @@ def test_there_are_many_broken_requests():
     assert len(transcripts()) >= 60
 
 
-@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n", "---\n...\n", "{}", "~", "\ufeff", "--- {}\n"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "# only a comment\n", "---\n", "---\n...\n", "{}", "~", "\ufeff", "--- {}\n"]
+)
 def test_an_empty_file_is_an_empty_request(text):
     assert read(text) == api.Request({}, ())
 
@@ -636,13 +720,19 @@ def test_a_full_request_passes_as_it_is():
 
     request = read(FULL)
     assert request == api.Request(YAML(typ="safe", pure=True).load(FULL), ())
-    assert list(request.body) == [line.partition(":")[0] for line in FULL.splitlines() if re.match(r"\w", line)]
+    assert list(request.body) == [
+        line.partition(":")[0] for line in FULL.splitlines() if re.match(r"\w", line)
+    ]
 
 
-@pytest.mark.parametrize("style", [{"indent": 4}, {"indent": "\t"}, {"separators": (",", ":")}, {"ensure_ascii": False}], ids=str)
+@pytest.mark.parametrize(
+    "style",
+    [{"indent": 4}, {"indent": "\t"}, {"separators": (",", ":")}, {"ensure_ascii": False}],
+    ids=str,
+)
 def test_json_and_yaml_say_the_same(style):
     body = read(FULL).body
-    body["HyperParameters"]["odd"] = "tab\there, \u2028 \x85 \U0001f600 \" \\ / <<"
+    body["HyperParameters"]["odd"] = 'tab\there, \u2028 \x85 \U0001f600 " \\ / <<'
     body["HyperParameters"]["\U0001f600"] = "1.10"
     assert read(json.dumps(body, **style), "job.json") == api.Request(body, ())
 
@@ -651,7 +741,13 @@ def test_values_are_plain_and_keep_their_text():
     text = "HyperParameters: {lr: '1.10', flag: \"yes\", word: yes, time: 1:30, tagged: !!str 010}\nResourceConfig: {InstanceCount: 0x2}\n"
     body = read(text).body
     assert body == {
-        "HyperParameters": {"lr": "1.10", "flag": "yes", "word": "yes", "time": "1:30", "tagged": "010"},
+        "HyperParameters": {
+            "lr": "1.10",
+            "flag": "yes",
+            "word": "yes",
+            "time": "1:30",
+            "tagged": "010",
+        },
         "ResourceConfig": {"InstanceCount": 2},
     }
     assert {type(value) for value in (body, *body["HyperParameters"].values())} == {dict, str}
@@ -675,10 +771,13 @@ def test_anchors_and_merges_work():
 
 def test_merges_that_double_at_every_level_take_no_time():
     levels = "".join(f"  k{i}: &m{i} {{<<: [*m{i - 1}, *m{i - 1}]}}\n" for i in range(1, 60))
-    lines = refused("HyperParameters:\n  k0: &m0 {a: b}\n" + levels + "Environment:\n  <<: *m59\n  c: d\n")
+    lines = refused(
+        "HyperParameters:\n  k0: &m0 {a: b}\n" + levels + "Environment:\n  <<: *m59\n  c: d\n"
+    )
     assert len(lines) == 60
     assert set(lines) == {
-        f"job.yaml:{i + 2}: HyperParameters.k{i} is a map; the API wants a string; write it as JSON in quotes" for i in range(60)
+        f"job.yaml:{i + 2}: HyperParameters.k{i} is a map; the API wants a string; write it as JSON in quotes"
+        for i in range(60)
     }
 
 
@@ -695,9 +794,13 @@ def test_an_unknown_instance_type_is_a_note():
     request = read(f"ResourceConfig:\n  InstanceGroups: {groups}\n")
     assert request.body["ResourceConfig"]["InstanceGroups"][0]["InstanceType"] == "local"
     unknown = f"this copy of the API (botocore {shapes.API['botocore']}) does not know it"
-    assert request.notes == (f"job.yaml:2: ResourceConfig.InstanceGroups[0].InstanceType is 'local'; {unknown}",)
+    assert request.notes == (
+        f"job.yaml:2: ResourceConfig.InstanceGroups[0].InstanceType is 'local'; {unknown}",
+    )
     (near,) = read("ResourceConfig:\n  InstanceType: ml.p5.480xlarge\n").notes
-    assert near.startswith(f"job.yaml:2: ResourceConfig.InstanceType is 'ml.p5.480xlarge'; {unknown}, but ml.p5.48xlarge, ")
+    assert near.startswith(
+        f"job.yaml:2: ResourceConfig.InstanceType is 'ml.p5.480xlarge'; {unknown}, but ml.p5.48xlarge, "
+    )
 
 
 @pytest.mark.parametrize("style", ["json", "yaml"])
@@ -719,7 +822,11 @@ def test_what_a_newer_describe_prints_is_dropped_with_a_note():
         "ResourceConfig: {InstancePreferences: [{InstanceType: ml.m5.large, InstanceCount: 2}], SelectedInstanceType: ml.m5.large}\n"
     )
     assert read(text) == api.Request(
-        {"ResourceConfig": {"InstancePreferences": [{"InstanceType": "ml.m5.large", "InstanceCount": 2}]}},
+        {
+            "ResourceConfig": {
+                "InstancePreferences": [{"InstanceType": "ml.m5.large", "InstanceCount": 2}]
+            }
+        },
         (
             "job.yaml: left out what only DescribeTrainingJob has: TrainingJobStatus, ResourceConfig.SelectedInstanceType",
             "job.yaml:2: NewInMay is not a key of the API; remove it",
@@ -729,22 +836,36 @@ def test_what_a_newer_describe_prints_is_dropped_with_a_note():
 
 def test_a_described_job_that_was_edited_wrongly_is_refused():
     text = "TrainingJobStatus: Completed\nResourceConfig: {InstanceCount: two}\n"
-    assert refused(text) == ["job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer"]
+    assert refused(text) == [
+        "job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer"
+    ]
 
 
 def test_files_that_cannot_be_read():
     Path("folder").mkdir()
-    with pytest.raises(SmLocalError, match=r"^no/job\.yaml: no such file; make one, an empty file is a request too$"):
+    with pytest.raises(
+        SmLocalError,
+        match=r"^no/job\.yaml: no such file; make one, an empty file is a request too$",
+    ):
         api.read(Path("no/job.yaml"))
-    with pytest.raises(SmLocalError, match=r"^folder: cannot be read \(Is a directory\); make it a file that you may read$"):
+    with pytest.raises(
+        SmLocalError,
+        match=r"^folder: cannot be read \(Is a directory\); make it a file that you may read$",
+    ):
         api.read(Path("folder"))
-    assert refused(b"TrainingJobName: a\nTags: [\xe9]\n") == ["job.yaml:2: byte 0xe9 is not UTF-8; save the file as UTF-8"]
-    assert refused('{"Tags": []}'.encode("utf-16")) == ["job.yaml:1: byte 0xff is not UTF-8; save the file as UTF-8"]
+    assert refused(b"TrainingJobName: a\nTags: [\xe9]\n") == [
+        "job.yaml:2: byte 0xe9 is not UTF-8; save the file as UTF-8"
+    ]
+    assert refused('{"Tags": []}'.encode("utf-16")) == [
+        "job.yaml:1: byte 0xff is not UTF-8; save the file as UTF-8"
+    ]
 
 
 def test_every_pattern_can_be_checked():
     for name, shape in shapes.SHAPES.items():
-        translated = re.sub(r"\\p\{\w+\}", lambda found: shapes.JAVA[found[0]], shape.get("pattern", ""))
+        translated = re.sub(
+            r"\\p\{\w+\}", lambda found: shapes.JAVA[found[0]], shape.get("pattern", "")
+        )
         assert re.compile(translated), name
 
 
@@ -786,16 +907,26 @@ def test_api_json_is_what_refresh_api_cuts():
     import botocore
 
     if botocore.__version__ != shapes.API["botocore"]:
-        pytest.skip(f"api.json is of botocore {shapes.API['botocore']}, here is {botocore.__version__}")
-    assert (shapes.API["apiVersion"], shapes.SHAPES) == (model["metadata"]["apiVersion"], refresh_api().cut(model["shapes"]))
-    assert Path(shapes.__file__).with_name("api.json").read_text() == refresh_api().render(botocore.__version__, model)
+        pytest.skip(
+            f"api.json is of botocore {shapes.API['botocore']}, here is {botocore.__version__}"
+        )
+    assert (shapes.API["apiVersion"], shapes.SHAPES) == (
+        model["metadata"]["apiVersion"],
+        refresh_api().cut(model["shapes"]),
+    )
+    assert Path(shapes.__file__).with_name("api.json").read_text() == refresh_api().render(
+        botocore.__version__, model
+    )
 
 
 def wheel(path: Path, model: dict) -> Path:
     """Write the least that a botocore wheel has."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("botocore-9.9.9.dist-info/METADATA", "")
-        archive.writestr("botocore/data/sagemaker/2017-07-24/service-2.json.gz", gzip.compress(json.dumps(model).encode()))
+        archive.writestr(
+            "botocore/data/sagemaker/2017-07-24/service-2.json.gz",
+            gzip.compress(json.dumps(model).encode()),
+        )
     return path
 
 
@@ -805,10 +936,16 @@ def test_refresh_api_replaces_the_file_or_leaves_it_alone(tmp_path, monkeypatch,
     tool.API.write_text("old")
     assert tool.main([str(wheel(tmp_path / "bad.whl", {"shapes": {}}))]) == 1
     assert tool.main(["no.whl"]) == 1
-    assert (tool.API.read_text(), sorted(path.name for path in tmp_path.iterdir())) == ("old", ["api.json", "bad.whl"])
+    assert (tool.API.read_text(), sorted(path.name for path in tmp_path.iterdir())) == (
+        "old",
+        ["api.json", "bad.whl"],
+    )
     string = {"type": "string", "documentation": "<p>long</p>"}
     request = {"type": "structure", "members": {"A": {"shape": "S", "documentation": "x"}}}
-    model = {"metadata": {"apiVersion": "2017-07-24"}, "shapes": dict.fromkeys(tool.ROOTS, request) | {"S": string, "Unused": string}}
+    model = {
+        "metadata": {"apiVersion": "2017-07-24"},
+        "shapes": dict.fromkeys(tool.ROOTS, request) | {"S": string, "Unused": string},
+    }
     assert tool.main([str(wheel(tmp_path / "good.whl", model))]) == 0
     assert tool.API.read_text() == (
         '{\n"botocore": "9.9.9",\n"apiVersion": "2017-07-24",\n"shapes": {\n'
@@ -821,6 +958,14 @@ def test_refresh_api_replaces_the_file_or_leaves_it_alone(tmp_path, monkeypatch,
 
 def test_json_that_yaml_would_not_take_as_it_stands():
     key = "\u00e9" * 256
-    text = '{"HyperParameters"\n : {"' + "\\u00e9" * 256 + r'": "\\u00e9 \u0022 \ud83d\ude00 \" : x"}, "RoleArn": 1}'
-    assert refused(text, "job.json") == ['job.json:2: RoleArn is 1; the API wants a string; write "1"']
-    assert read(text.replace(', "RoleArn": 1', "")).body == {"HyperParameters": {key: '\\u00e9 " \U0001f600 " : x'}}
+    text = (
+        '{"HyperParameters"\n : {"'
+        + "\\u00e9" * 256
+        + r'": "\\u00e9 \u0022 \ud83d\ude00 \" : x"}, "RoleArn": 1}'
+    )
+    assert refused(text, "job.json") == [
+        'job.json:2: RoleArn is 1; the API wants a string; write "1"'
+    ]
+    assert read(text.replace(', "RoleArn": 1', "")).body == {
+        "HyperParameters": {key: '\\u00e9 " \U0001f600 " : x'}
+    }

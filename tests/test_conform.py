@@ -1,4 +1,5 @@
 """`make conform`: SageMaker's container contract, check by check, on every engine; and every check can fail."""
+
 import json
 import os
 import shutil
@@ -13,7 +14,22 @@ from sm_local import checks, conform
 from sm_local.checks import CHECKS, PROBE, Context, Image, Run, judge
 
 pytestmark = pytest.mark.linux
-APPLETS = ("sh", "cat", "id", "pwd", "sed", "mkdir", "rm", "sleep", "grep", "find", "sort", "head", "nslookup", "wget")
+APPLETS = (
+    "sh",
+    "cat",
+    "id",
+    "pwd",
+    "sed",
+    "mkdir",
+    "rm",
+    "sleep",
+    "grep",
+    "find",
+    "sort",
+    "head",
+    "nslookup",
+    "wget",
+)
 NOWHERE_BUT_DOCKER = {18}  # credentials: docs/engines.md
 NO_IMAGE = {3, 6, 18}  # the sandbox has no ENTRYPOINT, and the caller's own HOME
 TOOLKIT = {40}  # tests/test_dlc.py and tests/test_sdk_v3.py run the real ones
@@ -21,8 +37,16 @@ TOOLKIT = {40}  # tests/test_dlc.py and tests/test_sdk_v3.py run the real ones
 
 def rows(project, *arguments: str) -> dict[int, tuple[str, str]]:
     """Return each check's verdict and what was seen."""
-    done = subprocess.run(["make", "--silent", "conform", "JSON=1", *arguments], cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=240, check=False, env=clean_environment())
+    done = subprocess.run(
+        ["make", "--silent", "conform", "JSON=1", *arguments],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env=clean_environment(),
+    )
     assert done.stdout.startswith("["), done.stdout + done.stderr
     found = {row["check"]: (row["verdict"], row["seen"]) for row in json.loads(done.stdout)}
     assert done.returncode == (2 if "differs" in {verdict for verdict, _ in found.values()} else 0)
@@ -47,7 +71,11 @@ def busybox(docker, tmp_path_factory):
         for path in root.iterdir():
             archive.add(path, path.name)
     name = f"{PROJECT}-busybox:1"
-    subprocess.run(["docker", "import", "--change", "ENV PATH=/usr/local/bin:/bin", root / "image.tar", name], check=True, capture_output=True)
+    subprocess.run(
+        ["docker", "import", "--change", "ENV PATH=/usr/local/bin:/bin", root / "image.tar", name],
+        check=True,
+        capture_output=True,
+    )
     yield name
     docker.images.remove(name, force=True)
 
@@ -71,7 +99,9 @@ def test_so_does_an_image_of_a_stranger_s(project, busybox):
 def test_podman_gives_what_sagemaker_gives(project, built, tmp_path):
     need_podman()
     subprocess.run(["docker", "save", "--output", tmp_path / "image.tar", built], check=True)
-    subprocess.run(["podman", "load", "--input", tmp_path / "image.tar"], check=True, capture_output=True)
+    subprocess.run(
+        ["podman", "load", "--input", tmp_path / "image.tar"], check=True, capture_output=True
+    )
     found = rows(project, "ENGINE=podman")
     assert verdicts(found, "differs") == {}
     assert verdicts(found, "cannot tell").keys() == TOOLKIT | NOWHERE_BUT_DOCKER
@@ -79,7 +109,9 @@ def test_podman_gives_what_sagemaker_gives(project, built, tmp_path):
 
 def test_the_sandbox_gives_what_it_can(project):
     found = rows(project, "ENGINE=sandbox")
-    home = os.environ.get("HOME") != "/root" or os.geteuid() != 0  # its programs run as the caller, with his HOME
+    home = (
+        os.environ.get("HOME") != "/root" or os.geteuid() != 0
+    )  # its programs run as the caller, with his HOME
     assert verdicts(found, "differs").keys() == ({8} if home else set())
     assert verdicts(found, "cannot tell").keys() == TOOLKIT | NO_IMAGE
 
@@ -88,7 +120,7 @@ IMAGES = {
     "another-program": 'ENTRYPOINT ["/bin/sleep", "100"]\nCMD ["1"]\nWORKDIR /tmp',
     "a-program-on-path-that-the-probe-calls": 'ENTRYPOINT ["python3", "-c", "import time; time.sleep(100)"]\nENV SM_OWN=1',
     "a-shell-that-passes-on": 'ENTRYPOINT ["bash", "-c", "exec \\"$@\\"", "--"]\nCMD ["/bin/bash"]',
-    "a-train-of-its-own-first-on-path": 'RUN mkdir /first && ln -s /bin/sleep /first/train\nENV PATH=/first:/usr/bin:/bin',
+    "a-train-of-its-own-first-on-path": "RUN mkdir /first && ln -s /bin/sleep /first/train\nENV PATH=/first:/usr/bin:/bin",
     "no-passwd-file": "RUN rm /etc/passwd",
 }
 
@@ -98,7 +130,13 @@ def image(request, docker, base_image) -> str:
     """Return an image made of the base image and some lines."""
     name = f"{PROJECT}-conform:1"
     text = f"FROM {base_image}\n{request.param}\n"
-    subprocess.run(["docker", "build", "--quiet", "--tag", name, "-"], input=text, text=True, check=True, capture_output=True)
+    subprocess.run(
+        ["docker", "build", "--quiet", "--tag", name, "-"],
+        input=text,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
     yield name
     docker.images.remove(name, force=True)
 
@@ -117,14 +155,26 @@ def test_an_entrypoint_that_takes_no_words_tells_nothing(project, image):
     found = rows(project, "ENGINE=docker", f"IMAGE={image}")
     reason = "the image's ENTRYPOINT is the shell's 'sleep 100', which leaves out what it is given"
     assert verdicts(found, "differs") == {}
-    assert {number: seen for number, seen in verdicts(found, "cannot tell").items() if number not in TOOLKIT} == {1: reason, 3: reason}
+    assert {
+        number: seen
+        for number, seen in verdicts(found, "cannot tell").items()
+        if number not in TOOLKIT
+    } == {1: reason, 3: reason}
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(("image", "reason"), [
-    pytest.param("RUN useradd -u 1000 app\nUSER app", "may not write to /opt/ml/output/data: it is uid=1000(app)", id="another-user"),
-    pytest.param("RUN rm /bin/sh", "no /bin/sh in the image", id="no-shell"),
-], indirect=["image"])
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        pytest.param(
+            "RUN useradd -u 1000 app\nUSER app",
+            "may not write to /opt/ml/output/data: it is uid=1000(app)",
+            id="another-user",
+        ),
+        pytest.param("RUN rm /bin/sh", "no /bin/sh in the image", id="no-shell"),
+    ],
+    indirect=["image"],
+)
 def test_an_image_in_which_the_probe_cannot_run_says_why(project, image, reason):
     found = rows(project, "ENGINE=docker", f"IMAGE={image}")
     assert verdicts(found, "differs") == {}
@@ -134,7 +184,11 @@ def test_an_image_in_which_the_probe_cannot_run_says_why(project, image, reason)
 @pytest.mark.engine
 def test_an_image_that_is_not_here_is_one_line(project, daemon):
     done = make(project, "conform", "ENGINE=docker", "IMAGE=nowhere/none:1", timeout=200)
-    assert "sm-local: image 'nowhere/none:1' is not here; run 'make build', or 'docker pull nowhere/none:1'\n" in done.stdout and done.returncode == 2
+    assert (
+        "sm-local: image 'nowhere/none:1' is not here; run 'make build', or 'docker pull nowhere/none:1'\n"
+        in done.stdout
+        and done.returncode == 2
+    )
     assert not list((project / "recipes").glob("conform-*"))
 
 
@@ -153,7 +207,11 @@ def observed(baked, docker, built, tmp_path_factory):
         with conform.observed(root, {"ENGINE": "docker"}) as context:
             kept = tmp_path_factory.mktemp("kept") / "place"
             shutil.copytree(context.place, kept, symlinks=True)
-            runs = {name: replace(run, folder=kept / run.folder.relative_to(context.place)) for name, run in context.runs.items() if run.folder.name}
+            runs = {
+                name: replace(run, folder=kept / run.folder.relative_to(context.place))
+                for name, run in context.runs.items()
+                if run.folder.name
+            }
             yield replace(context, place=kept, runs={**context.runs, **runs})
     finally:
         os.chdir(before)
@@ -176,9 +234,19 @@ SPOILT = [
     (11, "both", "config/hyperparameters.json", '{"epochs":3}'),
     (11, "entrypoint", "config/hyperparameters.json", '{"a":"1"}'),
     (12, "both", "config/inputdataconfig.json", '{"fast":{"TrainingInputMode":"FastFile"}}'),
-    (13, "entrypoint", "config/resourceconfig.json", '{"current_host":"algo-1","hosts":["algo-1"],"network_interface_name":"eth0"}'),
+    (
+        13,
+        "entrypoint",
+        "config/resourceconfig.json",
+        '{"current_host":"algo-1","hosts":["algo-1"],"network_interface_name":"eth0"}',
+    ),
     (14, "hosts:algo-1", "tree", "/opt/ml/input/data/only\n"),
-    (14, "hosts:algo-2", "config/resourceconfig.json", '{"current_group_name":"one","instance_groups":[]}'),
+    (
+        14,
+        "hosts:algo-2",
+        "config/resourceconfig.json",
+        '{"current_group_name":"one","instance_groups":[]}',
+    ),
     (15, "both", "config/checkpointconfig.json", None),
     (16, "both", "environ", "TRAINING_JOB_NAME=x\0SM_HOSTS=[]\0"),
     (16, "both", "environ", "AWS_REGION=x\0"),
@@ -207,7 +275,11 @@ SPOILT = [
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(("number", "where", "file", "text"), SPOILT, ids=[f"{number}-{where}-{file}-{n}" for n, (number, where, file, _) in enumerate(SPOILT)])
+@pytest.mark.parametrize(
+    ("number", "where", "file", "text"),
+    SPOILT,
+    ids=[f"{number}-{where}-{file}-{n}" for n, (number, where, file, _) in enumerate(SPOILT)],
+)
 def test_a_check_notices(observed, tmp_path, number, where, file, text):
     check = next(check for one, _, check in CHECKS if one == number)
     assert judge(check, observed)[0] == "as there"
@@ -225,24 +297,43 @@ def test_a_check_notices(observed, tmp_path, number, where, file, text):
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(("number", "name", "said", "status"), [
-    pytest.param(6, "no-program", "sm-local: Completed in 1 s", 0, id="a-missing-program-that-runs"),
-    pytest.param(22, "bad-manifest", "sm-local: Completed in 1 s", 0, id="a-bad-manifest-that-runs"),
-    pytest.param(25, "fast-partial", "sm-local: Completed in 1 s", 0, id="a-partial-prefix-that-runs"),
-])
+@pytest.mark.parametrize(
+    ("number", "name", "said", "status"),
+    [
+        pytest.param(
+            6, "no-program", "sm-local: Completed in 1 s", 0, id="a-missing-program-that-runs"
+        ),
+        pytest.param(
+            22, "bad-manifest", "sm-local: Completed in 1 s", 0, id="a-bad-manifest-that-runs"
+        ),
+        pytest.param(
+            25, "fast-partial", "sm-local: Completed in 1 s", 0, id="a-partial-prefix-that-runs"
+        ),
+    ],
+)
 def test_a_refusal_that_does_not_come_is_noticed(observed, number, name, said, status):
     check = next(check for one, _, check in CHECKS if one == number)
     spoilt = replace(observed.runs[name], said=said, status=status)
     assert judge(check, replace(observed, runs={**observed.runs, name: spoilt}))[0] == "differs"
 
 
-@pytest.mark.parametrize(("own", "status", "said"), [
-    pytest.param("SM_HOSTS=1\0", 1, "ExitCode 7", id="variables-are-missing"),
-    pytest.param(None, 7, "ExitCode 7", id="the-script-s-own-exit-code"),
-    pytest.param(None, 1, "AlgorithmError: , exit code: 1", id="no-reason"),
-])
+@pytest.mark.parametrize(
+    ("own", "status", "said"),
+    [
+        pytest.param("SM_HOSTS=1\0", 1, "ExitCode 7", id="variables-are-missing"),
+        pytest.param(None, 7, "ExitCode 7", id="the-script-s-own-exit-code"),
+        pytest.param(None, 1, "AlgorithmError: , exit code: 1", id="no-reason"),
+    ],
+)
 def test_a_toolkit_that_is_not_as_there_is_noticed(tmp_path, own, status, said):
-    names = ("SM_HOSTS", "SM_CURRENT_HOST", "SM_CHANNEL_PROBE", "SM_MODEL_DIR", "SM_NUM_CPUS", "SM_TRAINING_ENV")
+    names = (
+        "SM_HOSTS",
+        "SM_CURRENT_HOST",
+        "SM_CHANNEL_PROBE",
+        "SM_MODEL_DIR",
+        "SM_NUM_CPUS",
+        "SM_TRAINING_ENV",
+    )
     seen = tmp_path / "output/data/seen"
     seen.mkdir(parents=True)
     (seen / "argv").touch()
@@ -250,25 +341,39 @@ def test_a_toolkit_that_is_not_as_there_is_noticed(tmp_path, own, status, said):
     context = Context({"toolkit": Run(1, "ExitCode 7", tmp_path)}, tmp_path, None, {}, Image())
     assert judge(checks.toolkits, context)[0] == "as there"
     (seen / "own-environ").write_text(own or (seen / "own-environ").read_text())
-    assert judge(checks.toolkits, replace(context, runs={"toolkit": Run(status, said, tmp_path)}))[0] == "differs"
+    assert (
+        judge(checks.toolkits, replace(context, runs={"toolkit": Run(status, said, tmp_path)}))[0]
+        == "differs"
+    )
 
 
-@pytest.mark.parametrize(("check", "name", "given"), [
-    pytest.param(checks.train_word, "train", ["/usr/local/bin/train"], id="train"),
-    pytest.param(checks.arguments_alone, "arguments", ["/bin/sh", PROBE, "$HOME"], id="arguments"),
-])
+@pytest.mark.parametrize(
+    ("check", "name", "given"),
+    [
+        pytest.param(checks.train_word, "train", ["/usr/local/bin/train"], id="train"),
+        pytest.param(
+            checks.arguments_alone, "arguments", ["/bin/sh", PROBE, "$HOME"], id="arguments"
+        ),
+    ],
+)
 def test_an_entrypoint_that_lost_its_own_words_is_noticed(tmp_path, check, name, given):
     seen = tmp_path / "output/data/seen"
     seen.mkdir(parents=True)
-    context = Context({name: Run(0, "", tmp_path)}, tmp_path, None, {}, Image(("/app/run", "serve")))
+    context = Context(
+        {name: Run(0, "", tmp_path)}, tmp_path, None, {}, Image(("/app/run", "serve"))
+    )
     for own, verdict in ((["serve"], "as there"), ([], "differs")):
-        (seen / "argv").write_text("".join(f"{word}\0" for word in ["/bin/sh", "/app/run", *own, *given]))
+        (seen / "argv").write_text(
+            "".join(f"{word}\0" for word in ["/bin/sh", "/app/run", *own, *given])
+        )
         assert judge(check, context)[0] == verdict
 
 
 def test_a_job_that_does_not_end_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(conform, "LONGEST", 0.5)
-    (tmp_path / "job.sh").write_text("trap 'echo stopped; exit 143' TERM; while :; do sleep 0.1; done\n")
+    (tmp_path / "job.sh").write_text(
+        "trap 'echo stopped; exit 143' TERM; while :; do sleep 0.1; done\n"
+    )
     assert conform.execute(tmp_path, "job") == (143, "stopped\n\nstopped after 0.5 s")
 
 

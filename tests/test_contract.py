@@ -1,4 +1,5 @@
 """What SageMaker promises a container: the text of every config file, names, environment and command, as real jobs had them."""
+
 from __future__ import annotations
 
 import json
@@ -14,12 +15,30 @@ from sm_local.errors import SmLocalError
 from sm_local.job import Channel, Host
 from sm_local.machine import AVAILABLE, Engine, Gpu
 
-SETTINGS = {**{key: rule.default for key, rule in setting.RULES.items()}, "IMAGE": "churn:latest", "DLC": "pytorch:2.13-cpu-amzn2023-sagemaker"}
+SETTINGS = {
+    **{key: rule.default for key, rule in setting.RULES.items()},
+    "IMAGE": "churn:latest",
+    "DLC": "pytorch:2.13-cpu-amzn2023-sagemaker",
+}
 ONE = Host("algo-1", "homogeneousCluster", "ml.c5.xlarge")
 TRAINING = Channel("training", "opt/ml/input/data/training")
 JOB = jobs.Job(
-    file="job.yaml", stem="Churn-1", image="churn:latest", source="own", entrypoint=(), arguments=(), hyperparameters={}, environment={},
-    channels=(TRAINING,), checkpoints="", hosts=(ONE,), region="us-west-2", account="111122223333", isolated=False, request={}, settings=SETTINGS,
+    file="job.yaml",
+    stem="Churn-1",
+    image="churn:latest",
+    source="own",
+    entrypoint=(),
+    arguments=(),
+    hyperparameters={},
+    environment={},
+    channels=(TRAINING,),
+    checkpoints="",
+    hosts=(ONE,),
+    region="us-west-2",
+    account="111122223333",
+    isolated=False,
+    request={},
+    settings=SETTINGS,
 )
 DOCKER = Engine("docker", "28.0", arch="x86_64", cpus=8)
 WITH_GPU = replace(DOCKER, gpu=Gpu(AVAILABLE, "runtime nvidia", "gpus"))
@@ -28,7 +47,9 @@ SANDBOX = Engine("sandbox", arch="x86_64")
 
 def hosts(count: int) -> tuple[Host, ...]:
     """Return the hosts of a job without instance groups."""
-    return tuple(Host(f"algo-{n}", "homogeneousCluster", "ml.c5.xlarge") for n in range(1, count + 1))
+    return tuple(
+        Host(f"algo-{n}", "homogeneousCluster", "ml.c5.xlarge") for n in range(1, count + 1)
+    )
 
 
 def settled(**values: str) -> dict[str, str]:
@@ -40,22 +61,35 @@ def settled(**values: str) -> dict[str, str]:
 # How the container is started
 
 
-@pytest.mark.parametrize(("entrypoint", "arguments", "command"), [
-    pytest.param((), (), ("", ("train",)), id="neither"),
-    pytest.param(("/bin/sh",), (), ("/bin/sh", ()), id="entrypoint"),
-    pytest.param(("/bin/bash", "-c", "a b"), (), ("/bin/bash", ("-c", "a b")), id="entrypoint-of-several-words"),
-    pytest.param((), ("x", ""), ("", ("x", "")), id="arguments"),
-    pytest.param(("python3", "-u"), ("a.py", "$HOME"), ("python3", ("-u", "a.py", "$HOME")), id="both"),
-])
+@pytest.mark.parametrize(
+    ("entrypoint", "arguments", "command"),
+    [
+        pytest.param((), (), ("", ("train",)), id="neither"),
+        pytest.param(("/bin/sh",), (), ("/bin/sh", ()), id="entrypoint"),
+        pytest.param(
+            ("/bin/bash", "-c", "a b"),
+            (),
+            ("/bin/bash", ("-c", "a b")),
+            id="entrypoint-of-several-words",
+        ),
+        pytest.param((), ("x", ""), ("", ("x", "")), id="arguments"),
+        pytest.param(
+            ("python3", "-u"), ("a.py", "$HOME"), ("python3", ("-u", "a.py", "$HOME")), id="both"
+        ),
+    ],
+)
 def test_the_entrypoint_and_the_arguments(entrypoint, arguments, command):
     assert contract.command(replace(JOB, entrypoint=entrypoint, arguments=arguments)) == command
 
 
-@pytest.mark.parametrize(("region", "host", "name"), [
-    pytest.param("us-west-2", "algo-1", "ip-10-0-0-1.us-west-2.compute.internal", id="region"),
-    pytest.param("us-east-1", "algo-1", "ip-10-0-0-1.ec2.internal", id="us-east-1"),
-    pytest.param("us-east-2", "algo-12", "ip-10-0-0-12.us-east-2.compute.internal", id="host"),
-])
+@pytest.mark.parametrize(
+    ("region", "host", "name"),
+    [
+        pytest.param("us-west-2", "algo-1", "ip-10-0-0-1.us-west-2.compute.internal", id="region"),
+        pytest.param("us-east-1", "algo-1", "ip-10-0-0-1.ec2.internal", id="us-east-1"),
+        pytest.param("us-east-2", "algo-12", "ip-10-0-0-12.us-east-2.compute.internal", id="host"),
+    ],
+)
 def test_the_host_name(region, host, name):
     assert contract.hostname(region, host) == name
 
@@ -64,12 +98,25 @@ def test_the_host_name_is_algo_1_s_by_default():
     assert contract.hostname("us-west-2") == contract.hostname("us-west-2", "algo-1")
 
 
-@pytest.mark.parametrize(("region", "partition"), [
-    ("us-west-2", "aws"), ("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov"), ("us-iso-east-1", "aws-iso"),
-    ("us-isob-east-1", "aws-iso-b"), ("us-isof-south-1", "aws-iso-f"), ("eu-isoe-west-1", "aws-iso-e"), ("eusc-de-east-1", "aws-eusc"),
-])
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("us-west-2", "aws"),
+        ("eu-central-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-iso-east-1", "aws-iso"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("us-isof-south-1", "aws-iso-f"),
+        ("eu-isoe-west-1", "aws-iso-e"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ],
+)
 def test_the_arn_has_the_name_in_lower_case(region, partition):
-    assert contract.arn_prefix(replace(JOB, region=region)) == f"arn:{partition}:sagemaker:{region}:111122223333:training-job/churn-1"
+    assert (
+        contract.arn_prefix(replace(JOB, region=region))
+        == f"arn:{partition}:sagemaker:{region}:111122223333:training-job/churn-1"
+    )
 
 
 def test_the_arn_is_one_that_the_api_takes():
@@ -79,42 +126,89 @@ def test_the_arn_is_one_that_the_api_takes():
 # Environment
 
 PLATFORM = {"AWS_REGION": "us-west-2", "DMLC_INTERFACE": "eth0"}
-NAMED = {"TRAINING_JOB_NAME": '"$job"', "TRAINING_JOB_ARN": 'arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}"'}
+NAMED = {
+    "TRAINING_JOB_NAME": '"$job"',
+    "TRAINING_JOB_ARN": 'arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}"',
+}
 
 
-@pytest.mark.parametrize(("gpu", "environment"), [
-    pytest.param(False, {**PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void"}, id="cpu"),
-    pytest.param(True, PLATFORM, id="gpu"),
-])
+@pytest.mark.parametrize(
+    ("gpu", "environment"),
+    [
+        pytest.param(False, {**PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void"}, id="cpu"),
+        pytest.param(True, PLATFORM, id="gpu"),
+    ],
+)
 def test_what_the_platform_sets(gpu, environment):
     assert contract.platform_environment(JOB, gpu) == environment
 
 
-@pytest.mark.parametrize(("where", "gpu", "request_s", "environment"), [
-    pytest.param(DOCKER, "auto", {}, {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void"}, id="cpu"),
-    pytest.param(WITH_GPU, "auto", {}, {**NAMED, **PLATFORM}, id="gpu"),
-    pytest.param(WITH_GPU, "none", {}, {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void"}, id="gpu-not-wanted"),
-    pytest.param(SANDBOX, "auto", {}, {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void"}, id="sandbox"),
-    pytest.param(DOCKER, "auto", {"A": "1\n$x", "AWS_REGION": "eu-west-1", "TRAINING_JOB_NAME": "mine"},
-                 {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void", "A": "1\n$x", "AWS_REGION": "eu-west-1", "TRAINING_JOB_NAME": "mine"},
-                 id="the-request-wins"),
-])
+@pytest.mark.parametrize(
+    ("where", "gpu", "request_s", "environment"),
+    [
+        pytest.param(
+            DOCKER, "auto", {}, {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void"}, id="cpu"
+        ),
+        pytest.param(WITH_GPU, "auto", {}, {**NAMED, **PLATFORM}, id="gpu"),
+        pytest.param(
+            WITH_GPU,
+            "none",
+            {},
+            {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void"},
+            id="gpu-not-wanted",
+        ),
+        pytest.param(
+            SANDBOX,
+            "auto",
+            {},
+            {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void"},
+            id="sandbox",
+        ),
+        pytest.param(
+            DOCKER,
+            "auto",
+            {"A": "1\n$x", "AWS_REGION": "eu-west-1", "TRAINING_JOB_NAME": "mine"},
+            {
+                **NAMED,
+                **PLATFORM,
+                "NVIDIA_VISIBLE_DEVICES": "void",
+                "A": "1\n$x",
+                "AWS_REGION": "eu-west-1",
+                "TRAINING_JOB_NAME": "mine",
+            },
+            id="the-request-wins",
+        ),
+    ],
+)
 def test_the_whole_environment(where, gpu, request_s, environment):
     job = replace(JOB, environment=request_s, settings=settled(GPU=gpu))
     assert engine.environment(job, where, ONE) == environment
 
 
 def test_the_environment_of_a_deep_learning_container(tmp_path):
-    (tmp_path / "job.yaml").write_text("TrainingJobName: Churn-1\nRoleArn: arn:aws:iam::111122223333:role/sagemaker\n")
+    (tmp_path / "job.yaml").write_text(
+        "TrainingJobName: Churn-1\nRoleArn: arn:aws:iam::111122223333:role/sagemaker\n"
+    )
     job = jobs.load(tmp_path, SETTINGS, {"IMAGE": "dlc"})
-    assert engine.environment(job, DOCKER, job.hosts[0]) == {**NAMED, **PLATFORM, "NVIDIA_VISIBLE_DEVICES": "void", "SAGEMAKER_PROGRAM": "train.py"}
+    assert engine.environment(job, DOCKER, job.hosts[0]) == {
+        **NAMED,
+        **PLATFORM,
+        "NVIDIA_VISIBLE_DEVICES": "void",
+        "SAGEMAKER_PROGRAM": "train.py",
+    }
 
 
 def test_the_assignments_are_bash_words():
     job = replace(JOB, stem="a", environment={"A": "it's", "B": "$x `y`\n'", "C": ""})
     assert engine.assignments(job, DOCKER, ONE) == [
-        'TRAINING_JOB_NAME="$job"', 'TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/a"${job#a}"', "AWS_REGION=us-west-2",
-        "DMLC_INTERFACE=eth0", "NVIDIA_VISIBLE_DEVICES=void", 'A="it\'s"', 'B="\\$x \\`y\\`\n\'"', "C=''",
+        'TRAINING_JOB_NAME="$job"',
+        'TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/a"${job#a}"',
+        "AWS_REGION=us-west-2",
+        "DMLC_INTERFACE=eth0",
+        "NVIDIA_VISIBLE_DEVICES=void",
+        'A="it\'s"',
+        'B="\\$x \\`y\\`\n\'"',
+        "C=''",
     ]
 
 
@@ -126,7 +220,12 @@ RESOURCES = (
     '"network_interface_name":"eth0","topology":null}'
 )
 INPUTS = '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
-BASE = {"hyperparameters.json": "{}", "inputdataconfig.json": INPUTS, "resourceconfig.json": RESOURCES, "metric-definition-regex.json": "[]"}
+BASE = {
+    "hyperparameters.json": "{}",
+    "inputdataconfig.json": INPUTS,
+    "resourceconfig.json": RESOURCES,
+    "metric-definition-regex.json": "[]",
+}
 
 
 def config(job: jobs.Job, name: str, host: Host | None = None) -> str:
@@ -149,96 +248,204 @@ def test_resourceconfig_of_two_hosts_as_captured():
         '"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],'
         '"network_interface_name":"eth0","topology":null}'
     )
-    assert [config(job, "resourceconfig.json", host) for host in job.hosts] == [captured % 1, captured % 2]
+    assert [config(job, "resourceconfig.json", host) for host in job.hosts] == [
+        captured % 1,
+        captured % 2,
+    ]
 
 
 def test_hosts_are_sorted_as_text():
     job = replace(JOB, hosts=hosts(12))
     assert contract.resource_config(job, job.hosts[10]) == {
-        "current_host": "algo-11", "current_instance_type": "ml.c5.xlarge", "current_group_name": "homogeneousCluster",
+        "current_host": "algo-11",
+        "current_instance_type": "ml.c5.xlarge",
+        "current_group_name": "homogeneousCluster",
         "hosts": ["algo-1", "algo-10", "algo-11", "algo-12", *(f"algo-{n}" for n in range(2, 10))],
-        "instance_groups": [{"instance_group_name": "homogeneousCluster", "instance_type": "ml.c5.xlarge", "hosts": [f"algo-{n}" for n in range(1, 13)]}],
-        "network_interface_name": "eth0", "topology": None,
+        "instance_groups": [
+            {
+                "instance_group_name": "homogeneousCluster",
+                "instance_type": "ml.c5.xlarge",
+                "hosts": [f"algo-{n}" for n in range(1, 13)],
+            }
+        ],
+        "network_interface_name": "eth0",
+        "topology": None,
     }
 
 
-GROUPS = (Host("algo-1", "z", "ml.c5.xlarge"), Host("algo-2", "a", "ml.g5.xlarge"), Host("algo-3", "a", "ml.g5.xlarge"))
+GROUPS = (
+    Host("algo-1", "z", "ml.c5.xlarge"),
+    Host("algo-2", "a", "ml.g5.xlarge"),
+    Host("algo-3", "a", "ml.g5.xlarge"),
+)
 
 
 @pytest.mark.parametrize("host", GROUPS, ids=lambda host: host.name)
 def test_resourceconfig_of_instance_groups(host):
     assert json.loads(config(replace(JOB, hosts=GROUPS), "resourceconfig.json", host)) == {
-        "current_host": host.name, "current_instance_type": host.instance_type, "current_group_name": host.group, "hosts": ["algo-1", "algo-2", "algo-3"],
-        "instance_groups": [{"instance_group_name": "z", "instance_type": "ml.c5.xlarge", "hosts": ["algo-1"]},
-                            {"instance_group_name": "a", "instance_type": "ml.g5.xlarge", "hosts": ["algo-2", "algo-3"]}],
-        "network_interface_name": "eth0", "topology": None,
+        "current_host": host.name,
+        "current_instance_type": host.instance_type,
+        "current_group_name": host.group,
+        "hosts": ["algo-1", "algo-2", "algo-3"],
+        "instance_groups": [
+            {"instance_group_name": "z", "instance_type": "ml.c5.xlarge", "hosts": ["algo-1"]},
+            {
+                "instance_group_name": "a",
+                "instance_type": "ml.g5.xlarge",
+                "hosts": ["algo-2", "algo-3"],
+            },
+        ],
+        "network_interface_name": "eth0",
+        "topology": None,
     }
 
 
-@pytest.mark.parametrize(("channels", "text"), [
-    pytest.param((), "{}", id="none"),
-    pytest.param((TRAINING,), INPUTS, id="file"),
-    pytest.param((replace(TRAINING, mode="FastFile"),), INPUTS, id="fastfile-is-called-file"),
-    pytest.param((replace(TRAINING, content_type="text/csv"),),
-                 '{"training":{"ContentType":"text/csv","TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}',
-                 id="content-type"),
-    pytest.param((replace(TRAINING, distribution="ShardedByS3Key"),),
-                 '{"training":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"}}', id="sharded"),
-    pytest.param((replace(TRAINING, record_wrapper="RecordIO"),),
-                 '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"RecordIO"}}', id="record-io"),
-    pytest.param((Channel("train", "x", content_type="text/libsvm"), Channel("validation", "y")),
-                 '{"train":{"ContentType":"text/libsvm","TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},'
-                 '"validation":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}', id="two-as-documented"),
-])
+@pytest.mark.parametrize(
+    ("channels", "text"),
+    [
+        pytest.param((), "{}", id="none"),
+        pytest.param((TRAINING,), INPUTS, id="file"),
+        pytest.param((replace(TRAINING, mode="FastFile"),), INPUTS, id="fastfile-is-called-file"),
+        pytest.param(
+            (replace(TRAINING, content_type="text/csv"),),
+            '{"training":{"ContentType":"text/csv","TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}',
+            id="content-type",
+        ),
+        pytest.param(
+            (replace(TRAINING, distribution="ShardedByS3Key"),),
+            '{"training":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"}}',
+            id="sharded",
+        ),
+        pytest.param(
+            (replace(TRAINING, record_wrapper="RecordIO"),),
+            '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"RecordIO"}}',
+            id="record-io",
+        ),
+        pytest.param(
+            (Channel("train", "x", content_type="text/libsvm"), Channel("validation", "y")),
+            '{"train":{"ContentType":"text/libsvm","TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},'
+            '"validation":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}',
+            id="two-as-documented",
+        ),
+    ],
+)
 def test_inputdataconfig(channels, text):
     assert config(replace(JOB, channels=channels), "inputdataconfig.json") == text
 
 
-FOR_ALL, FOR_A, FOR_BOTH = Channel("all", "x"), Channel("for-a", "y", groups=("a",)), Channel("both", "z", groups=("z", "a"))
+FOR_ALL, FOR_A, FOR_BOTH = (
+    Channel("all", "x"),
+    Channel("for-a", "y", groups=("a",)),
+    Channel("both", "z", groups=("z", "a")),
+)
 
 
-@pytest.mark.parametrize(("host", "channels"), [
-    pytest.param(GROUPS[0], (FOR_ALL, FOR_BOTH), id="z"),
-    pytest.param(GROUPS[1], (FOR_ALL, FOR_A, FOR_BOTH), id="a"),
-])
+@pytest.mark.parametrize(
+    ("host", "channels"),
+    [
+        pytest.param(GROUPS[0], (FOR_ALL, FOR_BOTH), id="z"),
+        pytest.param(GROUPS[1], (FOR_ALL, FOR_A, FOR_BOTH), id="a"),
+    ],
+)
 def test_a_host_gets_the_channels_of_its_group(host, channels):
     job = replace(JOB, hosts=GROUPS, channels=(FOR_ALL, FOR_A, FOR_BOTH))
     assert contract.host_channels(job, host) == channels
-    assert list(json.loads(config(job, "inputdataconfig.json", host))) == [channel.name for channel in channels]
+    assert list(json.loads(config(job, "inputdataconfig.json", host))) == [
+        channel.name for channel in channels
+    ]
 
 
 def test_hyperparameters_are_written_as_they_are():
     values = {"z": "1", "quoted": '"algo.py"', "a": "é\n\\", "empty": ""}
-    assert config(replace(JOB, hyperparameters=values), "hyperparameters.json") == '{"z":"1","quoted":"\\"algo.py\\"","a":"é\\n\\\\","empty":""}'
+    assert (
+        config(replace(JOB, hyperparameters=values), "hyperparameters.json")
+        == '{"z":"1","quoted":"\\"algo.py\\"","a":"é\\n\\\\","empty":""}'
+    )
 
 
-METRICS = {"AlgorithmSpecification": {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=(.*)"}]}}
-HOOK = {"S3OutputPath": "s3://sagemaker-test", "LocalPath": "/opt/ml/output/tensors", "CollectionConfigurations": [{"CollectionName": "weights"}]}
-ELSEWHERE = {"S3OutputPath": "s3://b", "LocalPath": "/tensors", "CollectionConfigurations": [{"CollectionName": "a", "CollectionParameters": {"k": "v"}}]}
+METRICS = {
+    "AlgorithmSpecification": {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=(.*)"}]}
+}
+HOOK = {
+    "S3OutputPath": "s3://sagemaker-test",
+    "LocalPath": "/opt/ml/output/tensors",
+    "CollectionConfigurations": [{"CollectionName": "weights"}],
+}
+ELSEWHERE = {
+    "S3OutputPath": "s3://b",
+    "LocalPath": "/tensors",
+    "CollectionConfigurations": [{"CollectionName": "a", "CollectionParameters": {"k": "v"}}],
+}
 SMDEBUG = (
     '{"S3OutputPath":"s3://sagemaker-test","LocalPath":"/opt/ml/output/tensors","HookParameters":null,'
     '"CollectionConfigurations":[{"CollectionName":"weights","CollectionParameters":null}],"DebugHookSpecification":null}'
 )
 
 
-@pytest.mark.parametrize(("changes", "files"), [
-    pytest.param({"request": METRICS}, {"metric-definition-regex.json": None}, id="metric-definitions"),
-    pytest.param({"request": {"AlgorithmSpecification": {"MetricDefinitions": []}}}, {}, id="no-metric-definitions"),
-    pytest.param({"checkpoints": "/state"}, {"checkpointconfig.json": '{"LocalPath":"/state"}'}, id="checkpoints"),
-    pytest.param({"request": {"TensorBoardOutputConfig": {"S3OutputPath": "s3://b/t", "LocalPath": "/tb"}}},
-                 {"tensorboardoutputconfig.json": '{"S3OutputPath":"s3://b/t","LocalPath":"/tb"}'}, id="tensorboard"),
-    pytest.param({"request": {"TensorBoardOutputConfig": {"S3OutputPath": "s3://b/t"}}},
-                 {"tensorboardoutputconfig.json": '{"S3OutputPath":"s3://b/t","LocalPath":"/opt/ml/output/tensorboard/"}'}, id="tensorboard-default"),
-    pytest.param({"request": {"DebugHookConfig": HOOK}}, {"debughookconfig.json": SMDEBUG}, id="debug-hook-as-in-smdebug"),
-    pytest.param({"request": {"DebugHookConfig": ELSEWHERE}},
-                 {"debughookconfig.json": '{"S3OutputPath":"s3://b","LocalPath":"/tensors","HookParameters":null,"CollectionConfigurations":'
-                                          '[{"CollectionName":"a","CollectionParameters":{"k":"v"}}],"DebugHookSpecification":null}'},
-                 id="debug-hook-elsewhere"),
-    pytest.param({"request": {"DebugHookConfig": {"S3OutputPath": "s3://b", "HookParameters": {"a": "1"}}}},
-                 {"debughookconfig.json": '{"S3OutputPath":"s3://b","LocalPath":"/opt/ml/output/tensors","HookParameters":{"a":"1"},'
-                                          '"CollectionConfigurations":null,"DebugHookSpecification":null}'}, id="debug-hook-default"),
-    pytest.param({"request": {"ProfilerConfig": {"DisableProfiler": True}}}, {}, id="profiler-is-not-known"),
-])
+@pytest.mark.parametrize(
+    ("changes", "files"),
+    [
+        pytest.param(
+            {"request": METRICS}, {"metric-definition-regex.json": None}, id="metric-definitions"
+        ),
+        pytest.param(
+            {"request": {"AlgorithmSpecification": {"MetricDefinitions": []}}},
+            {},
+            id="no-metric-definitions",
+        ),
+        pytest.param(
+            {"checkpoints": "/state"},
+            {"checkpointconfig.json": '{"LocalPath":"/state"}'},
+            id="checkpoints",
+        ),
+        pytest.param(
+            {
+                "request": {
+                    "TensorBoardOutputConfig": {"S3OutputPath": "s3://b/t", "LocalPath": "/tb"}
+                }
+            },
+            {"tensorboardoutputconfig.json": '{"S3OutputPath":"s3://b/t","LocalPath":"/tb"}'},
+            id="tensorboard",
+        ),
+        pytest.param(
+            {"request": {"TensorBoardOutputConfig": {"S3OutputPath": "s3://b/t"}}},
+            {
+                "tensorboardoutputconfig.json": '{"S3OutputPath":"s3://b/t","LocalPath":"/opt/ml/output/tensorboard/"}'
+            },
+            id="tensorboard-default",
+        ),
+        pytest.param(
+            {"request": {"DebugHookConfig": HOOK}},
+            {"debughookconfig.json": SMDEBUG},
+            id="debug-hook-as-in-smdebug",
+        ),
+        pytest.param(
+            {"request": {"DebugHookConfig": ELSEWHERE}},
+            {
+                "debughookconfig.json": '{"S3OutputPath":"s3://b","LocalPath":"/tensors","HookParameters":null,"CollectionConfigurations":'
+                '[{"CollectionName":"a","CollectionParameters":{"k":"v"}}],"DebugHookSpecification":null}'
+            },
+            id="debug-hook-elsewhere",
+        ),
+        pytest.param(
+            {
+                "request": {
+                    "DebugHookConfig": {"S3OutputPath": "s3://b", "HookParameters": {"a": "1"}}
+                }
+            },
+            {
+                "debughookconfig.json": '{"S3OutputPath":"s3://b","LocalPath":"/opt/ml/output/tensors","HookParameters":{"a":"1"},'
+                '"CollectionConfigurations":null,"DebugHookSpecification":null}'
+            },
+            id="debug-hook-default",
+        ),
+        pytest.param(
+            {"request": {"ProfilerConfig": {"DisableProfiler": True}}},
+            {},
+            id="profiler-is-not-known",
+        ),
+    ],
+)
 def test_the_files_that_a_request_asks_for(changes, files):
     expected = {name: text for name, text in {**BASE, **files}.items() if text is not None}
     assert contract.config_files(replace(JOB, **changes), ONE) == expected
@@ -254,8 +461,16 @@ def test_only_fastfile_channels_are_read_only(mode, read_only):
 
 @pytest.mark.parametrize("where", [DOCKER, SANDBOX], ids=lambda where: where.name)
 def test_a_fastfile_channel_is_mounted_read_only_whatever_the_setting(where):
-    job = replace(JOB, channels=(replace(TRAINING, mode="FastFile"), Channel("b", "opt/ml/input/data/b")), settings=settled(CHANNELS="rw"))
-    assert [line for line in recipe.furnishing(job, where, ONE) if "/input/data/" in line and line.startswith("bind")] == [
+    job = replace(
+        JOB,
+        channels=(replace(TRAINING, mode="FastFile"), Channel("b", "opt/ml/input/data/b")),
+        settings=settled(CHANNELS="rw"),
+    )
+    assert [
+        line
+        for line in recipe.furnishing(job, where, ONE)
+        if "/input/data/" in line and line.startswith("bind")
+    ] == [
         "bind opt/ml/input/data/training /opt/ml/input/data/training readonly",
         "bind opt/ml/input/data/b /opt/ml/input/data/b",
     ]
@@ -264,52 +479,103 @@ def test_a_fastfile_channel_is_mounted_read_only_whatever_the_setting(where):
 SANDBOXED = "ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'"
 
 
-@pytest.mark.parametrize(("isolated", "docker_s", "sandbox_s"), [
-    pytest.param(True, "own_network --driver bridge --internal", f"in_namespaces {SANDBOXED} --net", id="isolated"),
-    pytest.param(False, "own_network --driver bridge", f"in_namespaces {SANDBOXED}", id="not-isolated"),
-])
+@pytest.mark.parametrize(
+    ("isolated", "docker_s", "sandbox_s"),
+    [
+        pytest.param(
+            True,
+            "own_network --driver bridge --internal",
+            f"in_namespaces {SANDBOXED} --net",
+            id="isolated",
+        ),
+        pytest.param(
+            False, "own_network --driver bridge", f"in_namespaces {SANDBOXED}", id="not-isolated"
+        ),
+    ],
+)
 def test_isolation_is_a_network_without_a_way_out(isolated, docker_s, sandbox_s):
     job = replace(JOB, isolated=isolated, settings=settled(NETWORK="own"))
     assert recipe.setting_up(job, DOCKER, job.hosts)[-1] == docker_s
     assert recipe.furnishing(job, SANDBOX, ONE)[-1] == sandbox_s
 
 
-@pytest.mark.parametrize(("changes", "own"), [
-    pytest.param({}, False, id="bridge"),
-    pytest.param({"isolated": True}, True, id="isolated"),
-    pytest.param({"hosts": hosts(2)}, True, id="two-hosts"),
-    pytest.param({"settings": settled(NETWORK="own")}, True, id="wanted"),
-])
+@pytest.mark.parametrize(
+    ("changes", "own"),
+    [
+        pytest.param({}, False, id="bridge"),
+        pytest.param({"isolated": True}, True, id="isolated"),
+        pytest.param({"hosts": hosts(2)}, True, id="two-hosts"),
+        pytest.param({"settings": settled(NETWORK="own")}, True, id="wanted"),
+    ],
+)
 def test_which_jobs_have_a_network_of_their_own(changes, own):
     assert engine.own_network(replace(JOB, **changes)) == own
 
 
-@pytest.mark.parametrize(("instance_type", "figures"), [("ml.c5.xlarge", (4, 0, 8)), ("ml.g5.12xlarge", (48, 4, 192))])
+@pytest.mark.parametrize(
+    ("instance_type", "figures"), [("ml.c5.xlarge", (4, 0, 8)), ("ml.g5.12xlarge", (48, 4, 192))]
+)
 def test_the_figures_of_an_instance_type(instance_type, figures):
     assert contract.limits(instance_type) == figures
 
 
-@pytest.mark.parametrize(("setting_s", "cpus", "flags"), [
-    pytest.param("off", 8, [], id="off"),
-    pytest.param("on", 8, ["--cpus", "4", "--memory", "8g", "--memory-swap", "8g"], id="on"),
-    pytest.param("memory,gpus", 8, ["--memory", "8g", "--memory-swap", "8g"], id="memory"),
-    pytest.param("cpus", 8, ["--cpus", "4"], id="cpus"),
-    pytest.param("on", 2, ["--cpus", "2", "--memory", "8g", "--memory-swap", "8g"], id="no-more-than-there-are"),
-    pytest.param("on", 0, ["--cpus", "4", "--memory", "8g", "--memory-swap", "8g"], id="an-engine-that-does-not-say"),
-])
+@pytest.mark.parametrize(
+    ("setting_s", "cpus", "flags"),
+    [
+        pytest.param("off", 8, [], id="off"),
+        pytest.param("on", 8, ["--cpus", "4", "--memory", "8g", "--memory-swap", "8g"], id="on"),
+        pytest.param("memory,gpus", 8, ["--memory", "8g", "--memory-swap", "8g"], id="memory"),
+        pytest.param("cpus", 8, ["--cpus", "4"], id="cpus"),
+        pytest.param(
+            "on",
+            2,
+            ["--cpus", "2", "--memory", "8g", "--memory-swap", "8g"],
+            id="no-more-than-there-are",
+        ),
+        pytest.param(
+            "on",
+            0,
+            ["--cpus", "4", "--memory", "8g", "--memory-swap", "8g"],
+            id="an-engine-that-does-not-say",
+        ),
+    ],
+)
 def test_the_limits_of_a_container(setting_s, cpus, flags):
-    assert engine.limits(replace(JOB, settings=settled(LIMITS=setting_s)), replace(DOCKER, cpus=cpus), ONE) == flags
+    assert (
+        engine.limits(
+            replace(JOB, settings=settled(LIMITS=setting_s)), replace(DOCKER, cpus=cpus), ONE
+        )
+        == flags
+    )
 
 
 NO_IMAGE = "ContainerArguments alone go to an image's entrypoint, and the sandbox has no image; add ContainerEntrypoint"
 
 
-@pytest.mark.parametrize(("changes", "given", "said"), [
-    pytest.param({}, {"IMAGE": "a:1"}, "IMAGE=a:1: the sandbox has no images; use ENGINE=docker or ENGINE=podman", id="image"),
-    pytest.param({"settings": settled(LIMITS="on")}, {}, "LIMITS=on: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman", id="limits"),
-    pytest.param({"checkpoints": "/state"}, {}, "b.json: CheckpointConfig.LocalPath is /state; the sandbox can show folders below /opt only", id="checkpoints"),
-    pytest.param({"arguments": ("a",)}, {}, f"b.json: {NO_IMAGE}", id="arguments-alone"),
-])
+@pytest.mark.parametrize(
+    ("changes", "given", "said"),
+    [
+        pytest.param(
+            {},
+            {"IMAGE": "a:1"},
+            "IMAGE=a:1: the sandbox has no images; use ENGINE=docker or ENGINE=podman",
+            id="image",
+        ),
+        pytest.param(
+            {"settings": settled(LIMITS="on")},
+            {},
+            "LIMITS=on: the sandbox cannot limit a job; use ENGINE=docker or ENGINE=podman",
+            id="limits",
+        ),
+        pytest.param(
+            {"checkpoints": "/state"},
+            {},
+            "b.json: CheckpointConfig.LocalPath is /state; the sandbox can show folders below /opt only",
+            id="checkpoints",
+        ),
+        pytest.param({"arguments": ("a",)}, {}, f"b.json: {NO_IMAGE}", id="arguments-alone"),
+    ],
+)
 def test_the_sandbox_refuses_what_it_cannot_do_and_an_engine_does_not(changes, given, said):
     job = replace(JOB, file="b.json", **changes)
     with pytest.raises(SmLocalError) as caught:
@@ -318,42 +584,70 @@ def test_the_sandbox_refuses_what_it_cannot_do_and_an_engine_does_not(changes, g
     engine.check(job, DOCKER, given)
 
 
-@pytest.mark.parametrize("changes", [
-    pytest.param({}, id="plain"),
-    pytest.param({"entrypoint": ("sh",)}, id="entrypoint"),
-    pytest.param({"entrypoint": ("sh",), "arguments": ("-c", "x")}, id="entrypoint-and-arguments"),
-    pytest.param({"checkpoints": "/opt/state"}, id="checkpoints-below-opt"),
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"entrypoint": ("sh",)}, id="entrypoint"),
+        pytest.param(
+            {"entrypoint": ("sh",), "arguments": ("-c", "x")}, id="entrypoint-and-arguments"
+        ),
+        pytest.param({"checkpoints": "/opt/state"}, id="checkpoints-below-opt"),
+    ],
+)
 def test_the_sandbox_takes_what_it_can_do(changes):
     engine.check(replace(JOB, **changes), SANDBOX, {})
 
 
 def test_an_instance_type_without_figures_cannot_be_a_limit():
     job = replace(JOB, file="b.json", settings=settled(LIMITS="on"))
-    with pytest.raises(SmLocalError, match=r"^b\.json: LIMITS=on, but there are no figures for ml\.new \(sm_local/instances\.tsv\); set LIMITS=off$"):
+    with pytest.raises(
+        SmLocalError,
+        match=r"^b\.json: LIMITS=on, but there are no figures for ml\.new \(sm_local/instances\.tsv\); set LIMITS=off$",
+    ):
         engine.limits(job, DOCKER, Host("algo-1", "homogeneousCluster", "ml.new"))
 
 
-@pytest.mark.parametrize(("gpu", "wanted", "name", "flags"), [
-    pytest.param("gpus", "auto", "docker", ["--gpus", "all"], id="auto"),
-    pytest.param("", "auto", "docker", [], id="auto-without"),
-    pytest.param("", "required", "docker", ["--gpus", "all"], id="required-anyway"),
-    pytest.param("gpus", "none", "docker", [], id="none"),
-    pytest.param("gpus", "0,2", "docker", ["--gpus", '"device=0,2"'], id="devices"),
-    pytest.param("cdi", "0,2", "docker", ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=2"], id="cdi"),
-    pytest.param("cdi", "required", "docker", ["--device", "nvidia.com/gpu=all"], id="cdi-all"),
-    pytest.param("cdi", "all", "docker", ["--device", "nvidia.com/gpu=all"], id="cdi-all-in-a-word"),
-    pytest.param("gpus", "1", "podman", ["--device", "nvidia.com/gpu=1"], id="podman-knows-cdi-only"),
-    pytest.param("cdi", "auto", "podman", ["--device", "nvidia.com/gpu=all"], id="podman"),
-])
+@pytest.mark.parametrize(
+    ("gpu", "wanted", "name", "flags"),
+    [
+        pytest.param("gpus", "auto", "docker", ["--gpus", "all"], id="auto"),
+        pytest.param("", "auto", "docker", [], id="auto-without"),
+        pytest.param("", "required", "docker", ["--gpus", "all"], id="required-anyway"),
+        pytest.param("gpus", "none", "docker", [], id="none"),
+        pytest.param("gpus", "0,2", "docker", ["--gpus", '"device=0,2"'], id="devices"),
+        pytest.param(
+            "cdi",
+            "0,2",
+            "docker",
+            ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=2"],
+            id="cdi",
+        ),
+        pytest.param("cdi", "required", "docker", ["--device", "nvidia.com/gpu=all"], id="cdi-all"),
+        pytest.param(
+            "cdi", "all", "docker", ["--device", "nvidia.com/gpu=all"], id="cdi-all-in-a-word"
+        ),
+        pytest.param(
+            "gpus", "1", "podman", ["--device", "nvidia.com/gpu=1"], id="podman-knows-cdi-only"
+        ),
+        pytest.param("cdi", "auto", "podman", ["--device", "nvidia.com/gpu=all"], id="podman"),
+    ],
+)
 def test_how_gpus_are_asked_for(gpu, wanted, name, flags):
     assert engine.gpu_flags(Engine(name, gpu=Gpu(AVAILABLE, "", gpu)), wanted) == flags
 
 
-@pytest.mark.parametrize(("arch", "source", "wanted", "platform"), [
-    ("x86_64", "dlc", "", ""), ("arm64", "own", "", ""), ("arm64", "dlc", "", "linux/amd64"), ("aarch64", "dlc", "", "linux/amd64"),
-    ("arm64", "dlc", "linux/arm64", "linux/arm64"), ("x86_64", "own", "linux/386", "linux/386"),
-])
+@pytest.mark.parametrize(
+    ("arch", "source", "wanted", "platform"),
+    [
+        ("x86_64", "dlc", "", ""),
+        ("arm64", "own", "", ""),
+        ("arm64", "dlc", "", "linux/amd64"),
+        ("aarch64", "dlc", "", "linux/amd64"),
+        ("arm64", "dlc", "linux/arm64", "linux/arm64"),
+        ("x86_64", "own", "linux/386", "linux/386"),
+    ],
+)
 def test_deep_learning_containers_are_amd64_only(arch, source, wanted, platform):
     job = replace(JOB, source=source, settings=settled(PLATFORM=wanted))
     assert engine.platform(job, replace(DOCKER, arch=arch)) == platform
@@ -362,7 +656,11 @@ def test_deep_learning_containers_are_amd64_only(arch, source, wanted, platform)
 def lines(job: jobs.Job, where: Engine, shell: bool = False) -> str:
     """Return a command as a recipe shows it, the environment left out."""
     shown = [" ".join(line) for line in engine.command(job, where, job.hosts[0], shell)]
-    environment = {text for word in engine.assignments(job, where, job.hosts[0]) for text in (word, f"--env {word}")}
+    environment = {
+        text
+        for word in engine.assignments(job, where, job.hosts[0])
+        for text in (word, f"--env {word}")
+    }
     return "\n".join(line for line in shown if line not in environment)
 
 
@@ -379,15 +677,48 @@ def test_the_command_of_a_plain_job():
     assert lines(JOB, DOCKER) == PLAIN
 
 
-@pytest.mark.parametrize(("changes", "old", "new"), [
-    pytest.param({"isolated": True}, "--add-host algo-1:127.0.0.1", '--network "$job-$$" --network-alias algo-1', id="own-network"),
-    pytest.param({"entrypoint": ("sh", "-c"), "arguments": ("echo $x",)}, "churn:latest train", '--entrypoint sh churn:latest -c "echo \\$x"', id="entrypoint"),
-    pytest.param({"settings": settled(LIMITS="on")}, '"${mounts[@]}"', '--cpus 4 --memory 8g --memory-swap 8g\n"${mounts[@]}"', id="limits"),
-    pytest.param({"settings": settled(PLATFORM="linux/386")}, '"${mounts[@]}"', '--platform linux/386\n"${mounts[@]}"', id="platform"),
-    pytest.param({"settings": settled(GPU="0,1")}, '"${mounts[@]}"', '--gpus \'"device=0,1"\'\n"${mounts[@]}"', id="gpu"),
-    pytest.param({"settings": settled(DOCKER_ARGS="-v 'a b':/c $x")}, '"${mounts[@]}"\n', '"${mounts[@]}"\n-v \'a b:/c\' "\\$x"\n', id="more-arguments"),
-    pytest.param({"settings": settled(SHM="8g")}, "--shm-size 2g", "--shm-size 8g", id="shm"),
-])
+@pytest.mark.parametrize(
+    ("changes", "old", "new"),
+    [
+        pytest.param(
+            {"isolated": True},
+            "--add-host algo-1:127.0.0.1",
+            '--network "$job-$$" --network-alias algo-1',
+            id="own-network",
+        ),
+        pytest.param(
+            {"entrypoint": ("sh", "-c"), "arguments": ("echo $x",)},
+            "churn:latest train",
+            '--entrypoint sh churn:latest -c "echo \\$x"',
+            id="entrypoint",
+        ),
+        pytest.param(
+            {"settings": settled(LIMITS="on")},
+            '"${mounts[@]}"',
+            '--cpus 4 --memory 8g --memory-swap 8g\n"${mounts[@]}"',
+            id="limits",
+        ),
+        pytest.param(
+            {"settings": settled(PLATFORM="linux/386")},
+            '"${mounts[@]}"',
+            '--platform linux/386\n"${mounts[@]}"',
+            id="platform",
+        ),
+        pytest.param(
+            {"settings": settled(GPU="0,1")},
+            '"${mounts[@]}"',
+            '--gpus \'"device=0,1"\'\n"${mounts[@]}"',
+            id="gpu",
+        ),
+        pytest.param(
+            {"settings": settled(DOCKER_ARGS="-v 'a b':/c $x")},
+            '"${mounts[@]}"\n',
+            '"${mounts[@]}"\n-v \'a b:/c\' "\\$x"\n',
+            id="more-arguments",
+        ),
+        pytest.param({"settings": settled(SHM="8g")}, "--shm-size 2g", "--shm-size 8g", id="shm"),
+    ],
+)
 def test_what_changes_the_command(changes, old, new):
     assert old in PLAIN
     assert lines(replace(JOB, **changes), DOCKER) == PLAIN.replace(old, new)
@@ -395,26 +726,42 @@ def test_what_changes_the_command(changes, old, new):
 
 def test_a_shell_is_the_same_container_with_a_terminal():
     shell = "--entrypoint sh churn:latest -c 'if command -v bash >/dev/null; then exec bash; else exec sh; fi'"
-    assert lines(JOB, DOCKER, shell=True) == PLAIN.replace("churn:latest train", '"${terminal[@]}" ' + shell)
+    assert lines(JOB, DOCKER, shell=True) == PLAIN.replace(
+        "churn:latest train", '"${terminal[@]}" ' + shell
+    )
 
 
-@pytest.mark.parametrize(("there", "wanted", "visible", "void"), [
-    pytest.param(True, "auto", [], False, id="all-there-are"),
-    pytest.param(True, "1,2", ["CUDA_VISIBLE_DEVICES=1,2"], False, id="chosen"),
-    pytest.param(True, "none", ["CUDA_VISIBLE_DEVICES="], True, id="not-wanted"),
-    pytest.param(False, "auto", ["CUDA_VISIBLE_DEVICES="], True, id="none-there"),
-])
+@pytest.mark.parametrize(
+    ("there", "wanted", "visible", "void"),
+    [
+        pytest.param(True, "auto", [], False, id="all-there-are"),
+        pytest.param(True, "1,2", ["CUDA_VISIBLE_DEVICES=1,2"], False, id="chosen"),
+        pytest.param(True, "none", ["CUDA_VISIBLE_DEVICES="], True, id="not-wanted"),
+        pytest.param(False, "auto", ["CUDA_VISIBLE_DEVICES="], True, id="none-there"),
+    ],
+)
 def test_the_gpus_of_the_sandbox(there, wanted, visible, void):
-    where, job = replace(SANDBOX, gpu=Gpu(AVAILABLE, "") if there else SANDBOX.gpu), replace(JOB, settings=settled(GPU=wanted))
+    where, job = (
+        replace(SANDBOX, gpu=Gpu(AVAILABLE, "") if there else SANDBOX.gpu),
+        replace(JOB, settings=settled(GPU=wanted)),
+    )
     assert engine.visible_gpus(job, where, ONE) == visible
-    assert engine.environment(job, where, ONE).get("NVIDIA_VISIBLE_DEVICES") == ("void" if void else None)
+    assert engine.environment(job, where, ONE).get("NVIDIA_VISIBLE_DEVICES") == (
+        "void" if void else None
+    )
 
 
 def test_the_sandbox_runs_container_train_in_a_clean_environment():
     start = '"${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal\nCUDA_VISIBLE_DEVICES=\n'
     assert lines(JOB, SANDBOX) == start + '"$PWD"/container/train'
-    assert lines(replace(JOB, entrypoint=("sh", "-c"), arguments=("$x",)), SANDBOX) == start + 'sh -c "\\$x"'
-    assert lines(JOB, SANDBOX, shell=True) == start.replace("CUDA", 'TERM="${TERM:-dumb}"\nCUDA') + "bash"
+    assert (
+        lines(replace(JOB, entrypoint=("sh", "-c"), arguments=("$x",)), SANDBOX)
+        == start + 'sh -c "\\$x"'
+    )
+    assert (
+        lines(JOB, SANDBOX, shell=True)
+        == start.replace("CUDA", 'TERM="${TERM:-dumb}"\nCUDA') + "bash"
+    )
 
 
 # The files of 2020, as one real job of that time had them (names shortened): two hosts, a sharded channel, spot, a debugger without collections
@@ -422,8 +769,18 @@ def test_the_sandbox_runs_container_train_in_a_clean_environment():
 JOB_OF_2020 = {
     "EnableManagedSpotTraining": True,
     "HyperParameters": {"arg1": "5"},
-    "InputDataConfig": [{"ChannelName": "data", "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/d",
-                                                                                "S3DataDistributionType": "ShardedByS3Key"}}}],
+    "InputDataConfig": [
+        {
+            "ChannelName": "data",
+            "DataSource": {
+                "S3DataSource": {
+                    "S3DataType": "S3Prefix",
+                    "S3Uri": "s3://b/d",
+                    "S3DataDistributionType": "ShardedByS3Key",
+                }
+            },
+        }
+    ],
     "OutputDataConfig": {"S3OutputPath": "s3://b/o"},
     "ResourceConfig": {"InstanceCount": 2, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 30},
     "RoleArn": "arn:aws:iam::111122223333:role/r",
@@ -475,7 +832,11 @@ def test_the_time_of_the_name_is_put_in_by_the_recipe():
 
 
 def test_code_in_s3_is_the_toolkit_s_affair():
-    for uri, mounted in (('"s3://b/sourcedir.tar.gz"', False), ("s3://b/x", False), ('"/opt/ml/code"', True)):
+    for uri, mounted in (
+        ('"s3://b/sourcedir.tar.gz"', False),
+        ("s3://b/x", False),
+        ('"/opt/ml/code"', True),
+    ):
         job = replace(JOB, source="dlc", hyperparameters={"sagemaker_submit_directory": uri})
         assert recipe.mounts_code(job, Engine("docker")) is mounted
     assert recipe.mounts_code(replace(JOB, source="other"), Engine("sandbox"))
@@ -485,4 +846,8 @@ def test_code_in_s3_is_the_toolkit_s_affair():
 def test_no_value_is_taken_for_the_time(text):
     word = recipe.timed(JOB, contract.compact({"a": text}))
     assert "job#" not in word
-    assert json.loads(subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, text=True, check=True).stdout) == {"a": text}
+    assert json.loads(
+        subprocess.run(
+            ["bash", "-c", f"printf %s {word}"], capture_output=True, text=True, check=True
+        ).stdout
+    ) == {"a": text}

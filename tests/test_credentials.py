@@ -1,4 +1,5 @@
 """AWS credentials in the container: none by default; on request as SageMaker serves them, and never anywhere else."""
+
 import json
 import os
 import signal
@@ -14,8 +15,13 @@ from terminal import eventually
 from test_ownership import as_user, hand_over
 
 SECRET = "wJalrXUtnFEMI-the-secret"
-OWN = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "the-token", "AWS_EC2_METADATA_DISABLED": "true",
-       "HOME": "/nonexistent"}
+OWN = {
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_SESSION_TOKEN": "the-token",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "HOME": "/nonexistent",
+}
 ROLE = "arn:aws:iam::123456789012:role/sagemaker-training"
 ASK = """
 import json, urllib.request
@@ -42,7 +48,14 @@ def sts(tmp_path_factory):
 
 
 def train(project, *arguments: str, **environment: str) -> str:
-    done = make(project, "train", "ENGINE=docker", *arguments, env=clean_environment(**environment), timeout=180)
+    done = make(
+        project,
+        "train",
+        "ENGINE=docker",
+        *arguments,
+        env=clean_environment(**environment),
+        timeout=180,
+    )
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -62,13 +75,31 @@ def test_none_reach_the_container_by_default(asking):
 def test_the_callers_own_are_served_and_written_nowhere(asking):
     said = train(asking, "CREDENTIALS=session", **OWN)
     answer = got(last_job(asking))
-    assert (answer["AccessKeyId"], answer["SecretAccessKey"], answer["Token"]) == ("AKIDEXAMPLE", SECRET, "the-token")
-    assert datetime.strptime(answer["Expiration"], "%Y-%m-%dT%H:%M:%SZ") > datetime.now(timezone.utc).replace(tzinfo=None)
+    assert (answer["AccessKeyId"], answer["SecretAccessKey"], answer["Token"]) == (
+        "AKIDEXAMPLE",
+        SECRET,
+        "the-token",
+    )
+    assert datetime.strptime(answer["Expiration"], "%Y-%m-%dT%H:%M:%SZ") > datetime.now(
+        timezone.utc
+    ).replace(tzinfo=None)
     assert "sm-local: credentials: your own, until " in said
     (last_job(asking) / "model/got.json").unlink()
     (last_job(asking) / "model.tar.gz").unlink()
-    found = subprocess.run(["grep", "-rlaE", f"{SECRET}|/v2/credentials/", asking, "--exclude=credentials.py", "--exclude=train.py", "--exclude-dir=.venv"],
-                           capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [
+            "grep",
+            "-rlaE",
+            f"{SECRET}|/v2/credentials/",
+            asking,
+            "--exclude=credentials.py",
+            "--exclude=train.py",
+            "--exclude-dir=.venv",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert found.stdout == ""
 
 
@@ -84,7 +115,9 @@ def test_a_roles_are_served_when_asked_for(asking, sts):
 @engine
 @pytest.mark.linux
 def test_every_host_is_served(asking):
-    (asking / "job.yaml").write_text("ResourceConfig: {InstanceType: ml.m5.large, InstanceCount: 2}\n")
+    (asking / "job.yaml").write_text(
+        "ResourceConfig: {InstanceType: ml.m5.large, InstanceCount: 2}\n"
+    )
     train(asking, "CREDENTIALS=session", **OWN)
     (job,) = jobs(asking)
     assert [got(job / host)["AccessKeyId"] for host in ("algo-1", "algo-2")] == ["AKIDEXAMPLE"] * 2
@@ -93,12 +126,29 @@ def test_every_host_is_served(asking):
 @engine
 @pytest.mark.linux
 def test_an_unprivileged_caller_serves_at_another_port(asking):
-    system = {**os.environ, "PATH": f"/usr/bin:/bin:{os.environ['PATH']}"}  # root's own Python, say of pyenv, is not for others
+    system = {
+        **os.environ,
+        "PATH": f"/usr/bin:/bin:{os.environ['PATH']}",
+    }  # root's own Python, say of pyenv, is not for others
     for what in ([], ["aws"]):
-        subprocess.run(["bash", "sm_local/scripts/venv.sh", *what], cwd=asking, check=True, capture_output=True, env=system)
+        subprocess.run(
+            ["bash", "sm_local/scripts/venv.sh", *what],
+            cwd=asking,
+            check=True,
+            capture_output=True,
+            env=system,
+        )
     hand_over(asking, "CREDENTIALS=session")
-    done = subprocess.run([*as_user(asking), "bash", "recipes/train.sh"], cwd=asking, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90,
-                          check=False, env=clean_environment(**OWN))
+    done = subprocess.run(
+        [*as_user(asking), "bash", "recipes/train.sh"],
+        cwd=asking,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env=clean_environment(**OWN),
+    )
     assert done.returncode == 0, done.stderr
     assert got(last_job(asking))["SecretAccessKey"] == SECRET
     if as_user(asking):
@@ -110,7 +160,10 @@ def test_an_unprivileged_caller_serves_at_another_port(asking):
 def test_network_isolation_keeps_them_out(asking):
     (asking / "job.yaml").write_text("EnableNetworkIsolation: true\n")
     said = train(asking, "CREDENTIALS=session", **OWN)
-    assert "sm-local: no credentials reach the container: EnableNetworkIsolation, as on SageMaker\n" in said
+    assert (
+        "sm-local: no credentials reach the container: EnableNetworkIsolation, as on SageMaker\n"
+        in said
+    )
     assert json.loads((last_job(asking) / "model/names.json").read_text()) == ["AWS_REGION"]
 
 
@@ -120,8 +173,14 @@ def test_network_isolation_keeps_them_out(asking):
 def test_the_endpoint_ends_with_the_job(asking, docker, kill):
     script(asking, f"print('up', flush=True); time.sleep({4 if kill else 0})")
     make(asking, "recipe", "ENGINE=docker", "CREDENTIALS=session")
-    process = subprocess.Popen(["bash", "recipes/train.sh"], cwd=asking, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                               env=clean_environment(**OWN))
+    process = subprocess.Popen(
+        ["bash", "recipes/train.sh"],
+        cwd=asking,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(**OWN),
+    )
     assert process.stdout.readline() == "up\n"
     if kill:
         assert endpoints(asking) == 1
@@ -131,46 +190,89 @@ def test_the_endpoint_ends_with_the_job(asking, docker, kill):
     own = {"filters": {"label": f"sm-local.project={asking}"}}
     assert len(docker.networks.list(**own)) == kill  # nobody was left to remove it
     assert eventually(lambda: not docker.containers.list(**own))
-    train(asking, "CREDENTIALS=session", **OWN)      # so the next job does, or the one address were taken for ever
+    train(
+        asking, "CREDENTIALS=session", **OWN
+    )  # so the next job does, or the one address were taken for ever
     assert not docker.networks.list(**own)
 
 
 def endpoints(project) -> int:
     """Return how many servers of credentials a project runs."""
-    found = subprocess.run(["pgrep", "-f", "[s]m_local.credentials 169"], capture_output=True, text=True, check=False).stdout.split()
+    found = subprocess.run(
+        ["pgrep", "-f", "[s]m_local.credentials 169"], capture_output=True, text=True, check=False
+    ).stdout.split()
     return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
 
 
 NONE = "you have no AWS credentials; 'aws configure' or 'aws sso login' gets some, CREDENTIALS=off runs without"
-PODMAN = ("their endpoint needs Docker on this machine's own Linux, run by root; else pass yours by name: "
-          "DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'")
+PODMAN = (
+    "their endpoint needs Docker on this machine's own Linux, run by root; else pass yours by name: "
+    "DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'"
+)
 SANDBOX = "the sandbox serves none and needs none, for your HOME, ~/.aws included, is there; set CREDENTIALS=off"
 
 
 @engine
 @pytest.mark.linux
-@pytest.mark.parametrize(("job", "mode", "changes", "why"), [
-    pytest.param("{}", "session", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, f": {NONE}", id="none"),
-    pytest.param("{}", "session", {"AWS_PROFILE": "corp"}, ": The config profile (corp) could not be found", id="profile"),
-    pytest.param("{}", "role", {}, ", but job.yaml has no RoleArn; add it, or CREDENTIALS=session for your own", id="no role"),
-    pytest.param(f"RoleArn: {ROLE}", "role", {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9"},
-                 ': Could not connect to the endpoint URL: "http://127.0.0.1:9/"', id="no answer"),
-    pytest.param("{}", "session", {"ENGINE": "sandbox"}, f": {SANDBOX}", id="sandbox"),
-    pytest.param("{}", "session", {"ENGINE": "podman"}, f": {PODMAN}", id="podman"),
-])
+@pytest.mark.parametrize(
+    ("job", "mode", "changes", "why"),
+    [
+        pytest.param(
+            "{}",
+            "session",
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            f": {NONE}",
+            id="none",
+        ),
+        pytest.param(
+            "{}",
+            "session",
+            {"AWS_PROFILE": "corp"},
+            ": The config profile (corp) could not be found",
+            id="profile",
+        ),
+        pytest.param(
+            "{}",
+            "role",
+            {},
+            ", but job.yaml has no RoleArn; add it, or CREDENTIALS=session for your own",
+            id="no role",
+        ),
+        pytest.param(
+            f"RoleArn: {ROLE}",
+            "role",
+            {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9"},
+            ': Could not connect to the endpoint URL: "http://127.0.0.1:9/"',
+            id="no answer",
+        ),
+        pytest.param("{}", "session", {"ENGINE": "sandbox"}, f": {SANDBOX}", id="sandbox"),
+        pytest.param("{}", "session", {"ENGINE": "podman"}, f": {PODMAN}", id="podman"),
+    ],
+)
 def test_what_cannot_be_had_stops_the_job_with_one_line(asking, docker, job, mode, changes, why):
     if changes.get("ENGINE") == "podman":
         need_podman()
     (asking / "job.yaml").write_text(job)
-    done = make(asking, "train", f"CREDENTIALS={mode}", f"ENGINE={changes.get('ENGINE', 'docker')}", env=clean_environment(**{**OWN, **changes}))
+    done = make(
+        asking,
+        "train",
+        f"CREDENTIALS={mode}",
+        f"ENGINE={changes.get('ENGINE', 'docker')}",
+        env=clean_environment(**{**OWN, **changes}),
+    )
     assert done.returncode == 2
-    assert [line for line in done.stdout.splitlines() if line.startswith("sm-local: CRED")] == [f"sm-local: CREDENTIALS={mode}{why}"]
+    assert [line for line in done.stdout.splitlines() if line.startswith("sm-local: CRED")] == [
+        f"sm-local: CREDENTIALS={mode}{why}"
+    ]
     assert jobs(asking) == []
     assert docker.networks.list(filters={"label": f"sm-local.project={asking}"}) == []
 
 
 def answer(minutes: int) -> dict:
-    return {"AccessKeyId": str(minutes), "Expiration": datetime.now(timezone.utc) + timedelta(minutes=minutes)}
+    return {
+        "AccessKeyId": str(minutes),
+        "Expiration": datetime.now(timezone.utc) + timedelta(minutes=minutes),
+    }
 
 
 def test_credentials_are_fetched_anew_before_they_expire():

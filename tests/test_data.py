@@ -1,4 +1,5 @@
 """Input data from S3: `make data` against moto, and what a channel shows of it: prefixes, manifests, shards."""
+
 import contextlib
 import fcntl
 import io
@@ -26,7 +27,16 @@ from terminal import CTRL_C, Terminal, eventually
 from test_ownership import as_user, hand_over, roots, run
 
 pytestmark = pytest.mark.linux
-KEYS = {"p/a.csv": "a", "p/deep/b.csv": "b", "p/Z": "Z", "data/train-data.csv": "td", "data/train/x": "x", "data/other": "o", "one.csv": "1", "p-other/y": "y"}
+KEYS = {
+    "p/a.csv": "a",
+    "p/deep/b.csv": "b",
+    "p/Z": "Z",
+    "data/train-data.csv": "td",
+    "data/train/x": "x",
+    "data/other": "o",
+    "one.csv": "1",
+    "p-other/y": "y",
+}
 SLOW = "    from botocore.exceptions import BotoCoreError\n\n    counted"  # where fetch_one begins, for tests that slow it down
 LIST = """
 import json
@@ -40,14 +50,35 @@ json.dump(seen, open("/opt/ml/model/seen.json", "w"))
 def s3(tmp_path_factory):
     """Return the environment in which S3 is moto, with a bucket of a few objects."""
     with moto_serving(tmp_path_factory.mktemp("s3")) as url:
-        given = {"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_EC2_METADATA_DISABLED": "true"}
-        client = boto3.client("s3", endpoint_url=url, region_name="us-west-2", aws_access_key_id="x", aws_secret_access_key="y")
-        client.create_bucket(Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+        given = {
+            "AWS_ENDPOINT_URL_S3": url,
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "y",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        client = boto3.client(
+            "s3",
+            endpoint_url=url,
+            region_name="us-west-2",
+            aws_access_key_id="x",
+            aws_secret_access_key="y",
+        )
+        client.create_bucket(
+            Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
+        )
         for key, text in KEYS.items():
             client.put_object(Bucket="bkt", Key=key, Body=text)
         client.put_object(Bucket="bkt", Key="p/folder/", Body="")
-        client.put_object(Bucket="bkt", Key="m.manifest", Body=json.dumps([{"prefix": "s3://bkt/p/"}, "deep/b.csv", "a.csv"]))
-        client.put_object(Bucket="bkt", Key="twice.manifest", Body=json.dumps([{"prefix": "s3://bkt/p/"}, "a.csv", "a.csv"]))
+        client.put_object(
+            Bucket="bkt",
+            Key="m.manifest",
+            Body=json.dumps([{"prefix": "s3://bkt/p/"}, "deep/b.csv", "a.csv"]),
+        )
+        client.put_object(
+            Bucket="bkt",
+            Key="twice.manifest",
+            Body=json.dumps([{"prefix": "s3://bkt/p/"}, "a.csv", "a.csv"]),
+        )
         client.put_object(Bucket="bkt", Key="bad.manifest", Body="{}")
         for number in range(7):
             client.put_object(Bucket="bkt", Key=f"many/{number}", Body=str(number))
@@ -56,13 +87,27 @@ def s3(tmp_path_factory):
 
 
 def environment(s3: dict) -> dict[str, str]:
-    return clean_environment(HOME="/nonexistent", **{key: value for key, value in s3.items() if key != "client"})
+    return clean_environment(
+        HOME="/nonexistent", **{key: value for key, value in s3.items() if key != "client"}
+    )
 
 
 def request(project, *channels: dict, **more) -> None:
     """Write a request of some S3 channels."""
-    entries = [{"ChannelName": one["name"], **({"InputMode": one["mode"]} if "mode" in one else {}), "DataSource": {"S3DataSource": {
-        "S3DataType": one.get("type", "S3Prefix"), "S3Uri": one["uri"], "S3DataDistributionType": one.get("share", "FullyReplicated")}}} for one in channels]
+    entries = [
+        {
+            "ChannelName": one["name"],
+            **({"InputMode": one["mode"]} if "mode" in one else {}),
+            "DataSource": {
+                "S3DataSource": {
+                    "S3DataType": one.get("type", "S3Prefix"),
+                    "S3Uri": one["uri"],
+                    "S3DataDistributionType": one.get("share", "FullyReplicated"),
+                }
+            },
+        }
+        for one in channels
+    ]
     (project / "job.yaml").write_text(json.dumps({"InputDataConfig": entries, **more}))
 
 
@@ -80,16 +125,41 @@ def seen(project, *arguments: str) -> dict[str, str]:
     return json.loads((last_job(project) / "model/seen.json").read_text())
 
 
-@pytest.mark.parametrize(("uri", "kind", "files"), [
-    pytest.param("s3://bkt/p/", "S3Prefix", {"a.csv": "a", "deep/b.csv": "b", "Z": "Z"}, id="folder"),
-    pytest.param("s3://bkt/p", "S3Prefix", {"a.csv": "a", "deep/b.csv": "b", "Z": "Z", "p-other/y": "y"}, id="no-slash-is-a-plain-prefix"),
-    pytest.param("s3://bkt/p/deep", "S3Prefix", {"b.csv": "b"}, id="folder-without-a-slash"),
-    pytest.param("s3://bkt/data/train", "S3Prefix", {"train-data.csv": "td", "x": "x"}, id="partial-prefix-keeps-the-base-name"),
-    pytest.param("s3://bkt/one.csv", "S3Prefix", {"one.csv": "1"}, id="one-object"),
-    pytest.param("s3://bkt/many/3", "Converse", {"3": "3"}, id="converse-is-a-prefix"),
-    pytest.param("s3://bkt/m.manifest", "ManifestFile", {"p/a.csv": "a", "p/deep/b.csv": "b"}, id="manifest-keeps-the-keys"),
-    pytest.param("s3://bkt/twice.manifest", "ManifestFile", {"p/a.csv": "a"}, id="a-key-that-stands-there-twice"),
-])
+@pytest.mark.parametrize(
+    ("uri", "kind", "files"),
+    [
+        pytest.param(
+            "s3://bkt/p/", "S3Prefix", {"a.csv": "a", "deep/b.csv": "b", "Z": "Z"}, id="folder"
+        ),
+        pytest.param(
+            "s3://bkt/p",
+            "S3Prefix",
+            {"a.csv": "a", "deep/b.csv": "b", "Z": "Z", "p-other/y": "y"},
+            id="no-slash-is-a-plain-prefix",
+        ),
+        pytest.param("s3://bkt/p/deep", "S3Prefix", {"b.csv": "b"}, id="folder-without-a-slash"),
+        pytest.param(
+            "s3://bkt/data/train",
+            "S3Prefix",
+            {"train-data.csv": "td", "x": "x"},
+            id="partial-prefix-keeps-the-base-name",
+        ),
+        pytest.param("s3://bkt/one.csv", "S3Prefix", {"one.csv": "1"}, id="one-object"),
+        pytest.param("s3://bkt/many/3", "Converse", {"3": "3"}, id="converse-is-a-prefix"),
+        pytest.param(
+            "s3://bkt/m.manifest",
+            "ManifestFile",
+            {"p/a.csv": "a", "p/deep/b.csv": "b"},
+            id="manifest-keeps-the-keys",
+        ),
+        pytest.param(
+            "s3://bkt/twice.manifest",
+            "ManifestFile",
+            {"p/a.csv": "a"},
+            id="a-key-that-stands-there-twice",
+        ),
+    ],
+)
 def test_what_a_channel_shows_of_s3(project, s3, uri, kind, files):
     request(project, {"name": "x", "uri": uri, "type": kind})
     fetch(project, s3)
@@ -99,27 +169,50 @@ def test_what_a_channel_shows_of_s3(project, s3, uri, kind, files):
 
 @pytest.mark.engine
 def test_shards_cover_all_objects_and_the_job_cannot_change_them(project, s3, built):
-    request(project, {"name": "x", "uri": "s3://bkt/many/", "share": "ShardedByS3Key"}, ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 3})
+    request(
+        project,
+        {"name": "x", "uri": "s3://bkt/many/", "share": "ShardedByS3Key"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 3},
+    )
     fetch(project, s3)
-    script(project, LIST + """
+    script(
+        project,
+        LIST
+        + """
 for name in os.listdir(top + "/x"): open(f"{top}/x/{name}", "w").write("spoilt")
 open(top + "/x/new", "w")
-""")
+""",
+    )
     done = make(project, "train", "ENGINE=docker")
     assert done.returncode == 0, done.stdout
     (job,) = jobs(project)
     shards = [json.loads((job / f"algo-{n}/model/seen.json").read_text()) for n in (1, 2, 3)]
     assert [sorted(shard.values()) for shard in shards] == [["0", "3", "6"], ["1", "4"], ["2", "5"]]
-    assert {path.name: path.read_text() for path in (project / "data/s3/bkt/many").iterdir()} == {str(n): str(n) for n in range(7)}
+    assert {path.name: path.read_text() for path in (project / "data/s3/bkt/many").iterdir()} == {
+        str(n): str(n) for n in range(7)
+    }
 
 
 @pytest.mark.engine
 def test_a_container_s_channels_of_every_kind_and_what_a_job_may_do_to_them(project, s3, built):
-    request(project, {"name": "whole", "uri": "s3://bkt/p/"}, {"name": "part", "uri": "s3://bkt/data/train"}, {"name": "one", "uri": "s3://bkt/one.csv"},
-            {"name": "list", "uri": "s3://bkt/m.manifest", "type": "ManifestFile"}, {"name": "fast", "uri": "s3://bkt/many/", "mode": "FastFile"})
+    request(
+        project,
+        {"name": "whole", "uri": "s3://bkt/p/"},
+        {"name": "part", "uri": "s3://bkt/data/train"},
+        {"name": "one", "uri": "s3://bkt/one.csv"},
+        {"name": "list", "uri": "s3://bkt/m.manifest", "type": "ManifestFile"},
+        {"name": "fast", "uri": "s3://bkt/many/", "mode": "FastFile"},
+    )
     fetch(project, s3)
-    before = {path: (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime) for path in (project / "data/s3").rglob("*") if path.is_file()}
-    script(project, LIST + """
+    before = {
+        path: (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime)
+        for path in (project / "data/s3").rglob("*")
+        if path.is_file()
+    }
+    script(
+        project,
+        LIST
+        + """
 for at, folders, names in os.walk(top):
     for name in names:
         path = os.path.join(at, name)
@@ -127,20 +220,31 @@ for at, folders, names in os.walk(top):
         except OSError as error: print("kept", path, error.strerror)
 for name in os.listdir(top):
     if os.path.isdir(f"{top}/{name}") and name != "fast": open(f"{top}/{name}/new", "w")
-""")
+""",
+    )
     done = make(project, "train", "ENGINE=docker", "MANIFESTS=on")
     assert done.returncode == 0, done.stdout
     assert json.loads((last_job(project) / "model/seen.json").read_text()) == {
-        "whole/a.csv": "a", "whole/deep/b.csv": "b", "whole/Z": "Z", "whole-manifest": "p/\ns3://bkt/p/Z\ns3://bkt/p/a.csv\ns3://bkt/p/deep/b.csv\n",
-        "part/train-data.csv": "td", "part/x": "x", "part-manifest": "data/train\ns3://bkt/data/train-data.csv\ns3://bkt/data/train/x\n",
-        "one/one.csv": "1", "one-manifest": "one.csv\ns3://bkt/one.csv\n",
-        "list/p/a.csv": "a", "list/p/deep/b.csv": "b", "list-manifest": "m.manifest\ns3://bkt/p/a.csv\ns3://bkt/p/deep/b.csv\n",
+        "whole/a.csv": "a",
+        "whole/deep/b.csv": "b",
+        "whole/Z": "Z",
+        "whole-manifest": "p/\ns3://bkt/p/Z\ns3://bkt/p/a.csv\ns3://bkt/p/deep/b.csv\n",
+        "part/train-data.csv": "td",
+        "part/x": "x",
+        "part-manifest": "data/train\ns3://bkt/data/train-data.csv\ns3://bkt/data/train/x\n",
+        "one/one.csv": "1",
+        "one-manifest": "one.csv\ns3://bkt/one.csv\n",
+        "list/p/a.csv": "a",
+        "list/p/deep/b.csv": "b",
+        "list-manifest": "m.manifest\ns3://bkt/p/a.csv\ns3://bkt/p/deep/b.csv\n",
         **{f"fast/{n}": str(n) for n in range(7)},
     }
     kept = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("kept ")}
     manifests = {f"/opt/ml/input/data/{name}-manifest" for name in ("whole", "part", "one", "list")}
     assert kept - manifests == {f"/opt/ml/input/data/fast/{n}" for n in range(7)}
-    assert {path: (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime) for path in before} == before
+    assert {
+        path: (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime) for path in before
+    } == before
     assert {path for path in (project / "data/s3").rglob("*") if path.is_file()} == before.keys()
 
 
@@ -149,32 +253,62 @@ def test_a_group_s_channel_is_dealt_out_to_that_group_alone(project, built):
     for name in "abc":
         (project / "opt/ml/input/data/x").mkdir(exist_ok=True)
         (project / "opt/ml/input/data/x" / name).write_text(name)
-    groups = [{"InstanceGroupName": name, "InstanceType": "ml.c5.large", "InstanceCount": count} for name, count in {"one": 1, "two": 2}.items()]
-    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bkt/x", "S3DataDistributionType": "ShardedByS3Key", "InstanceGroupNames": ["two"]}
-    (project / "job.yaml").write_text(json.dumps({"ResourceConfig": {"InstanceGroups": groups}, "InputDataConfig": [
-        {"ChannelName": "x", "DataSource": {"S3DataSource": source}}]}))
+    groups = [
+        {"InstanceGroupName": name, "InstanceType": "ml.c5.large", "InstanceCount": count}
+        for name, count in {"one": 1, "two": 2}.items()
+    ]
+    source = {
+        "S3DataType": "S3Prefix",
+        "S3Uri": "s3://bkt/x",
+        "S3DataDistributionType": "ShardedByS3Key",
+        "InstanceGroupNames": ["two"],
+    }
+    (project / "job.yaml").write_text(
+        json.dumps(
+            {
+                "ResourceConfig": {"InstanceGroups": groups},
+                "InputDataConfig": [{"ChannelName": "x", "DataSource": {"S3DataSource": source}}],
+            }
+        )
+    )
     script(project, LIST + "print(json.load(open('/opt/ml/input/config/inputdataconfig.json')))")
     done = make(project, "train", "ENGINE=docker", "MANIFESTS=on")
     assert done.returncode == 0, done.stdout
     (job,) = jobs(project)
     listed = "x\ns3://bkt/x/a\ns3://bkt/x/b\ns3://bkt/x/c\n"
     assert [json.loads((job / f"algo-{n}/model/seen.json").read_text()) for n in (1, 2, 3)] == [
-        {}, {"x/a": "a", "x/c": "c", "x-manifest": listed}, {"x/b": "b", "x-manifest": listed}]
+        {},
+        {"x/a": "a", "x/c": "c", "x-manifest": listed},
+        {"x/b": "b", "x-manifest": listed},
+    ]
     assert (job / "algo-1/log").read_text() == "{}\n"
-    assert (job / "algo-2/log").read_text() == "{'x': {'TrainingInputMode': 'File', 'S3DistributionType': 'ShardedByS3Key', 'RecordWrapperType': 'None'}}\n"
+    assert (
+        (job / "algo-2/log").read_text()
+        == "{'x': {'TrainingInputMode': 'File', 'S3DistributionType': 'ShardedByS3Key', 'RecordWrapperType': 'None'}}\n"
+    )
 
 
 @pytest.mark.engine
-def test_a_host_without_objects_still_starts_and_folders_of_ones_own_are_sharded_too(project, built):
+def test_a_host_without_objects_still_starts_and_folders_of_ones_own_are_sharded_too(
+    project, built
+):
     for name in ("a", "b"):
         (project / "opt/ml/input/data/x").mkdir(exist_ok=True)
         (project / "opt/ml/input/data/x" / name).write_text(name)
-    request(project, {"name": "x", "uri": "s3://nowhere/x", "share": "ShardedByS3Key"}, ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 3})
+    request(
+        project,
+        {"name": "x", "uri": "s3://nowhere/x", "share": "ShardedByS3Key"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 3},
+    )
     script(project, LIST)
     done = make(project, "train", "ENGINE=docker")
     assert done.returncode == 0, done.stdout
     (job,) = jobs(project)
-    assert [json.loads((job / f"algo-{n}/model/seen.json").read_text()) for n in (1, 2, 3)] == [{"x/a": "a"}, {"x/b": "b"}, {}]
+    assert [json.loads((job / f"algo-{n}/model/seen.json").read_text()) for n in (1, 2, 3)] == [
+        {"x/a": "a"},
+        {"x/b": "b"},
+        {},
+    ]
 
 
 @pytest.mark.engine
@@ -185,70 +319,130 @@ def test_an_unprivileged_caller_of_a_view(project, s3, built):
     hand_over(project)
     done = run(project)
     assert done.returncode == 0, done.stdout
-    assert json.loads((last_job(project) / "model/seen.json").read_text()) == {"x/train-data.csv": "td", "x/x": "x"}
+    assert json.loads((last_job(project) / "model/seen.json").read_text()) == {
+        "x/train-data.csv": "td",
+        "x/x": "x",
+    }
     assert roots(project) == [] and (project / "data/s3/bkt/data/train/x").read_text() == "x"
 
 
 @pytest.mark.engine
-def test_links_go_when_the_recipe_is_killed_and_their_files_keep_their_owner(project, s3, docker, built):
+def test_links_go_when_the_recipe_is_killed_and_their_files_keep_their_owner(
+    project, s3, docker, built
+):
     request(project, {"name": "x", "uri": "s3://bkt/data/train"})
     fetch(project, s3)
-    script(project, "open('/opt/ml/input/data/x/x', 'a').write('more'); print('ready', flush=True); time.sleep(3)")
+    script(
+        project,
+        "open('/opt/ml/input/data/x/x', 'a').write('more'); print('ready', flush=True); time.sleep(3)",
+    )
     hand_over(project)
-    process = subprocess.Popen([*as_user(project), "bash", "recipes/train.sh"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                               env=clean_environment(HOME="/nonexistent"))
+    process = subprocess.Popen(
+        [*as_user(project), "bash", "recipes/train.sh"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(HOME="/nonexistent"),
+    )
     while "ready" not in process.stdout.readline():
         assert process.poll() is None
     assert (jobs(project)[-1] / "views/x/x").stat().st_nlink == 2
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert eventually(lambda: containers(docker, project) == [] and roots(project) == [] and not (jobs(project)[-1] / "views").exists(), 30)
+    assert eventually(
+        lambda: (
+            containers(docker, project) == []
+            and roots(project) == []
+            and not (jobs(project)[-1] / "views").exists()
+        ),
+        30,
+    )
     kept = project / "data/s3/bkt/data/train/x"
     assert (kept.read_text(), kept.stat().st_nlink) == ("x", 1)
 
 
 @pytest.mark.engine
 def test_a_model_s_own_folders_are_not_taken_for_ours(project, built):
-    script(project, """
+    script(
+        project,
+        """
 for name in ("views", "cow", "manifests", "pipes"):
     for top in ("/opt/ml/model", "/opt/ml/output/data"): os.mkdir(f"{top}/{name}"); open(f"{top}/{name}/f", "w")
-""")
+""",
+    )
     hand_over(project)
     assert run(project).returncode == 0
-    assert sorted(path.parent.name for path in (last_job(project) / "model").glob("*/f")) == ["cow", "manifests", "pipes", "views"]
+    assert sorted(path.parent.name for path in (last_job(project) / "model").glob("*/f")) == [
+        "cow",
+        "manifests",
+        "pipes",
+        "views",
+    ]
     assert len(list((last_job(project) / "output/data").glob("*/f"))) == 4
 
 
 @pytest.mark.engine
 def test_data_that_is_not_here_is_refused_before_any_host_starts(project, docker, built):
-    groups = [{"InstanceGroupName": name, "InstanceType": "ml.c5.large", "InstanceCount": 1} for name in ("a", "b")]
-    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bkt/not/fetched", "InstanceGroupNames": ["b"]}
-    (project / "other.yaml").write_text(json.dumps({"ResourceConfig": {"InstanceGroups": groups}, "InputDataConfig": [
-        {"ChannelName": "x", "DataSource": {"S3DataSource": source}}]}))
+    groups = [
+        {"InstanceGroupName": name, "InstanceType": "ml.c5.large", "InstanceCount": 1}
+        for name in ("a", "b")
+    ]
+    source = {
+        "S3DataType": "S3Prefix",
+        "S3Uri": "s3://bkt/not/fetched",
+        "InstanceGroupNames": ["b"],
+    }
+    (project / "other.yaml").write_text(
+        json.dumps(
+            {
+                "ResourceConfig": {"InstanceGroups": groups},
+                "InputDataConfig": [{"ChannelName": "x", "DataSource": {"S3DataSource": source}}],
+            }
+        )
+    )
     done = make(project, "train", "ENGINE=docker", "JOB=other.yaml")
     assert done.returncode == 2
     assert [line for line in done.stdout.splitlines() if line.startswith("sm-local: ")] == [
-        "sm-local: channel x: s3://bkt/not/fetched is not here; run 'make data JOB=other.yaml', or put a folder opt/ml/input/data/x in its place"]
+        "sm-local: channel x: s3://bkt/not/fetched is not here; run 'make data JOB=other.yaml', or put a folder opt/ml/input/data/x in its place"
+    ]
     assert jobs(project) == [] and containers(docker, project) == []
 
 
 def test_channels_rw_is_not_for_what_came_from_s3(project, s3):
-    request(project, {"name": "x", "uri": "s3://bkt/p/"}, {"name": "y", "uri": "s3://bkt/data/train"})
+    request(
+        project, {"name": "x", "uri": "s3://bkt/p/"}, {"name": "y", "uri": "s3://bkt/data/train"}
+    )
     fetch(project, s3)
-    script(project, "for name in ('x/a.csv', 'x/new', 'y/x'): open('/opt/ml/input/data/' + name, 'w').write('spoilt')")
+    script(
+        project,
+        "for name in ('x/a.csv', 'x/new', 'y/x'): open('/opt/ml/input/data/' + name, 'w').write('spoilt')",
+    )
     done = make(project, "train", "ENGINE=sandbox", "CHANNELS=rw")
     assert done.returncode == 0, done.stdout
-    assert {key: (project / "data/s3/bkt" / key).read_text() for key in ("p/a.csv", "data/train/x")} == {"p/a.csv": "a", "data/train/x": "x"}
+    assert {
+        key: (project / "data/s3/bkt" / key).read_text() for key in ("p/a.csv", "data/train/x")
+    } == {"p/a.csv": "a", "data/train/x": "x"}
     assert not (project / "data/s3/bkt/p/new").exists()
 
 
 def test_a_prefix_that_is_a_folder_costs_nothing_for_each_file(project, s3):
-    request(project, {"name": "x", "uri": "s3://bkt/p/"}, {"name": "y", "uri": "s3://bkt/many"}, {"name": "training", "uri": "s3://bkt/t"})
+    request(
+        project,
+        {"name": "x", "uri": "s3://bkt/p/"},
+        {"name": "y", "uri": "s3://bkt/many"},
+        {"name": "training", "uri": "s3://bkt/t"},
+    )
     fetch(project, s3)
     make(project, "recipe", "ENGINE=sandbox")
     (project / "sm_local/objects.py").write_text("raise SystemExit('looked at the files')")
-    script(project, "print(sorted(os.listdir('/opt/ml/input/data/x')), len(os.listdir('/opt/ml/input/data/y')))")
-    done = subprocess.run(["bash", "recipes/train.sh"], cwd=project, capture_output=True, text=True, check=False)
+    script(
+        project,
+        "print(sorted(os.listdir('/opt/ml/input/data/x')), len(os.listdir('/opt/ml/input/data/y')))",
+    )
+    done = subprocess.run(
+        ["bash", "recipes/train.sh"], cwd=project, capture_output=True, text=True, check=False
+    )
     assert done.stdout == "['Z', 'a.csv', 'deep'] 7\n", done.stderr
     assert "views" not in {path.name for path in last_job(project).iterdir()}
 
@@ -261,7 +455,10 @@ def test_a_mirror_on_another_disk_is_copied_and_says_so(project, s3):
         fetch(project, s3)
         script(project, "print(sorted(os.listdir('/opt/ml/input/data/x')))")
         done = make(project, "train", "ENGINE=sandbox")
-    assert "sm-local: channel x: 2 files copied, for they cannot be linked into output (Invalid cross-device link)\n" in done.stdout
+    assert (
+        "sm-local: channel x: 2 files copied, for they cannot be linked into output (Invalid cross-device link)\n"
+        in done.stdout
+    )
     assert "['train-data.csv', 'x']\n" in done.stdout
 
 
@@ -270,7 +467,10 @@ def test_a_mirror_that_somebody_emptied_is_no_empty_channel(project, s3):
     fetch(project, s3)
     shutil.rmtree(project / "data/s3/bkt")
     done = make(project, "train", "ENGINE=sandbox")
-    assert "sm-local: s3://bkt/many/: nothing of it is in data/s3 any more; 'make data' fetches it again\n" in done.stdout
+    assert (
+        "sm-local: s3://bkt/many/: nothing of it is in data/s3 any more; 'make data' fetches it again\n"
+        in done.stdout
+    )
     assert done.returncode == 2 and jobs(project) == []
 
 
@@ -278,12 +478,23 @@ def test_a_shell_shows_the_channel_that_train_does(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/data/train"})
     fetch(project, s3)
     make(project, "recipe", "VERB=shell", "ENGINE=sandbox")
-    done = subprocess.run(["bash", "recipes/shell.sh"], cwd=project, input="ls /opt/ml/input/data/x\n", text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        ["bash", "recipes/shell.sh"],
+        cwd=project,
+        input="ls /opt/ml/input/data/x\n",
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert done.stdout == "train-data.csv\nx\n", done.stderr
 
 
 def test_a_manifest_beside_the_channel_lists_all_objects(project, s3):
-    request(project, {"name": "x", "uri": "s3://bkt/many/", "share": "ShardedByS3Key"}, {"name": "training", "uri": "s3://elsewhere/t"})
+    request(
+        project,
+        {"name": "x", "uri": "s3://bkt/many/", "share": "ShardedByS3Key"},
+        {"name": "training", "uri": "s3://elsewhere/t"},
+    )
     fetch(project, s3)
     files = seen(project, "ENGINE=sandbox", "MANIFESTS=on")
     assert files["x-manifest"] == "many/\n" + "".join(f"s3://bkt/many/{n}\n" for n in range(7))
@@ -300,7 +511,10 @@ def test_fast_file_is_read_only_and_refuses_a_partial_prefix(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/data/tr", "mode": "FastFile"})
     refusal = "For FastFile mode, partial S3 prefix is not supported. S3 prefix has to end with a full file or folder (s3://bkt/data/tr)\n"
     done = make(project, "data", env=environment(s3))
-    assert f"sm-local: channel 'x': {refusal}" in done.stdout and not (project / "data/s3/bkt/data").exists()
+    assert (
+        f"sm-local: channel 'x': {refusal}" in done.stdout
+        and not (project / "data/s3/bkt/data").exists()
+    )
     request(project, {"name": "x", "uri": "s3://bkt/data/tr"})
     fetch(project, s3)  # for another job, in File mode
     request(project, {"name": "x", "uri": "s3://bkt/data/tr", "mode": "FastFile"})
@@ -315,13 +529,27 @@ def test_a_pipe_channel_streams_from_s3(project, s3):
     assert (last_job(project) / "model/read").read_text() == "0123456"
 
 
-@pytest.mark.parametrize(("access", "text"), [("ro", "Read-only file system"), ("rw", "Completed in ")])
+@pytest.mark.parametrize(
+    ("access", "text"), [("ro", "Read-only file system"), ("rw", "Completed in ")]
+)
 def test_a_file_system_is_a_folder_here(project, access, text):
-    source = {"FileSystemDataSource": {"FileSystemId": "fs-01234567890", "FileSystemAccessMode": access, "FileSystemType": "EFS", "DirectoryPath": "/d"}}
-    (project / "job.yaml").write_text(json.dumps({"InputDataConfig": [{"ChannelName": "training", "DataSource": source}]}))
+    source = {
+        "FileSystemDataSource": {
+            "FileSystemId": "fs-01234567890",
+            "FileSystemAccessMode": access,
+            "FileSystemType": "EFS",
+            "DirectoryPath": "/d",
+        }
+    }
+    (project / "job.yaml").write_text(
+        json.dumps({"InputDataConfig": [{"ChannelName": "training", "DataSource": source}]})
+    )
     script(project, "open('/opt/ml/input/data/training/new', 'w')")
     done = make(project, "train", "ENGINE=sandbox")
-    assert "sm-local: channel training is the folder opt/ml/input/data/training here, whatever its file system is\n" in done.stdout
+    assert (
+        "sm-local: channel training is the folder opt/ml/input/data/training here, whatever its file system is\n"
+        in done.stdout
+    )
     assert text in done.stdout
 
 
@@ -329,11 +557,19 @@ def test_a_file_system_is_a_folder_here(project, access, text):
 
 
 def test_data_says_what_comes_fetches_it_once_and_marks_it(project, s3):
-    request(project, {"name": "x", "uri": "s3://bkt/many/"}, {"name": "training", "uri": "s3://bkt/p/"})
-    assert "sm-local: channel x: 7 objects, 7 bytes at s3://bkt/many/; 7 to fetch, 7 bytes\n" in fetch(project, s3)
+    request(
+        project, {"name": "x", "uri": "s3://bkt/many/"}, {"name": "training", "uri": "s3://bkt/p/"}
+    )
+    assert (
+        "sm-local: channel x: 7 objects, 7 bytes at s3://bkt/many/; 7 to fetch, 7 bytes\n"
+        in fetch(project, s3)
+    )
     assert not (project / "data/s3/bkt/p").exists()  # `training` is a folder of the person's own
     stamp = (project / "data/s3/bkt/many/3").stat().st_mtime_ns
-    assert "sm-local: channel x: 7 objects, 7 bytes at s3://bkt/many/; 0 to fetch, 0 bytes\n" in fetch(project, s3)
+    assert (
+        "sm-local: channel x: 7 objects, 7 bytes at s3://bkt/many/; 0 to fetch, 0 bytes\n"
+        in fetch(project, s3)
+    )
     assert (project / "data/s3/bkt/many/3").stat().st_mtime_ns == stamp
     request(project, {"name": "other", "uri": "s3://bkt/many"})
     assert "; 0 to fetch, 0 bytes\n" in fetch(project, s3)  # two jobs share one copy
@@ -374,7 +610,10 @@ def test_what_s3_no_longer_has_goes(project, s3):
         s3["client"].put_object(Bucket="bkt", Key=key, Body="x")
     fetch(project, s3)
     s3["client"].delete_object(Bucket="bkt", Key="going/deep/goes")
-    assert "sm-local: channel x: 1 object no longer in S3, removed from data/s3/bkt, such as going/deep/goes\n" in fetch(project, s3)
+    assert (
+        "sm-local: channel x: 1 object no longer in S3, removed from data/s3/bkt, such as going/deep/goes\n"
+        in fetch(project, s3)
+    )
     assert [path.name for path in (project / "data/s3/bkt/going").iterdir()] == ["stays"]
 
 
@@ -384,22 +623,45 @@ def test_a_second_call_waits_for_the_first(project, s3):
     make(project, "sm_local/.venv/aws", timeout=180)
     with open(project / "data/s3/.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        process = subprocess.Popen(["make", "data"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                   env=environment(s3))
-        assert process.stdout.readline() == "sm-local: another 'make data' is at work here; waiting for it\n"
+        process = subprocess.Popen(
+            ["make", "data"],
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(s3),
+        )
+        assert (
+            process.stdout.readline()
+            == "sm-local: another 'make data' is at work here; waiting for it\n"
+        )
         time.sleep(1.5)
         assert process.poll() is None and not (project / "data/s3/bkt").exists()
     assert "7 to fetch" in process.communicate(timeout=60)[0] and process.returncode == 0
 
 
 def test_a_manifest_may_name_an_object_twice_and_a_missing_one_is_named(project, s3):
-    s3["client"].put_object(Bucket="bkt", Key="twice.manifest", Body=json.dumps([{"prefix": "s3://bkt/"}, "big/file", "big/file"]))
+    s3["client"].put_object(
+        Bucket="bkt",
+        Key="twice.manifest",
+        Body=json.dumps([{"prefix": "s3://bkt/"}, "big/file", "big/file"]),
+    )
     request(project, {"name": "x", "uri": "s3://bkt/twice.manifest", "type": "ManifestFile"})
-    assert "channel x: 2 objects, 3.0 MB at s3://bkt/twice.manifest; 2 to fetch" in fetch(project, s3)
-    s3["client"].put_object(Bucket="bkt", Key="wrong.manifest", Body=json.dumps([{"prefix": "s3://bkt/"}, "one.csv", "none"]))
+    assert "channel x: 2 objects, 3.0 MB at s3://bkt/twice.manifest; 2 to fetch" in fetch(
+        project, s3
+    )
+    s3["client"].put_object(
+        Bucket="bkt",
+        Key="wrong.manifest",
+        Body=json.dumps([{"prefix": "s3://bkt/"}, "one.csv", "none"]),
+    )
     request(project, {"name": "x", "uri": "s3://bkt/wrong.manifest", "type": "ManifestFile"})
     done = make(project, "data", env=environment(s3))
-    assert "sm-local: channel 'x': s3://bkt/none: " in done.stdout and "; correct S3Uri in the request, or what the manifest names\n" in done.stdout
+    assert (
+        "sm-local: channel 'x': s3://bkt/none: " in done.stdout
+        and "; correct S3Uri in the request, or what the manifest names\n" in done.stdout
+    )
 
 
 def test_an_interrupted_fetch_leaves_no_mark(project, s3):
@@ -407,13 +669,24 @@ def test_an_interrupted_fetch_leaves_no_mark(project, s3):
     make(project, "sm_local/.venv/aws", timeout=180)
     slow = Path(project) / "sm_local/data.py"
     slow.write_text(slow.read_text().replace(SLOW, f"    time.sleep(30)\n{SLOW}", 1))
-    process = subprocess.Popen(["make", "data"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               env=environment(s3), start_new_session=True)
+    process = subprocess.Popen(
+        ["make", "data"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(s3),
+        start_new_session=True,
+    )
     assert "7 to fetch" in process.stdout.readline()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     done = make(project, "train", "ENGINE=sandbox")
-    assert "sm-local: channel x: s3://bkt/many/ is not here; run 'make data', or put a folder opt/ml/input/data/x in its place\n" in done.stdout
+    assert (
+        "sm-local: channel x: s3://bkt/many/ is not here; run 'make data', or put a folder opt/ml/input/data/x in its place\n"
+        in done.stdout
+    )
     assert done.returncode == 2 and jobs(project) == []
 
 
@@ -421,7 +694,11 @@ def test_ctrl_c_ends_it_at_once_and_says_how_to_go_on(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/big/"}, {"name": "y", "uri": "s3://bkt/many/"})
     make(project, "sm_local/.venv/aws", timeout=180)
     slow = Path(project) / "sm_local/data.py"
-    slow.write_text(slow.read_text().replace(SLOW, f"    time.sleep(0 if one.key == 'big/file' else 60)\n{SLOW}", 1))
+    slow.write_text(
+        slow.read_text().replace(
+            SLOW, f"    time.sleep(0 if one.key == 'big/file' else 60)\n{SLOW}", 1
+        )
+    )
     begin = time.monotonic()
     terminal = Terminal(["make", "data"], project, environment(s3))
     terminal.wait_for("channel y: 7 objects, 7 bytes")
@@ -437,43 +714,97 @@ def test_a_fetch_of_what_changed_takes_the_mark_away_until_it_is_whole(project, 
     request(project, {"name": "x", "uri": "s3://bkt/many/"})
     fetch(project, s3)
     (project / "data/s3/bkt/many/3").unlink()
-    done = make(project, "data", env={**environment(s3), "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"})
-    assert done.returncode == 2 and "; check the network, the proxy and AWS_ENDPOINT_URL\n" in done.stdout
+    done = make(
+        project,
+        "data",
+        env={
+            **environment(s3),
+            "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+            "AWS_MAX_ATTEMPTS": "1",
+        },
+    )
+    assert (
+        done.returncode == 2
+        and "; check the network, the proxy and AWS_ENDPOINT_URL\n" in done.stdout
+    )
     assert list((project / "data/s3/.ready").iterdir())  # nothing was asked for yet
     slow = Path(project) / "sm_local/data.py"
-    slow.write_text(slow.read_text().replace(SLOW, f"    raise OSError(28, 'No space left on device')\n{SLOW}", 1))
+    slow.write_text(
+        slow.read_text().replace(
+            SLOW, f"    raise OSError(28, 'No space left on device')\n{SLOW}", 1
+        )
+    )
     done = make(project, "data", env=environment(s3))
-    assert "sm-local: channel 'x': data/s3/bkt/many/3: [Errno 28] No space left on device; 'make data' again goes on from here\n" in done.stdout
+    assert (
+        "sm-local: channel 'x': data/s3/bkt/many/3: [Errno 28] No space left on device; 'make data' again goes on from here\n"
+        in done.stdout
+    )
     assert list((project / "data/s3/.ready").iterdir()) == []
 
 
-@pytest.mark.parametrize(("channel", "changes", "line"), [
-    pytest.param({"uri": "s3://bkt/none/"}, {}, "channel 'x': no object at s3://bkt/none/; look for it with 'aws s3 ls s3://bkt/none/'", id="nothing"),
-    pytest.param({"uri": "s3://nobucket/p"}, {}, "channel 'x': s3://nobucket/p: An error occurred (NoSuchBucket) when calling the ListObjectsV2 operation: "
-                 "The specified bucket does not exist; correct S3Uri in the request", id="bucket"),
-    pytest.param({"uri": "s3://bkt/bad.manifest", "type": "ManifestFile"}, {},
-                 "channel 'x': s3://bkt/bad.manifest is not a manifest (it must be a list that begins with {\"prefix\": \"s3://…\"}); "
-                 "see S3DataType in the API's S3DataSource", id="manifest"),
-    pytest.param({"uri": "s3://bkt/p"}, {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
-                 "channel 'x': s3://bkt/p: Unable to locate credentials; 'aws configure' or 'aws sso login' gets some", id="credentials"),
-    pytest.param({"uri": "s3://bkt/p"}, {"AWS_PROFILE": "corp"}, "no S3 client: The config profile (corp) could not be found; "
-                 "'aws configure list' says what your AWS settings are", id="profile"),
-])
+@pytest.mark.parametrize(
+    ("channel", "changes", "line"),
+    [
+        pytest.param(
+            {"uri": "s3://bkt/none/"},
+            {},
+            "channel 'x': no object at s3://bkt/none/; look for it with 'aws s3 ls s3://bkt/none/'",
+            id="nothing",
+        ),
+        pytest.param(
+            {"uri": "s3://nobucket/p"},
+            {},
+            "channel 'x': s3://nobucket/p: An error occurred (NoSuchBucket) when calling the ListObjectsV2 operation: "
+            "The specified bucket does not exist; correct S3Uri in the request",
+            id="bucket",
+        ),
+        pytest.param(
+            {"uri": "s3://bkt/bad.manifest", "type": "ManifestFile"},
+            {},
+            'channel \'x\': s3://bkt/bad.manifest is not a manifest (it must be a list that begins with {"prefix": "s3://…"}); '
+            "see S3DataType in the API's S3DataSource",
+            id="manifest",
+        ),
+        pytest.param(
+            {"uri": "s3://bkt/p"},
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            "channel 'x': s3://bkt/p: Unable to locate credentials; 'aws configure' or 'aws sso login' gets some",
+            id="credentials",
+        ),
+        pytest.param(
+            {"uri": "s3://bkt/p"},
+            {"AWS_PROFILE": "corp"},
+            "no S3 client: The config profile (corp) could not be found; "
+            "'aws configure list' says what your AWS settings are",
+            id="profile",
+        ),
+    ],
+)
 def test_what_cannot_be_fetched_is_one_line(project, s3, channel, changes, line):
     request(project, {"name": "x", **channel})
     done = make(project, "data", env={**environment(s3), **changes}, timeout=180)
     assert done.returncode == 2
-    assert [text for text in done.stdout.splitlines() if text.startswith("sm-local: ") and "boto3" not in text] == [f"sm-local: {line}"]
+    assert [
+        text
+        for text in done.stdout.splitlines()
+        if text.startswith("sm-local: ") and "boto3" not in text
+    ] == [f"sm-local: {line}"]
 
 
 def test_keys_that_cannot_be_files_are_refused(project, s3):
     for bucket, keys in {"ups": ["a/../b"], "both": ["a", "a/b"], "double": ["a//b"]}.items():
-        s3["client"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+        s3["client"].create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
+        )
         for key in keys:
             s3["client"].put_object(Bucket=bucket, Key=key, Body="x")
         request(project, {"name": "x", "uri": f"s3://{bucket}/"})
         done = make(project, "data", env=environment(s3), timeout=180)
-        assert done.returncode == 2 and "sm-local: channel 'x': " in done.stdout and "the key 'a" in done.stdout
+        assert (
+            done.returncode == 2
+            and "sm-local: channel 'x': " in done.stdout
+            and "the key 'a" in done.stdout
+        )
         assert not (project / "data/s3" / bucket).exists()
 
 
@@ -486,7 +817,11 @@ def test_train_alone_never_asks_s3(project, s3):
     script(project, LIST)
     no_s3 = clean_environment(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")
     done = make(project, "train", "ENGINE=sandbox", env=no_s3)
-    assert "s3://bkt/p/ is not here; run 'make data'" in done.stdout and done.returncode == 2 and jobs(project) == []
+    assert (
+        "s3://bkt/p/ is not here; run 'make data'" in done.stdout
+        and done.returncode == 2
+        and jobs(project) == []
+    )
     fetch(project, s3)
     assert make(project, "train", "ENGINE=sandbox", env=no_s3).returncode == 0
 
@@ -497,16 +832,30 @@ def test_train_alone_never_asks_s3(project, s3):
 def test_a_mirror_that_somebody_changed_leads_nowhere_else(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/m.manifest", "type": "ManifestFile"})
     fetch(project, s3)
-    (project / "data/s3/bkt/m.manifest").write_text('[{"prefix": "s3://bkt/../../"}, "settings.env"]')
+    (project / "data/s3/bkt/m.manifest").write_text(
+        '[{"prefix": "s3://bkt/../../"}, "settings.env"]'
+    )
     done = make(project, "train", "ENGINE=sandbox")
-    assert "s3://bkt/m.manifest: 'bkt/../../settings.env' cannot be a file's path below data/s3\n" in done.stdout
+    assert (
+        "s3://bkt/m.manifest: 'bkt/../../settings.env' cannot be a file's path below data/s3\n"
+        in done.stdout
+    )
     assert done.returncode == 2 and jobs(project) == []
 
 
-@pytest.mark.parametrize(("prefix", "key", "name"), [
-    ("p/", "p/a", "a"), ("p", "p/a", "a"), ("p", "p-x/a", "p-x/a"), ("data/train", "data/train-data.csv", "train-data.csv"),
-    ("data/tr", "data/train/x", "train/x"), ("", "a/b", "a/b"), ("a/b.csv", "a/b.csv", "b.csv"), ("b.csv", "b.csv", "b.csv"),
-])
+@pytest.mark.parametrize(
+    ("prefix", "key", "name"),
+    [
+        ("p/", "p/a", "a"),
+        ("p", "p/a", "a"),
+        ("p", "p-x/a", "p-x/a"),
+        ("data/train", "data/train-data.csv", "train-data.csv"),
+        ("data/tr", "data/train/x", "train/x"),
+        ("", "a/b", "a/b"),
+        ("a/b.csv", "a/b.csv", "b.csv"),
+        ("b.csv", "b.csv", "b.csv"),
+    ],
+)
 def test_the_name_below_the_channel(prefix, key, name):
     assert below(prefix, key) == name
 
@@ -523,22 +872,43 @@ def test_a_view_is_of_links_that_follow_a_person_s_own(tmp_path):
     (tmp_path / "own/nowhere").symlink_to("none")
     objects.link(list(objects.objects(f"file:{tmp_path}/own", "S3Prefix")), tmp_path / "views/x")
     assert os.path.samefile(tmp_path / "views/x/a", tmp_path / "own/a")
-    assert (tmp_path / "views/x/link").read_text() == "far" and os.readlink(tmp_path / "views/x/nowhere") == "none"
+    assert (tmp_path / "views/x/link").read_text() == "far" and os.readlink(
+        tmp_path / "views/x/nowhere"
+    ) == "none"
 
 
 def test_an_augmented_manifest_needs_what_its_references_name(s3):
-    lines = [{"image-ref": "s3://bkt/many/1", "label": 1, "other-ref": "s3://bkt/many/2"}, {"image-ref": "s3://bkt/many/1", "label": 0, "other-ref": "x"}]
+    lines = [
+        {"image-ref": "s3://bkt/many/1", "label": 1, "other-ref": "s3://bkt/many/2"},
+        {"image-ref": "s3://bkt/many/1", "label": 0, "other-ref": "x"},
+    ]
     s3["client"].put_object(Bucket="bkt", Key="a.jsonl", Body="\n".join(map(json.dumps, lines)))
-    channel = Channel("x", "", "Pipe", s3_uri="s3://bkt/a.jsonl", s3_type="AugmentedManifestFile", attributes=("image-ref", "label"))
-    assert [(one.key, one.size) for one in data.remotes(channel, s3["client"])] == [("a.jsonl", len("\n".join(map(json.dumps, lines)))), ("many/1", 1)]
+    channel = Channel(
+        "x",
+        "",
+        "Pipe",
+        s3_uri="s3://bkt/a.jsonl",
+        s3_type="AugmentedManifestFile",
+        attributes=("image-ref", "label"),
+    )
+    assert [(one.key, one.size) for one in data.remotes(channel, s3["client"])] == [
+        ("a.jsonl", len("\n".join(map(json.dumps, lines)))),
+        ("many/1", 1),
+    ]
     assert replace(channel, attributes=("other-ref",)).ready != channel.ready
 
 
 def test_two_objects_of_one_name_in_the_channel_are_refused(tmp_path):
-    found = [objects.Object(str(tmp_path / name), below("data/t", key), f"s3://b/{key}") for name, key in {"1": "data/t/t-1", "2": "data/t-1"}.items()]
+    found = [
+        objects.Object(str(tmp_path / name), below("data/t", key), f"s3://b/{key}")
+        for name, key in {"1": "data/t/t-1", "2": "data/t-1"}.items()
+    ]
     for name in "12":
         (tmp_path / name).write_text(name)
-    with pytest.raises(SystemExit, match="^sm-local: s3://b/data/t-1: another object has the name t-1 in the channel too; "):
+    with pytest.raises(
+        SystemExit,
+        match="^sm-local: s3://b/data/t-1: another object has the name t-1 in the channel too; ",
+    ):
         objects.link(found, tmp_path / "view")
 
 
@@ -546,17 +916,53 @@ def remote(key: str, bucket: str = "b", size: int = 0) -> data.Remote:
     return data.Remote(bucket, key, size, 1e9, '"etag"')
 
 
-@pytest.mark.parametrize(("keys", "one_case", "problem"), [
-    pytest.param(["a", "b/c", "b/d"], True, "", id="fine"),
-    pytest.param(["a", "A"], False, "", id="case-matters"),
-    pytest.param(["a/x", "A/x"], True, "the keys 'a/x' and 'A/x' are one file on this machine's disk; copy one of the objects to another key", id="case"),
-    pytest.param(["e\u0301", "\u00e9"], True, "the keys 'e\u0301' and '\u00e9' are one file on this machine's disk; copy one of the objects to another key",
-                 id="accents"),
-    pytest.param(["a/b", "a"], False, "part of the key 'a/b' is an object itself; a folder here cannot be a file too", id="file-and-folder"),
-    pytest.param(["A/b", "a"], True, "part of the key 'A/b' is an object itself; a folder here cannot be a file too", id="file-and-folder-but-for-case"),
-    *[pytest.param([key], False, f"the key {key!r} cannot be a file's path here; copy the object to another key", id=name)
-      for name, key in {"up": "a/../b", "absolute": "/a", "double": "a//b", "dot": "./a", "long": "é" * 128, "nul": "a\0b"}.items()],
-])
+@pytest.mark.parametrize(
+    ("keys", "one_case", "problem"),
+    [
+        pytest.param(["a", "b/c", "b/d"], True, "", id="fine"),
+        pytest.param(["a", "A"], False, "", id="case-matters"),
+        pytest.param(
+            ["a/x", "A/x"],
+            True,
+            "the keys 'a/x' and 'A/x' are one file on this machine's disk; copy one of the objects to another key",
+            id="case",
+        ),
+        pytest.param(
+            ["e\u0301", "\u00e9"],
+            True,
+            "the keys 'e\u0301' and '\u00e9' are one file on this machine's disk; copy one of the objects to another key",
+            id="accents",
+        ),
+        pytest.param(
+            ["a/b", "a"],
+            False,
+            "part of the key 'a/b' is an object itself; a folder here cannot be a file too",
+            id="file-and-folder",
+        ),
+        pytest.param(
+            ["A/b", "a"],
+            True,
+            "part of the key 'A/b' is an object itself; a folder here cannot be a file too",
+            id="file-and-folder-but-for-case",
+        ),
+        *[
+            pytest.param(
+                [key],
+                False,
+                f"the key {key!r} cannot be a file's path here; copy the object to another key",
+                id=name,
+            )
+            for name, key in {
+                "up": "a/../b",
+                "absolute": "/a",
+                "double": "a//b",
+                "dot": "./a",
+                "long": "é" * 128,
+                "nul": "a\0b",
+            }.items()
+        ],
+    ],
+)
 def test_keys_that_do_not_fit_this_disk(keys, one_case, problem):
     assert data.misfit([remote(key) for key in keys], one_case) == problem
 
@@ -574,13 +980,18 @@ class Breaking:
     def get_object(self, Bucket, Key, IfMatch, Range="bytes=0-"):
         self.asked.append(Range)
         body, whole = self.content[int(Range[6:-1]) :], self.each
-        return {"Body": StreamingBody(io.BytesIO(body[:whole]), len(body))}  # says that it is longer than it is
+        return {
+            "Body": StreamingBody(io.BytesIO(body[:whole]), len(body))
+        }  # says that it is longer than it is
 
 
-@pytest.mark.parametrize(("each", "asked"), [
-    pytest.param(4, ["bytes=0-", "bytes=4-", "bytes=8-"], id="goes-on"),
-    pytest.param(1, ["bytes=0-", "bytes=1-", "bytes=2-", "bytes=3-"], id="gives-up"),
-])
+@pytest.mark.parametrize(
+    ("each", "asked"),
+    [
+        pytest.param(4, ["bytes=0-", "bytes=4-", "bytes=8-"], id="goes-on"),
+        pytest.param(1, ["bytes=0-", "bytes=1-", "bytes=2-", "bytes=3-"], id="gives-up"),
+    ],
+)
 def test_a_line_that_breaks_is_gone_on_with(tmp_path, monkeypatch, each, asked):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(data, "BLOCK", 1)
@@ -591,7 +1002,9 @@ def test_a_line_that_breaks_is_gone_on_with(tmp_path, monkeypatch, each, asked):
     with contextlib.nullcontext() if each > 1 else pytest.raises(IncompleteReadError):
         data.fetch_one(client, one, progress)
     assert client.asked == asked
-    assert (one.path.read_bytes() if each > 1 else one.part.read_bytes(), progress.done) == ((b"0123456789", 10) if each > 1 else (b"0123", 4))
+    assert (one.path.read_bytes() if each > 1 else one.part.read_bytes(), progress.done) == (
+        (b"0123456789", 10) if each > 1 else (b"0123", 4)
+    )
     assert each == 1 or (one.path.stat().st_mtime, one.part.exists()) == (1e9, False)
 
 
@@ -602,25 +1015,59 @@ def test_an_object_that_changes_meanwhile_is_not_mixed(tmp_path, monkeypatch, s3
     channel = Channel("x", "", s3_uri="s3://bkt/moving/")
     found = data.remotes(channel, s3["client"])
     s3["client"].put_object(Bucket="bkt", Key="moving/a", Body="new")
-    with pytest.raises(SmLocalError, match="it changed meanwhile; 'make data' again fetches what it is now"):
+    with pytest.raises(
+        SmLocalError, match="it changed meanwhile; 'make data' again fetches what it is now"
+    ):
         data.download(channel, s3["client"], found, 3)
     assert not (tmp_path / "data/s3/bkt").exists()
 
 
-@pytest.mark.parametrize(("error", "what"), [
-    pytest.param("An error occurred (AccessDenied) when calling the ListObjectsV2 operation", "you need s3:ListBucket and s3:GetObject there, "
-                 "and kms:Decrypt for its key if it has one", id="denied"),
-    pytest.param("An error occurred (403) when calling the HeadObject operation: Forbidden", "you need s3:ListBucket and s3:GetObject there, "
-                 "and kms:Decrypt for its key if it has one", id="denied-head"),
-    pytest.param("An error occurred (ExpiredToken)", "'aws sso login' gets new credentials", id="expired"),
-    pytest.param("The SSO session associated with this profile has expired or is otherwise invalid", "'aws sso login' gets new credentials", id="sso"),
-    pytest.param("An error occurred (InvalidObjectState)", "it is archived; restore it first: 'aws s3api restore-object'", id="archived"),
-    pytest.param("Read timeout on endpoint URL", "'make data' again goes on from here", id="other"),
-])
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        pytest.param(
+            "An error occurred (AccessDenied) when calling the ListObjectsV2 operation",
+            "you need s3:ListBucket and s3:GetObject there, "
+            "and kms:Decrypt for its key if it has one",
+            id="denied",
+        ),
+        pytest.param(
+            "An error occurred (403) when calling the HeadObject operation: Forbidden",
+            "you need s3:ListBucket and s3:GetObject there, "
+            "and kms:Decrypt for its key if it has one",
+            id="denied-head",
+        ),
+        pytest.param(
+            "An error occurred (ExpiredToken)", "'aws sso login' gets new credentials", id="expired"
+        ),
+        pytest.param(
+            "The SSO session associated with this profile has expired or is otherwise invalid",
+            "'aws sso login' gets new credentials",
+            id="sso",
+        ),
+        pytest.param(
+            "An error occurred (InvalidObjectState)",
+            "it is archived; restore it first: 'aws s3api restore-object'",
+            id="archived",
+        ),
+        pytest.param(
+            "Read timeout on endpoint URL", "'make data' again goes on from here", id="other"
+        ),
+    ],
+)
 def test_what_to_do_about_an_answer(error, what):
     assert data.hint(Exception(error)) == what
 
 
-@pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 KB"), (25_000_000, "25 MB"), (3e15, "3000 TB")])
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1500, "1.5 KB"),
+        (25_000_000, "25 MB"),
+        (3e15, "3000 TB"),
+    ],
+)
 def test_bytes_for_people(size, text):
     assert data.amount(size) == text

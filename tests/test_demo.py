@@ -1,4 +1,5 @@
 """`make demo` trains on any machine: in a container where an engine answers, else in the sandbox."""
+
 import os
 import shutil
 import subprocess
@@ -15,15 +16,26 @@ pytestmark = pytest.mark.linux
 def checkout(tmp_path) -> Path:
     """Return a copy of the repository with this environment in place of build/venv."""
     copy = tmp_path / "sm-local"
-    shutil.copytree(REPO, copy, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"), symlinks=True)
+    shutil.copytree(
+        REPO, copy, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"), symlinks=True
+    )
     (copy / "build").mkdir()
     (copy / "build/venv").symlink_to(Path(sys.prefix))
     return copy
 
 
 def demo(checkout: Path, **environment: str) -> str:
-    done = subprocess.run(["bash", "tools/demo.sh"], cwd=checkout, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=300, env=clean_environment(**environment), check=False)
+    done = subprocess.run(
+        ["bash", "tools/demo.sh"],
+        cwd=checkout,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        env=clean_environment(**environment),
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
     assert "epoch=20; train_loss=" in done.stdout and "model.json" in done.stdout
     return done.stdout
@@ -43,12 +55,18 @@ def path_without(tmp_path: Path, *names: str) -> str:
 
 
 def test_without_any_engine(checkout, tmp_path):
-    said = demo(checkout, PATH=path_without(tmp_path, "docker", "dockerd", "podman", "uv"), DOCKER_HOST="")
+    said = demo(
+        checkout, PATH=path_without(tmp_path, "docker", "dockerd", "podman", "uv"), DOCKER_HOST=""
+    )
     assert "no container engine answers: training in the sandbox" in said
 
 
 def test_with_a_client_and_no_daemon(checkout, tmp_path):
-    said = demo(checkout, PATH=path_without(tmp_path, "podman", "dockerd", "uv"), DOCKER_HOST="unix:///nonexistent.sock")
+    said = demo(
+        checkout,
+        PATH=path_without(tmp_path, "podman", "dockerd", "uv"),
+        DOCKER_HOST="unix:///nonexistent.sock",
+    )
     assert "no container engine answers: training in the sandbox" in said
 
 

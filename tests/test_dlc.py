@@ -1,4 +1,5 @@
 """A Deep Learning Container's toolkit finds and runs code/train.py: an image around the real sagemaker-training."""
+
 import json
 import os
 import subprocess
@@ -19,12 +20,47 @@ paramiko bcrypt cryptography cffi pycparser pynacl psutil protobuf scipy zope.ev
 def toolkit(docker, base_image, tmp_path_factory):
     """Build an image that starts jobs as a Deep Learning Container does. The toolkit comes as wheels made on the host."""
     folder = tmp_path_factory.mktemp("dlc")
-    python = docker.containers.run(base_image, ["python3", "-c", "import sys; print('%d%d' % sys.version_info[:2])"], remove=True).decode().strip()
+    python = (
+        docker.containers.run(
+            base_image,
+            ["python3", "-c", "import sys; print('%d%d' % sys.version_info[:2])"],
+            remove=True,
+        )
+        .decode()
+        .strip()
+    )
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     pip = [folder / "venv/bin/pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "wheels", "sagemaker-training==5.1.4"], check=True)
-    subprocess.run([*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python, "--implementation", "cp",
-                    *[word for name in PLATFORMS for word in ("--platform", name)], "--dest", folder / "wheels", *NEEDS.split()], check=True)
+    subprocess.run(
+        [
+            *pip,
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--wheel-dir",
+            folder / "wheels",
+            "sagemaker-training==5.1.4",
+        ],
+        check=True,
+    )
+    subprocess.run(
+        [
+            *pip,
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--python-version",
+            python,
+            "--implementation",
+            "cp",
+            *[word for name in PLATFORMS for word in ("--platform", name)],
+            "--dest",
+            folder / "wheels",
+            *NEEDS.split(),
+        ],
+        check=True,
+    )
     (folder / "Dockerfile").write_text(f"""FROM {base_image}
 COPY wheels /wheels
 RUN python3 -c "import glob,sys,zipfile; [zipfile.ZipFile(w).extractall('/usr/lib/python3/site') for w in glob.glob('/wheels/*.whl')]" \\
@@ -34,7 +70,9 @@ ENV PYTHONPATH=/usr/lib/python3/site
 ENTRYPOINT ["bash", "-m", "-c", "exec \\"$@\\"", "--"]
 CMD ["/bin/bash"]
 """)
-    subprocess.run(["docker", "build", "--quiet", "--tag", LOCAL, folder], check=True, capture_output=True)
+    subprocess.run(
+        ["docker", "build", "--quiet", "--tag", LOCAL, folder], check=True, capture_output=True
+    )
     yield LOCAL
     docker.images.remove(LOCAL, force=True)
 
@@ -45,11 +83,33 @@ InputDataConfig:
   - {ChannelName: training, ContentType: text/csv}
   - {ChannelName: my-channel}
 """
-CHANNELS = {"my-channel": {"RecordWrapperType": "None", "S3DistributionType": "FullyReplicated", "TrainingInputMode": "File"},
-            "training": {"ContentType": "text/csv", "RecordWrapperType": "None", "S3DistributionType": "FullyReplicated", "TrainingInputMode": "File"}}
-GROUP = {"hosts": ["algo-1"], "instance_group_name": "homogeneousCluster", "instance_type": "ml.m5.xlarge"}
-RESOURCES = {"current_group_name": "homogeneousCluster", "current_host": "algo-1", "current_instance_type": "ml.m5.xlarge", "hosts": ["algo-1"],
-             "instance_groups": [GROUP], "network_interface_name": "eth0", "topology": None}
+CHANNELS = {
+    "my-channel": {
+        "RecordWrapperType": "None",
+        "S3DistributionType": "FullyReplicated",
+        "TrainingInputMode": "File",
+    },
+    "training": {
+        "ContentType": "text/csv",
+        "RecordWrapperType": "None",
+        "S3DistributionType": "FullyReplicated",
+        "TrainingInputMode": "File",
+    },
+}
+GROUP = {
+    "hosts": ["algo-1"],
+    "instance_group_name": "homogeneousCluster",
+    "instance_type": "ml.m5.xlarge",
+}
+RESOURCES = {
+    "current_group_name": "homogeneousCluster",
+    "current_host": "algo-1",
+    "current_instance_type": "ml.m5.xlarge",
+    "hosts": ["algo-1"],
+    "instance_groups": [GROUP],
+    "network_interface_name": "eth0",
+    "topology": None,
+}
 SM = {  # all that toolkit 5.1.4 makes of what the platform gives, by its environment.py
     "SM_CHANNELS": ["my-channel", "training"],
     "SM_CHANNEL_MY-CHANNEL": "/opt/ml/input/data/my-channel",
@@ -91,18 +151,29 @@ SM = {  # all that toolkit 5.1.4 makes of what the platform gives, by its enviro
 def test_the_toolkit_runs_code_train_py(project, toolkit):
     (project / "job.yaml").write_text(JOB)
     (project / "opt/ml/input/data/my-channel").mkdir()
-    script(project, """
+    script(
+        project,
+        """
 import json
 sm = {key: value for key, value in os.environ.items() if key.startswith("SM_")}
 json.dump({"argv": sys.argv, "cwd": os.getcwd(), "sm": sm}, open("/opt/ml/output/data/seen.json", "w"))
-""")
+""",
+    )
     done = make(project, "train", "IMAGE=dlc")
     assert done.returncode == 0, done.stdout
     seen = json.loads((last_job(project) / "output/data/seen.json").read_text())
-    assert seen["cwd"] == "/opt/ml/code" and seen["argv"][-4:] == ["--batch-size", "32", "--epochs", "3"]
+    assert seen["cwd"] == "/opt/ml/code" and seen["argv"][-4:] == [
+        "--batch-size",
+        "32",
+        "--epochs",
+        "3",
+    ]
     told = json.loads(seen["sm"].pop("SM_TRAINING_ENV"))
     assert {name: decoded(value) for name, value in seen["sm"].items()} == SM
-    assert (told["job_name"], told["channel_input_dirs"]["training"]) == (last_job(project).name, "/opt/ml/input/data/training")
+    assert (told["job_name"], told["channel_input_dirs"]["training"]) == (
+        last_job(project).name,
+        "/opt/ml/input/data/training",
+    )
 
 
 def decoded(value: str):
@@ -128,11 +199,17 @@ def test_a_failure_under_the_toolkit_reads_as_on_sagemaker(project, toolkit):
 
 def test_conform_tries_the_toolkit(project, toolkit):
     done = make(project, "conform", "ENGINE=docker", f"IMAGE={toolkit}", "JSON=1", timeout=240)
-    rows = {row["check"]: row for row in json.loads(done.stdout[done.stdout.index("[") : done.stdout.rindex("]") + 1])}
+    rows = {
+        row["check"]: row
+        for row in json.loads(done.stdout[done.stdout.index("[") : done.stdout.rindex("]") + 1])
+    }
     assert {number: row for number, row in rows.items() if row["verdict"] != "as there"} == {}
     assert "exit code 7 of a script is 1" in rows[40]["seen"]
 
 
 def test_a_dlc_that_is_not_here_names_pull_dlc(project, docker):
     done = make(project, "train", "IMAGE=dlc", "DLC=pytorch:9.9-cpu-amzn2023-sagemaker")
-    assert "image 'sm-local/dlc/pytorch:9.9-cpu-amzn2023-sagemaker' is not here; run 'make pull-dlc'" in done.stdout
+    assert (
+        "image 'sm-local/dlc/pytorch:9.9-cpu-amzn2023-sagemaker' is not here; run 'make pull-dlc'"
+        in done.stdout
+    )

@@ -1,4 +1,5 @@
 """What the pages say is compared with what there is."""
+
 import json
 import re
 import subprocess
@@ -6,15 +7,32 @@ import subprocess
 import pytest
 from conftest import REPO, TEMPLATE, clean_environment
 
-PAGES = sorted([*REPO.glob("*.md"), *REPO.glob("docs/*.md"), *REPO.glob("benchmarks/*.md"), TEMPLATE / "README.md", TEMPLATE / "opt/ml/README.md"])
+PAGES = sorted(
+    [
+        *REPO.glob("*.md"),
+        *REPO.glob("docs/*.md"),
+        *REPO.glob("benchmarks/*.md"),
+        TEMPLATE / "README.md",
+        TEMPLATE / "opt/ml/README.md",
+    ]
+)
 API = json.loads((TEMPLATE / "sm_local/api.json").read_text())["shapes"]
 
 
 def make_help(folder) -> str:
-    return subprocess.run(["make", "help"], cwd=folder, capture_output=True, text=True, check=True, env=clean_environment()).stdout
+    return subprocess.run(
+        ["make", "help"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=clean_environment(),
+    ).stdout
 
 
-@pytest.mark.parametrize("page", [REPO / "README.md", TEMPLATE / "README.md"], ids=["template", "project"])
+@pytest.mark.parametrize(
+    "page", [REPO / "README.md", TEMPLATE / "README.md"], ids=["template", "project"]
+)
 def test_the_readmes_list_the_projects_verbs(page, project):
     assert f"```text\n{make_help(project)}```" in page.read_text()
 
@@ -29,12 +47,18 @@ def test_links_lead_somewhere(page):
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text):
         there = page.parent / target if target else page
         assert there.exists(), target
-        headings = [re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in there.read_text().splitlines() if line.startswith("#")]
+        headings = [
+            re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+            for line in there.read_text().splitlines()
+            if line.startswith("#")
+        ]
         assert not anchor or anchor in headings, anchor
 
 
 def test_every_field_of_the_request_has_a_row():
-    rows = "\n".join(re.findall(r"^\| (`.*?) \|", (REPO / "docs/request.md").read_text(), flags=re.MULTILINE))
+    rows = "\n".join(
+        re.findall(r"^\| (`.*?) \|", (REPO / "docs/request.md").read_text(), flags=re.MULTILINE)
+    )
     named = set(re.findall(r"\w+", rows))
     wanted = set(API["CreateTrainingJobRequest"]["members"])
     for part in ("AlgorithmSpecification", "ResourceConfig", "Channel"):
@@ -49,4 +73,8 @@ def test_the_readmes_test_command_is_what_ci_runs():
 
 def test_every_module_has_its_row_in_the_design():
     text = (REPO / "docs/design.md").read_text()
-    assert [path.name for path in (TEMPLATE / "sm_local").glob("*.py") if path.name not in ("__init__.py", "errors.py") and f"`{path.name}`" not in text] == []
+    assert [
+        path.name
+        for path in (TEMPLATE / "sm_local").glob("*.py")
+        if path.name not in ("__init__.py", "errors.py") and f"`{path.name}`" not in text
+    ] == []

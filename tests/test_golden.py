@@ -2,6 +2,7 @@
 
 UPDATE_RECIPES=1 make test ARGS=tests/test_golden.py    writes them anew; read the diff before you commit it
 """
+
 import os
 
 import matrix
@@ -10,16 +11,37 @@ from conftest import REPO
 
 GOLDEN = REPO / "tests/recipes"
 CHOSEN = [
-    "train docker", "train docker checkpoints", "train docker from-s3", "train docker pipe", "train docker isolated", "train docker uploads files-of-2020",
-    "train docker plain credentials", "train docker entrypoint docker-args", "train docker-with-gpu two-hosts mps", "train docker-cdi two-hosts split-gpus",
-    "train docker groups limits", "train desktop dlc", "train podman checkpoints", "train sandbox", "train sandbox shards manifests",
-    "shell docker", "shell sandbox checkpoints", "build docker", "pull-dlc podman",
+    "train docker",
+    "train docker checkpoints",
+    "train docker from-s3",
+    "train docker pipe",
+    "train docker isolated",
+    "train docker uploads files-of-2020",
+    "train docker plain credentials",
+    "train docker entrypoint docker-args",
+    "train docker-with-gpu two-hosts mps",
+    "train docker-cdi two-hosts split-gpus",
+    "train docker groups limits",
+    "train desktop dlc",
+    "train podman checkpoints",
+    "train sandbox",
+    "train sandbox shards manifests",
+    "shell docker",
+    "shell sandbox checkpoints",
+    "build docker",
+    "pull-dlc podman",
 ]
 
 
 def body(text: str) -> str:
     """Return the comment that says what was decided, and what main() does."""
-    return "".join(f"{line}\n" for line in [text.split("\n")[2], *text.split("main() {\n")[1].split("\n}\n")[0].split("\n")])
+    return "".join(
+        f"{line}\n"
+        for line in [
+            text.split("\n")[2],
+            *text.split("main() {\n")[1].split("\n}\n")[0].split("\n"),
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", CHOSEN)
@@ -33,4 +55,6 @@ def test_recipe_is_the_committed_one(name, tmp_path, monkeypatch):
 
 
 def test_no_recipe_is_left_over():
-    assert {path.name for path in GOLDEN.iterdir()} == {f"{name.replace(' ', '-')}.sh" for name in CHOSEN}
+    assert {path.name for path in GOLDEN.iterdir()} == {
+        f"{name.replace(' ', '-')}.sh" for name in CHOSEN
+    }

@@ -1,4 +1,5 @@
 """Which GPUs each host gets. There is no GPU here: the arguments are compared, and what the engine makes of them."""
+
 import os
 from dataclasses import replace
 
@@ -15,22 +16,33 @@ def with_gpus(count: int, mechanism: str = "gpus", name: str = "docker") -> Engi
     return replace(DOCKER, name=name, gpu=Gpu(AVAILABLE, "runtime nvidia", mechanism, count))
 
 
-@pytest.mark.parametrize(("count", "hosts_", "settings", "gpus"), [
-    pytest.param(4, 2, {}, ["auto", "auto"], id="all-to-every-host"),
-    pytest.param(4, 2, {"HOST_GPUS": "split"}, ["0,1", "2,3"], id="even"),
-    pytest.param(3, 2, {"HOST_GPUS": "split"}, ["0", "1,2"], id="uneven"),
-    pytest.param(8, 1, {"HOST_GPUS": "split"}, ["auto"], id="one-host-splits-nothing"),
-    pytest.param(0, 2, {"HOST_GPUS": "split", "GPU": "5,7"}, ["5", "7"], id="chosen-ones"),
-    pytest.param(8, 2, {"HOST_GPUS": "split", "GPU": "none"}, ["none", "none"], id="none-wanted"),
-    pytest.param(8, 1, {"LIMITS": "on"}, ["0,1,2,3"], id="as-many-as-the-instance-has"),
-    pytest.param(2, 1, {"LIMITS": "on"}, ["auto"], id="fewer-than-the-instance-has"),
-    pytest.param(0, 1, {"LIMITS": "on"}, ["auto"], id="nobody-says-how-many-there-are"),
-    pytest.param(8, 1, {"LIMITS": "gpus"}, ["0,1,2,3"], id="only-gpus-limited"),
-    pytest.param(8, 1, {"LIMITS": "memory"}, ["auto"], id="gpus-not-limited"),
-    pytest.param(8, 2, {"LIMITS": "on", "HOST_GPUS": "split"}, ["0,1", "2,3"], id="limits-come-first"),
-])
+@pytest.mark.parametrize(
+    ("count", "hosts_", "settings", "gpus"),
+    [
+        pytest.param(4, 2, {}, ["auto", "auto"], id="all-to-every-host"),
+        pytest.param(4, 2, {"HOST_GPUS": "split"}, ["0,1", "2,3"], id="even"),
+        pytest.param(3, 2, {"HOST_GPUS": "split"}, ["0", "1,2"], id="uneven"),
+        pytest.param(8, 1, {"HOST_GPUS": "split"}, ["auto"], id="one-host-splits-nothing"),
+        pytest.param(0, 2, {"HOST_GPUS": "split", "GPU": "5,7"}, ["5", "7"], id="chosen-ones"),
+        pytest.param(
+            8, 2, {"HOST_GPUS": "split", "GPU": "none"}, ["none", "none"], id="none-wanted"
+        ),
+        pytest.param(8, 1, {"LIMITS": "on"}, ["0,1,2,3"], id="as-many-as-the-instance-has"),
+        pytest.param(2, 1, {"LIMITS": "on"}, ["auto"], id="fewer-than-the-instance-has"),
+        pytest.param(0, 1, {"LIMITS": "on"}, ["auto"], id="nobody-says-how-many-there-are"),
+        pytest.param(8, 1, {"LIMITS": "gpus"}, ["0,1,2,3"], id="only-gpus-limited"),
+        pytest.param(8, 1, {"LIMITS": "memory"}, ["auto"], id="gpus-not-limited"),
+        pytest.param(
+            8, 2, {"LIMITS": "on", "HOST_GPUS": "split"}, ["0,1", "2,3"], id="limits-come-first"
+        ),
+    ],
+)
 def test_the_gpus_of_each_host(count, hosts_, settings, gpus):
-    job = replace(JOB, hosts=tuple(replace(host, instance_type="ml.g5.12xlarge") for host in hosts(hosts_)), settings=settled(**settings))
+    job = replace(
+        JOB,
+        hosts=tuple(replace(host, instance_type="ml.g5.12xlarge") for host in hosts(hosts_)),
+        settings=settled(**settings),
+    )
     assert [engine.host_gpus(job, with_gpus(count), host) for host in job.hosts] == gpus
 
 
@@ -41,21 +53,39 @@ def test_an_instance_without_gpus_gets_none():
 
 
 def test_groups_with_and_without_gpus():
-    job = replace(JOB, hosts=(Host("algo-1", "big", "ml.g5.xlarge"), Host("algo-2", "small", "ml.c5.xlarge")), settings=settled(LIMITS="on"))
+    job = replace(
+        JOB,
+        hosts=(Host("algo-1", "big", "ml.g5.xlarge"), Host("algo-2", "small", "ml.c5.xlarge")),
+        settings=settled(LIMITS="on"),
+    )
     assert [engine.host_gpus(job, with_gpus(4), host) for host in job.hosts] == ["0", "none"]
 
 
 def test_too_few_to_split():
     job = replace(JOB, hosts=hosts(2), settings=settled(HOST_GPUS="split"))
-    with pytest.raises(SmLocalError, match=r"^HOST_GPUS=split: 1 GPUs for 2 hosts; HOST_GPUS=all gives every host all, HOST_GPUS=mps a share$"):
+    with pytest.raises(
+        SmLocalError,
+        match=r"^HOST_GPUS=split: 1 GPUs for 2 hosts; HOST_GPUS=all gives every host all, HOST_GPUS=mps a share$",
+    ):
         engine.host_gpus(job, with_gpus(1), job.hosts[0])
 
 
-@pytest.mark.parametrize(("where", "words"), [
-    pytest.param(with_gpus(4), ["--gpus", "'\"device=0,1\"'"], id="docker"),
-    pytest.param(with_gpus(4, "cdi"), ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=1"], id="cdi"),
-    pytest.param(with_gpus(4, "cdi", "podman"), ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=1"], id="podman"),
-])
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        pytest.param(with_gpus(4), ["--gpus", "'\"device=0,1\"'"], id="docker"),
+        pytest.param(
+            with_gpus(4, "cdi"),
+            ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=1"],
+            id="cdi",
+        ),
+        pytest.param(
+            with_gpus(4, "cdi", "podman"),
+            ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=1"],
+            id="podman",
+        ),
+    ],
+)
 def test_a_part_reaches_the_command_line(where, words):
     job = replace(JOB, hosts=hosts(2), settings=settled(HOST_GPUS="split"))
     assert words in engine.command(job, where, job.hosts[0])
@@ -66,12 +96,17 @@ def test_mps_gives_each_host_a_share_of_the_threads():
     lines = engine.command(job, with_gpus(1), job.hosts[3])
     assert ["--gpus", "all"] in lines and ["--env", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=25"] in lines
     assert ["--ipc", "host", '"${limits[@]}"'] in lines
-    assert any("each host may keep 25 % of a GPU's threads busy (MPS); its memory and bandwidth are not divided" in note
-               for note in recipe.notes(job, with_gpus(1)))
+    assert any(
+        "each host may keep 25 % of a GPU's threads busy (MPS); its memory and bandwidth are not divided"
+        in note
+        for note in recipe.notes(job, with_gpus(1))
+    )
 
 
 def test_mps_is_not_for_one_host():
-    lines = engine.command(replace(JOB, settings=settled(HOST_GPUS="mps")), with_gpus(1), JOB.hosts[0])
+    lines = engine.command(
+        replace(JOB, settings=settled(HOST_GPUS="mps")), with_gpus(1), JOB.hosts[0]
+    )
     assert ["--shm-size", "2g", '"${limits[@]}"'] in lines and "MPS" not in str(lines)
 
 
@@ -80,15 +115,21 @@ def test_mps_is_not_for_one_host():
 def test_mps_that_does_not_run_is_named(project, built, tmp_path):
     """The engine's runtime 'nvidia' is feigned by a client that adds it to what `docker info` says."""
     script(project, "print('ran')")
-    (project / "job.yaml").write_text("ResourceConfig: {InstanceType: ml.g5.xlarge, InstanceCount: 2}\n")
+    (project / "job.yaml").write_text(
+        "ResourceConfig: {InstanceType: ml.g5.xlarge, InstanceCount: 2}\n"
+    )
     docker = tmp_path / "docker"
     real = os.popen("command -v docker").read().strip()
     docker.write_text(f"""#!/bin/sh
 if [ "$1" = info ]; then {real} "$@" | sed 's/"Runtimes":{{/"Runtimes":{{"nvidia":{{}},/'; else exec {real} "$@"; fi
 """)
     docker.chmod(0o755)
-    environment = clean_environment(PATH=f"{tmp_path}:{os.environ['PATH']}", CUDA_MPS_PIPE_DIRECTORY=str(tmp_path / "mps"))
+    environment = clean_environment(
+        PATH=f"{tmp_path}:{os.environ['PATH']}", CUDA_MPS_PIPE_DIRECTORY=str(tmp_path / "mps")
+    )
     done = make(project, "train", "ENGINE=docker", "HOST_GPUS=mps", env=environment)
-    assert done.stdout.splitlines()[0] == ("sm-local: HOST_GPUS=mps: MPS does not run here; 'sudo nvidia-cuda-mps-control -d' starts it, "
-                                           "HOST_GPUS=all shares without it")
+    assert done.stdout.splitlines()[0] == (
+        "sm-local: HOST_GPUS=mps: MPS does not run here; 'sudo nvidia-cuda-mps-control -d' starts it, "
+        "HOST_GPUS=all shares without it"
+    )
     assert done.returncode == 2

@@ -1,4 +1,5 @@
 """Several hosts: a network of their own, each its own /opt/ml, one log and one archive; the job ends as SageMaker's does."""
+
 import json
 import os
 import shutil
@@ -37,7 +38,9 @@ os.mkdir(f"/opt/ml/model/{me}"); open(f"/opt/ml/model/{me}/w", "w").write(str(to
 
 def assert_nothing_left(docker, project) -> None:
     assert eventually(lambda: containers(docker, project) == [], 20)
-    assert eventually(lambda: docker.networks.list(filters={"label": f"sm-local.project={project}"}) == [], 20)
+    assert eventually(
+        lambda: docker.networks.list(filters={"label": f"sm-local.project={project}"}) == [], 20
+    )
 
 
 def test_two_hosts_exchange_data_by_name(project, docker):
@@ -53,7 +56,10 @@ def test_two_hosts_exchange_data_by_name(project, docker):
     with tarfile.open(job / "output.tar.gz") as archive:
         assert sorted(archive.getnames()) == ["algo-1", "algo-2"]
     assert sorted(path.name for path in job.iterdir() if path.suffix in (".tar", ".names")) == []
-    configs = [json.loads((job / host / "config/resourceconfig.json").read_text()) for host in ("algo-1", "algo-2")]
+    configs = [
+        json.loads((job / host / "config/resourceconfig.json").read_text())
+        for host in ("algo-1", "algo-2")
+    ]
     assert [config["current_host"] for config in configs] == ["algo-1", "algo-2"]
     assert (job / "algo-2/log").read_text() == "sum 30\n"
     assert_nothing_left(docker, project)
@@ -61,13 +67,16 @@ def test_two_hosts_exchange_data_by_name(project, docker):
 
 @pytest.mark.parametrize("failing", ["algo-1", "algo-2"])
 def test_one_host_that_fails_ends_the_others(project, docker, failing):
-    script(project, f"""
+    script(
+        project,
+        f"""
 import json
 signal.signal(signal.SIGTERM, lambda *_: (open("/opt/ml/model/stopped", "w"), sys.exit(0)))
 if json.load(open("/opt/ml/input/config/resourceconfig.json"))["current_host"] == "{failing}":
     time.sleep(1); open("/opt/ml/output/failure", "w").write("no luck"); sys.exit(3)
 time.sleep(60)
-""")
+""",
+    )
     (project / "job.yaml").write_text(TWO)
     begin = time.monotonic()
     done = make(project, "train")
@@ -75,14 +84,19 @@ time.sleep(60)
     assert "a host failed: stopping the others" in done.stdout and "Error 3" in done.stdout
     assert "AlgorithmError: no luck, exit code: 3" in done.stdout
     (job,) = jobs(project)
-    assert (job / "exit-code").read_text() == "3\n" and (job / "status").read_text().startswith("Failed ")
+    assert (job / "exit-code").read_text() == "3\n" and (job / "status").read_text().startswith(
+        "Failed "
+    )
     other = "algo-2" if failing == "algo-1" else "algo-1"
     assert (job / other / "model/stopped").exists() and (job / "model.tar.gz").exists()
     assert_nothing_left(docker, project)
 
 
 def test_ctrl_c_stops_every_host(project, docker):
-    script(project, "signal.signal(signal.SIGTERM, lambda *_: (open('/opt/ml/model/stopped', 'w'), sys.exit(0)))\nprint('ready', flush=True); time.sleep(60)")
+    script(
+        project,
+        "signal.signal(signal.SIGTERM, lambda *_: (open('/opt/ml/model/stopped', 'w'), sys.exit(0)))\nprint('ready', flush=True); time.sleep(60)",
+    )
     (project / "job.yaml").write_text(TWO)
     make(project, "recipe")
     terminal = Terminal(["bash", "recipes/train.sh"], project, clean_environment())
@@ -91,16 +105,22 @@ def test_ctrl_c_stops_every_host(project, docker):
     terminal.type(CTRL_C)
     assert terminal.wait() == 130, terminal.text
     (job,) = jobs(project)
-    assert [(job / host / "model/stopped").exists() for host in ("algo-1", "algo-2")] == [True, True]
+    assert [(job / host / "model/stopped").exists() for host in ("algo-1", "algo-2")] == [
+        True,
+        True,
+    ]
     assert_nothing_left(docker, project)
 
 
 def test_instance_groups_and_their_channels(project, docker):
-    script(project, """
+    script(
+        project,
+        """
 import json
 config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
 print(config["current_group_name"], config["current_instance_type"], config["hosts"], sorted(os.listdir("/opt/ml/input/data")), flush=True)
-""")
+""",
+    )
     (project / "opt/ml/input/data/extra").mkdir()
     (project / "job.yaml").write_text("""
 ResourceConfig:
@@ -122,7 +142,11 @@ InputDataConfig:
 def test_a_missing_image_leaves_nothing_of_several_hosts(project, docker):
     (project / "job.yaml").write_text(TWO)
     done = make(project, "train", "IMAGE=nowhere/none:1")
-    assert "sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it" in done.stdout and done.returncode == 2
+    assert (
+        "sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it"
+        in done.stdout
+        and done.returncode == 2
+    )
     assert jobs(project) == []
     assert_nothing_left(docker, project)
 
@@ -135,12 +159,19 @@ def test_eleven_hosts_are_sorted_as_text(project):
 
 @pytest.mark.linux
 def test_two_hosts_in_the_sandbox(project):
-    script(project, ALL_REDUCE + "print(open('/proc/sys/kernel/hostname').read().strip(), sorted(os.listdir('/sys/class/net')), flush=True)")
+    script(
+        project,
+        ALL_REDUCE
+        + "print(open('/proc/sys/kernel/hostname').read().strip(), sorted(os.listdir('/sys/class/net')), flush=True)",
+    )
     (project / "job.yaml").write_text(TWO + "CheckpointConfig: {}\n")
     done = make(project, "train", "ENGINE=sandbox")
     assert done.returncode == 0, done.stdout
     assert "algo-1 | sum 30\n" in done.stdout and "algo-2 | sum 30\n" in done.stdout
-    assert "sm-local: the hosts reach each other and nothing else: the sandbox has no way out of their network\n" in done.stdout
+    assert (
+        "sm-local: the hosts reach each other and nothing else: the sandbox has no way out of their network\n"
+        in done.stdout
+    )
     assert "algo-2 | ip-10-0-0-2.us-west-2.compute.internal " in done.stdout
     (job,) = jobs(project)
     with tarfile.open(job / "model.tar.gz") as archive:
@@ -150,19 +181,24 @@ def test_two_hosts_in_the_sandbox(project):
 
 
 def switches(project) -> int:
-    found = subprocess.run(["pgrep", "-f", "^cat$"], capture_output=True, text=True, check=False).stdout.split()
+    found = subprocess.run(
+        ["pgrep", "-f", "^cat$"], capture_output=True, text=True, check=False
+    ).stdout.split()
     return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
 
 
 @pytest.mark.linux
 @pytest.mark.parametrize("failing", ["algo-1", "algo-2"])
 def test_a_host_of_the_sandbox_that_fails_ends_the_other(project, failing):
-    script(project, f"""
+    script(
+        project,
+        f"""
 import json
 signal.signal(signal.SIGTERM, lambda *_: (open("/opt/ml/model/stopped", "w"), sys.exit(0)))
 if json.load(open("/opt/ml/input/config/resourceconfig.json"))["current_host"] == "{failing}": time.sleep(1); sys.exit(3)
 time.sleep(60)
-""")
+""",
+    )
     (project / "job.yaml").write_text(TWO)
     begin = time.monotonic()
     done = make(project, "train", "ENGINE=sandbox")
@@ -174,11 +210,23 @@ time.sleep(60)
 
 @pytest.mark.linux
 def test_make_stop_ends_every_host_of_the_sandbox(project):
-    script(project, "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('ready', flush=True); time.sleep(60)")
+    script(
+        project,
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('ready', flush=True); time.sleep(60)",
+    )
     (project / "job.yaml").write_text(TWO)
-    process = subprocess.Popen(["make", "train", "ENGINE=sandbox"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                               env=clean_environment())
-    assert sorted(process.stdout.readline() for _ in range(2)) == ["algo-1 | ready\n", "algo-2 | ready\n"]
+    process = subprocess.Popen(
+        ["make", "train", "ENGINE=sandbox"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    )
+    assert sorted(process.stdout.readline() for _ in range(2)) == [
+        "algo-1 | ready\n",
+        "algo-2 | ready\n",
+    ]
     assert make(project, "stop").stdout.count("stopping ") == 2
     process.communicate(timeout=30)
     assert (jobs(project)[0] / "status").read_text().startswith("Stopped ")
@@ -188,22 +236,35 @@ def test_make_stop_ends_every_host_of_the_sandbox(project):
 @pytest.mark.parametrize("engine", ["docker", "sandbox"])
 def test_make_stop_gives_every_host_its_time(project, docker, engine):
     """A host that leaves at once, with 143, has not failed: the other one still has STOP_GRACE, not INTERRUPT_GRACE, and gets one signal."""
-    script(project, """
+    script(
+        project,
+        """
 def stop(*_):
     open("/opt/ml/model/signals", "a").write("TERM ")
     if os.environ["HOSTNAME"].startswith("ip-10-0-0-1."): sys.exit(143)
     time.sleep(4); open("/opt/ml/model/saved", "w"); sys.exit(0)
-signal.signal(signal.SIGTERM, stop); print("ready", flush=True); time.sleep(60)""")
+signal.signal(signal.SIGTERM, stop); print("ready", flush=True); time.sleep(60)""",
+    )
     (project / "job.yaml").write_text(TWO)
-    process = subprocess.Popen(["make", "train", f"ENGINE={engine}", "INTERRUPT_GRACE=1"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, env=clean_environment())
+    process = subprocess.Popen(
+        ["make", "train", f"ENGINE={engine}", "INTERRUPT_GRACE=1"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=clean_environment(),
+    )
     while "ready" not in process.stdout.readline() or "ready" not in process.stdout.readline():
         pass
     make(project, "stop")
     said, _ = process.communicate(timeout=60)
     (job,) = jobs(project)
     assert (job / "algo-2/model/saved").exists() and "a host failed" not in said, said
-    assert [(job / host / "model/signals").read_text() for host in ("algo-1", "algo-2")] == ["TERM ", "TERM "]
+    assert [(job / host / "model/signals").read_text() for host in ("algo-1", "algo-2")] == [
+        "TERM ",
+        "TERM ",
+    ]
     assert (job / "status").read_text().startswith("Stopped ")
 
 
@@ -211,11 +272,20 @@ signal.signal(signal.SIGTERM, stop); print("ready", flush=True); time.sleep(60)"
 def test_where_the_sandbox_cannot_have_several_hosts_it_says_so(project, tmp_path):
     (project / "job.yaml").write_text(TWO)
     make(project, "sm_local/.venv/ready")
-    (tmp_path / "unshare").write_text(f"#!/bin/sh\ncase $* in *--net*) exit 1 ;; esac\nexec {shutil.which('unshare')} \"$@\"\n")
+    (tmp_path / "unshare").write_text(
+        f'#!/bin/sh\ncase $* in *--net*) exit 1 ;; esac\nexec {shutil.which("unshare")} "$@"\n'
+    )
     (tmp_path / "unshare").chmod(0o755)
-    done = make(project, "train", "ENGINE=sandbox", env=clean_environment(PATH=f"{tmp_path}:{os.environ['PATH']}"))
-    assert done.stdout.splitlines()[0] == ("sm-local: several hosts in the sandbox need network namespaces, and this machine lets nobody make "
-                                           "network namespaces and bridges; use ENGINE=docker or ENGINE=podman")
+    done = make(
+        project,
+        "train",
+        "ENGINE=sandbox",
+        env=clean_environment(PATH=f"{tmp_path}:{os.environ['PATH']}"),
+    )
+    assert done.stdout.splitlines()[0] == (
+        "sm-local: several hosts in the sandbox need network namespaces, and this machine lets nobody make "
+        "network namespaces and bridges; use ENGINE=docker or ENGINE=podman"
+    )
     assert done.returncode == 2 and jobs(project) == []
 
 

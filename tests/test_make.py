@@ -1,4 +1,5 @@
 """What Make remembers, what reaches Python, and what happens when something is broken. Needs no engine."""
+
 import json
 import os
 import re
@@ -27,8 +28,16 @@ def counted(project) -> Path:
     """Put a Python that counts its calls in the place of the project's own; return the file with the count."""
     python, calls = project / "sm_local/.venv/bin/python", project / "calls"
     real = os.path.realpath(python)
-    site = subprocess.run([python, "-c", "import ruamel.yaml, os; print(os.path.dirname(os.path.dirname(os.path.dirname(ruamel.yaml.__file__))))"],
-                          capture_output=True, text=True, check=True).stdout.strip()
+    site = subprocess.run(
+        [
+            python,
+            "-c",
+            "import ruamel.yaml, os; print(os.path.dirname(os.path.dirname(os.path.dirname(ruamel.yaml.__file__))))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
     python.unlink()
     python.write_text(f'#!/bin/sh\necho x >> "{calls}"\nPYTHONPATH="{site}" exec "{real}" "$@"\n')
     python.chmod(0o755)
@@ -80,15 +89,35 @@ def test_nothing_changed_runs_no_python(project, counted):
 
 
 @LINUX
-@pytest.mark.parametrize("change", [
-    pytest.param(lambda project: (project / "settings.env").open("a").write("SHM=3g\n"), id="settings.env"),
-    pytest.param(lambda project: (project / "settings.local.env").write_text("SHM=3g\n"), id="settings.local.env"),
-    pytest.param(lambda project: (project / "opt/ml/input/config/hyperparameters.json").write_text("{}"), id="hyperparameters"),
-    pytest.param(lambda project: (project / "opt/ml/input/data/validation").mkdir(), id="channel"),
-    pytest.param(lambda project: (project / "sm_local/contract.py").open("a").write("\n"), id="python"),
-    pytest.param(lambda project: (project / "sm_local/bash/job.sh").open("a").write("\n"), id="bash"),
-    pytest.param(lambda project: (project / "sm_local/instances.tsv").open("a").write("\n"), id="table"),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            lambda project: (project / "settings.env").open("a").write("SHM=3g\n"),
+            id="settings.env",
+        ),
+        pytest.param(
+            lambda project: (project / "settings.local.env").write_text("SHM=3g\n"),
+            id="settings.local.env",
+        ),
+        pytest.param(
+            lambda project: (project / "opt/ml/input/config/hyperparameters.json").write_text("{}"),
+            id="hyperparameters",
+        ),
+        pytest.param(
+            lambda project: (project / "opt/ml/input/data/validation").mkdir(), id="channel"
+        ),
+        pytest.param(
+            lambda project: (project / "sm_local/contract.py").open("a").write("\n"), id="python"
+        ),
+        pytest.param(
+            lambda project: (project / "sm_local/bash/job.sh").open("a").write("\n"), id="bash"
+        ),
+        pytest.param(
+            lambda project: (project / "sm_local/instances.tsv").open("a").write("\n"), id="table"
+        ),
+    ],
+)
 def test_what_a_recipe_is_made_from_counts(project, counted, change):
     recipe(project)
     change(project)
@@ -106,38 +135,75 @@ def test_another_docker_host_counts(project, counted):
 
 @LINUX
 def test_a_value_on_the_command_line_is_for_that_call_alone(project, counted):
-    sizes = [re.search(r"in_namespaces \S+ (\S+)", recipe(project, *given))[1] for given in ([], ["SHM=7m"], ["SHM=7m"], [], ["SHM=8m"])]
+    sizes = [
+        re.search(r"in_namespaces \S+ (\S+)", recipe(project, *given))[1]
+        for given in ([], ["SHM=7m"], ["SHM=7m"], [], ["SHM=8m"])
+    ]
     assert sizes == ["2g", "7m", "7m", "2g", "8m"]
-    assert counted.read_text() == "x\n" * 3  # what was written once for a state of things is good for it
+    assert (
+        counted.read_text() == "x\n" * 3
+    )  # what was written once for a state of things is good for it
 
 
 @LINUX
 def test_the_running_job_keeps_its_recipe(project):
     script(project, "print('up', flush=True); time.sleep(1.5); print('end')")
-    process = subprocess.Popen(["make", "train"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=clean_environment())
+    process = subprocess.Popen(
+        ["make", "train"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    )
     assert process.stdout.readline() == "up\n"
     (project / "job.yaml").write_text(JOB.format("another"))
-    assert name(recipe(project, "HP=epochs=99")) == "another" == name((project / "recipes/train.sh").read_text())
+    assert (
+        name(recipe(project, "HP=epochs=99"))
+        == "another"
+        == name((project / "recipes/train.sh").read_text())
+    )
     assert process.communicate(timeout=30)[0] == "end\n" and process.returncode == 0
-    assert "epochs" not in (last_job(project) / "recipe.sh").read_text().replace('"epochs":"20"', "")
+    assert "epochs" not in (last_job(project) / "recipe.sh").read_text().replace(
+        '"epochs":"20"', ""
+    )
 
 
 # What reaches Python
 
-AS_TYPED = ["$HOME", "$$", "$(shell id)", "it's", '"quoted"', "a b", "a#b", "back\\slash", "`id`", "%", "é", ";", "${x}"]
+AS_TYPED = [
+    "$HOME",
+    "$$",
+    "$(shell id)",
+    "it's",
+    '"quoted"',
+    "a b",
+    "a#b",
+    "back\\slash",
+    "`id`",
+    "%",
+    "é",
+    ";",
+    "${x}",
+]
 
 
 @LINUX
 @pytest.mark.parametrize("value", AS_TYPED)
 def test_a_value_reaches_python_as_typed(project, value):
-    script(project, "import shutil; shutil.copy('/opt/ml/input/config/hyperparameters.json', '/opt/ml/model')")
+    script(
+        project,
+        "import shutil; shutil.copy('/opt/ml/input/config/hyperparameters.json', '/opt/ml/model')",
+    )
     done = make(project, "train", f"HP={shlex.quote('v=' + value)}")
     assert done.returncode == 0, done.stdout
     assert json.loads((last_job(project) / "model/hyperparameters.json").read_text())["v"] == value
 
 
 @LINUX
-@pytest.mark.parametrize("file", ["my job.yaml", "it's.yaml", "$HOME.yaml", "$$.json", "sub/job.yaml", "#.yaml"])
+@pytest.mark.parametrize(
+    "file", ["my job.yaml", "it's.yaml", "$HOME.yaml", "$$.json", "sub/job.yaml", "#.yaml"]
+)
 def test_a_job_file_may_have_any_name(project, file):
     (project / file).parent.mkdir(exist_ok=True)
     (project / file).write_text('{"TrainingJobName": "named"}')
@@ -155,17 +221,32 @@ def test_a_job_file_of_no_name_or_one_like_an_option_counts(project, job, file):
 
 
 @LINUX
-@pytest.mark.parametrize("verb", ["data", "doctor", "it's", "$(touch pwned)", "$(shell touch pwned)", ""])
+@pytest.mark.parametrize(
+    "verb", ["data", "doctor", "it's", "$(touch pwned)", "$(shell touch pwned)", ""]
+)
 def test_a_verb_without_a_recipe_is_one_line(project, verb):
     done = make(project, "recipe", f"VERB={verb}")
-    assert done.returncode == 2 and "sm-local: VERB is a verb that has a recipe: train shell build pull-dlc\n" in done.stdout
+    assert (
+        done.returncode == 2
+        and "sm-local: VERB is a verb that has a recipe: train shell build pull-dlc\n"
+        in done.stdout
+    )
     assert len(done.stdout.splitlines()) == 2 and not (project / "pwned").exists()
 
 
 @LINUX
 def test_what_the_shell_exports_does_not_leak_in(project):
     plain = recipe(project)
-    exported = {"JOB": "none.yaml", "HP": "epochs=9", "IMAGE": "x", "REGION": "eu-west-1", "GPU": "all", "ENGINE": "docker", "DOCKER_ARGS": "-x", "SHM": "1m"}
+    exported = {
+        "JOB": "none.yaml",
+        "HP": "epochs=9",
+        "IMAGE": "x",
+        "REGION": "eu-west-1",
+        "GPU": "all",
+        "ENGINE": "docker",
+        "DOCKER_ARGS": "-x",
+        "SHM": "1m",
+    }
     shutil.rmtree(project / "recipes")
     assert recipe(project, **exported) == plain
 
@@ -191,12 +272,26 @@ def test_make_from_another_folder(project, tmp_path):
 @LINUX
 def test_two_calls_at_once_both_run(project):
     script(project, "print('ran')")
-    (project / "job.yaml").write_text("{}")  # without a checkpoint folder, which only one job can have
-    calls = [subprocess.Popen(["make", "train", f"HP=n={n}"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, env=clean_environment()) for n in range(4)]
+    (project / "job.yaml").write_text(
+        "{}"
+    )  # without a checkpoint folder, which only one job can have
+    calls = [
+        subprocess.Popen(
+            ["make", "train", f"HP=n={n}"],
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=clean_environment(),
+        )
+        for n in range(4)
+    ]
     said = [call.communicate(timeout=60)[0] for call in calls]
     assert [call.returncode for call in calls] == [0] * 4, said
-    ran = [json.loads((job / "config/hyperparameters.json").read_text())["n"] for job in jobs(project)]
+    ran = [
+        json.loads((job / "config/hyperparameters.json").read_text())["n"] for job in jobs(project)
+    ]
     assert sorted(ran) == ["0", "1", "2", "3"]
 
 
@@ -208,12 +303,24 @@ def test_two_first_calls_at_once_make_one_environment(project):
     shutil.rmtree(project / "sm_local/.venv")
     calls = []
     for _ in range(3):
-        calls.append(subprocess.Popen(["make", "recipe", "ENGINE=sandbox"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, text=True, env=clean_environment()))
+        calls.append(
+            subprocess.Popen(
+                ["make", "recipe", "ENGINE=sandbox"],
+                cwd=project,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=clean_environment(),
+            )
+        )
         time.sleep(0.7)
     said = [call.communicate(timeout=180)[0] for call in calls]
     assert [call.returncode for call in calls] == [0] * 3, said
-    assert sum("sm-local: making sm_local/.venv" in text for text in said) == 1 and not (project / "sm_local/.venv.lock").exists()
+    assert (
+        sum("sm-local: making sm_local/.venv" in text for text in said) == 1
+        and not (project / "sm_local/.venv.lock").exists()
+    )
 
 
 @LINUX
@@ -225,9 +332,23 @@ def test_a_lock_of_a_killed_call_holds_nobody_up(project, holder):
 
 
 def refuse_index() -> dict[str, str]:
-    return {"UV_INDEX_URL": "http://127.0.0.1:9/simple", "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
-            "PIP_NO_INDEX": "", "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "0", "UV_HTTP_TIMEOUT": "3", "PIP_EXTRA_INDEX_URL": "",
-            "UV_EXTRA_INDEX_URL": "", "UV_INDEX": "", "UV_FIND_LINKS": "", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null", "UV_NO_CONFIG": "1"}
+    return {
+        "UV_INDEX_URL": "http://127.0.0.1:9/simple",
+        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_NO_INDEX": "",
+        "UV_NO_CACHE": "1",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_RETRIES": "0",
+        "UV_HTTP_TIMEOUT": "3",
+        "PIP_EXTRA_INDEX_URL": "",
+        "UV_EXTRA_INDEX_URL": "",
+        "UV_INDEX": "",
+        "UV_FIND_LINKS": "",
+        "PIP_FIND_LINKS": "",
+        "PIP_CONFIG_FILE": "/dev/null",
+        "UV_NO_CONFIG": "1",
+    }
 
 
 @LINUX
@@ -236,7 +357,10 @@ def test_an_interrupted_environment_is_made_anew(project):
     (venv / "ready").unlink()
     shutil.rmtree(venv / "lib")
     done = make(project, "recipe", timeout=200)
-    assert done.returncode == 0 and "sm-local: making sm_local/.venv (once, a few seconds)\n" in done.stdout
+    assert (
+        done.returncode == 0
+        and "sm-local: making sm_local/.venv (once, a few seconds)\n" in done.stdout
+    )
     assert (venv / "ready").exists()
 
 
@@ -244,16 +368,34 @@ def test_an_index_that_does_not_answer_leaves_no_ready_environment(project):
     shutil.rmtree(project / "sm_local/.venv")
     done = make(project, "recipe", env=clean_environment(**refuse_index()), timeout=200)
     assert done.returncode == 2
-    assert ("sm-local: sm_local/.venv was not made: the packages of sm_local/requirements.txt did not come (above); try again, or set your index\n"
-            in done.stdout)
-    assert not (project / "sm_local/.venv/ready").exists() and list((project / "recipes").glob("*.sh")) == []
+    assert (
+        "sm-local: sm_local/.venv was not made: the packages of sm_local/requirements.txt did not come (above); try again, or set your index\n"
+        in done.stdout
+    )
+    assert (
+        not (project / "sm_local/.venv/ready").exists()
+        and list((project / "recipes").glob("*.sh")) == []
+    )
 
 
 def a_path_with(tmp_path, body: str) -> str:
     """Return a PATH with the usual tools, a python3 of this body, and no uv."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for tool in ("sh", "bash", "make", "cat", "rm", "mv", "cksum", "sed", "mkdir", "env", "uname", "dirname"):
+    for tool in (
+        "sh",
+        "bash",
+        "make",
+        "cat",
+        "rm",
+        "mv",
+        "cksum",
+        "sed",
+        "mkdir",
+        "env",
+        "uname",
+        "dirname",
+    ):
         (folder / tool).symlink_to(shutil.which(tool))
     (folder / "python3").write_text(f"#!/bin/sh\n{body}\n")
     (folder / "python3").chmod(0o755)
@@ -262,23 +404,48 @@ def a_path_with(tmp_path, body: str) -> str:
 
 def test_a_python_without_ensurepip_names_the_package(project, tmp_path):
     shutil.rmtree(project / "sm_local/.venv")
-    done = make(project, "recipe", env=clean_environment(PATH=a_path_with(tmp_path, 'case "$*" in *ensurepip*) exit 1 ;; esac')))
+    done = make(
+        project,
+        "recipe",
+        env=clean_environment(
+            PATH=a_path_with(tmp_path, 'case "$*" in *ensurepip*) exit 1 ;; esac')
+        ),
+    )
     assert done.returncode == 2
-    assert "sm-local: python3 has no ensurepip; 'sudo apt-get install python3-venv', or install uv\n" in done.stdout
+    assert (
+        "sm-local: python3 has no ensurepip; 'sudo apt-get install python3-venv', or install uv\n"
+        in done.stdout
+    )
 
 
 def test_a_path_in_which_python_makes_no_environment_is_named(project, tmp_path):
     place = project.rename(tmp_path / "a:b")
     shutil.rmtree(place / "sm_local/.venv")
-    done = make(place, "recipe", env=clean_environment(PATH=a_path_with(tmp_path, f'exec {shutil.which("python3")} "$@"')))
+    done = make(
+        place,
+        "recipe",
+        env=clean_environment(PATH=a_path_with(tmp_path, f'exec {shutil.which("python3")} "$@"')),
+    )
     assert done.returncode == 2 and "Error: " not in done.stdout
-    assert f"sm-local: Python makes no venv where the path has a colon; give {place} another name, or install uv\n" in done.stdout
+    assert (
+        f"sm-local: Python makes no venv where the path has a colon; give {place} another name, or install uv\n"
+        in done.stdout
+    )
 
 
 def test_a_python_that_is_too_old_is_named(project, tmp_path):
     shutil.rmtree(project / "sm_local/.venv")
-    done = make(project, "recipe", env=clean_environment(PATH=a_path_with(tmp_path, 'case "$*" in *version_info*) echo 3.8; exit 1 ;; esac')))
-    assert done.returncode == 2 and "sm-local: python3 is 3.8; install Python 3.9 or newer\n" in done.stdout
+    done = make(
+        project,
+        "recipe",
+        env=clean_environment(
+            PATH=a_path_with(tmp_path, 'case "$*" in *version_info*) echo 3.8; exit 1 ;; esac')
+        ),
+    )
+    assert (
+        done.returncode == 2
+        and "sm-local: python3 is 3.8; install Python 3.9 or newer\n" in done.stdout
+    )
 
 
 def test_no_python_at_all(project, tmp_path):
@@ -286,7 +453,10 @@ def test_no_python_at_all(project, tmp_path):
     path = a_path_with(tmp_path, "")
     (Path(path) / "python3").unlink()
     done = make(project, "recipe", env=clean_environment(PATH=path))
-    assert done.returncode == 2 and "sm-local: python3 is not on PATH; install Python 3.9 or newer\n" in done.stdout
+    assert (
+        done.returncode == 2
+        and "sm-local: python3 is not on PATH; install Python 3.9 or newer\n" in done.stdout
+    )
 
 
 # What is broken
@@ -296,34 +466,58 @@ def test_no_python_at_all(project, tmp_path):
 def test_a_bug_of_ours_keeps_its_traceback_and_writes_no_recipe(project):
     (project / "sm_local/job.py").open("a").write("\nraise RuntimeError('a bug')\n")
     done = make(project, "train")
-    assert done.returncode == 2 and "Traceback" in done.stdout and "RuntimeError: a bug" in done.stdout
+    assert (
+        done.returncode == 2 and "Traceback" in done.stdout and "RuntimeError: a bug" in done.stdout
+    )
     assert list((project / "recipes").glob("*.sh")) == []
 
 
 def test_a_broken_job_is_one_line_with_its_place(project):
-    (project / "job.yaml").write_text("TrainingJobName: x\nResourceConfig: {InstanceType: ml.m5.large, InstanceCount: two}\n")
+    (project / "job.yaml").write_text(
+        "TrainingJobName: x\nResourceConfig: {InstanceType: ml.m5.large, InstanceCount: two}\n"
+    )
     before = files(project)
     lines = make(project, "train").stdout.splitlines()
-    assert lines[0] == "sm-local: job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer"
+    assert (
+        lines[0]
+        == "sm-local: job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer"
+    )
     assert lines[1].startswith("make: *** [") and len(lines) == 2
     assert files(project).items() <= before.items()  # nothing was started, nothing written
 
 
 def files(project) -> dict[str, bytes]:
     """Return the files of a project and what is in them."""
-    return {str(path.relative_to(project)): path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(project)): path.read_bytes()
+        for path in project.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_a_job_file_that_is_not_there(project):
     done = make(project, "train", "JOB=none.yaml")
-    assert done.stdout.splitlines()[0] == "sm-local: none.yaml: no such file; make one, an empty file is a request too"
+    assert (
+        done.stdout.splitlines()[0]
+        == "sm-local: none.yaml: no such file; make one, an empty file is a request too"
+    )
     assert done.returncode == 2
 
 
 @LINUX
 def test_a_job_can_be_stopped_when_its_request_cannot_be_read(project):
-    script(project, "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('up', flush=True); time.sleep(60)")
-    process = subprocess.Popen(["make", "train"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=clean_environment())
+    script(
+        project,
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('up', flush=True); time.sleep(60)",
+    )
+    process = subprocess.Popen(
+        ["make", "train"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    )
     assert process.stdout.readline() == "up\n"
     for text in ("{", "\0", "- a\n"):
         (project / "job.yaml").write_text(text)
@@ -333,7 +527,9 @@ def test_a_job_can_be_stopped_when_its_request_cannot_be_read(project):
     begin = time.monotonic()
     assert make(project, "stop").returncode == 0
     process.communicate(timeout=30)
-    assert time.monotonic() - begin < 20 and (last_job(project) / "status").read_text().startswith("Stopped ")
+    assert time.monotonic() - begin < 20 and (last_job(project) / "status").read_text().startswith(
+        "Stopped "
+    )
 
 
 @LINUX
@@ -341,7 +537,10 @@ def test_a_recipes_folder_that_cannot_be_written(project):
     shutil.rmtree(project / "recipes", ignore_errors=True)
     (project / "recipes").write_text("in the way")
     done = make(project, "train")
-    assert done.stdout.splitlines()[0] == "sm-local: recipes/ cannot be written; is this folder yours, and its disk not read-only?"
+    assert (
+        done.stdout.splitlines()[0]
+        == "sm-local: recipes/ cannot be written; is this folder yours, and its disk not read-only?"
+    )
     assert done.returncode == 2 and jobs(project) == [] and len(done.stdout.splitlines()) == 2
 
 
@@ -355,5 +554,3 @@ def test_a_project_works_wherever_it_is_moved(project, tmp_path, folder):
     shutil.move(project, place)
     done = make(place, "train", "HP=n=1")
     assert done.returncode == 0 and "ran\n" in done.stdout, done.stdout
-
-

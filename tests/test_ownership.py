@@ -1,4 +1,5 @@
 """Root inside, yours outside: as an unprivileged member of the docker group nothing of the project is ever root's."""
+
 import os
 import signal
 import subprocess
@@ -22,7 +23,9 @@ def as_user(project) -> list[str]:
     """Return the command prefix that makes us an unprivileged member of the docker group; we may be one already."""
     if os.geteuid():
         return []
-    group = os.stat(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")).st_gid
+    group = os.stat(
+        os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    ).st_gid
     return ["setpriv", f"--reuid={USER}", f"--regid={USER}", f"--groups={group}"]
 
 
@@ -42,13 +45,25 @@ def theirs(project):
 
 
 def run(project, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([*as_user(project), "bash", "recipes/train.sh"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=90, check=False, env=clean_environment(HOME="/nonexistent"), **options)
+    return subprocess.run(
+        [*as_user(project), "bash", "recipes/train.sh"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=90,
+        check=False,
+        env=clean_environment(HOME="/nonexistent"),
+        **options,
+    )
 
 
 def roots(project) -> list[str]:
     """Return everything in the project that belongs to root; the caller's own where he is root."""
-    found = subprocess.run(["find", project, "-user", "0"], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(
+        ["find", project, "-user", "0"], capture_output=True, text=True, check=True
+    ).stdout
     return found.splitlines()
 
 
@@ -63,7 +78,14 @@ def test_after_success(theirs, docker):
     assert (outside / "of-root").stat().st_uid == os.geteuid()
     assert os.stat("/etc/passwd").st_uid == 0
     assert containers(docker, theirs) == []
-    assert eventually(lambda: docker.api.containers(all=True, filters={"label": f"sm-local.helper={last_job(theirs).name}"}) == [])
+    assert eventually(
+        lambda: (
+            docker.api.containers(
+                all=True, filters={"label": f"sm-local.helper={last_job(theirs).name}"}
+            )
+            == []
+        )
+    )
 
 
 def other_owners(folder) -> set[int]:
@@ -71,10 +93,13 @@ def other_owners(folder) -> set[int]:
     return {os.lstat(path).st_uid for path in folder.rglob("*")} - {os.geteuid() or USER}
 
 
-OTHERS = WRITES + """
+OTHERS = (
+    WRITES
+    + """
 for d in ("/opt/ml/model", "/opt/ml/output/data", "/opt/ml/checkpoints"):
     open(d + "/unpacked", "w"); os.chown(d + "/unpacked", 4711, 4711); os.mkdir(d + "/theirs", 0o700); os.chown(d + "/theirs", 4711, 4711)
 """
+)
 
 
 def test_what_a_job_gave_to_others_is_the_caller_s_in_its_folder_alone(theirs):
@@ -86,12 +111,34 @@ def test_what_a_job_gave_to_others_is_the_caller_s_in_its_folder_alone(theirs):
 
 def test_make_chown_gives_back_what_others_own_in_the_caller_s_jobs_alone(theirs, built):
     leave = "for j in mine colleague; do mkdir -p output/$j/model/d; touch output/$j/recipe.sh output/$j/model/d/f; chown -R 4711:4711 output/$j; done"
-    subprocess.run(["docker", "run", "--rm", "--mount", f"type=bind,source={theirs},target=/w", "--workdir", "/w", built, "sh", "-c",
-                    f"{leave}; chown {os.geteuid() or USER} output/mine"], check=True)
-    done = subprocess.run([*as_user(theirs), "bash", "sm_local/scripts/chown.sh"], cwd=theirs, capture_output=True, text=True, check=False,
-                          env=clean_environment(HOME="/nonexistent"))
+    subprocess.run(
+        [
+            "docker",
+            "run",
+            "--rm",
+            "--mount",
+            f"type=bind,source={theirs},target=/w",
+            "--workdir",
+            "/w",
+            built,
+            "sh",
+            "-c",
+            f"{leave}; chown {os.geteuid() or USER} output/mine",
+        ],
+        check=True,
+    )
+    done = subprocess.run(
+        [*as_user(theirs), "bash", "sm_local/scripts/chown.sh"],
+        cwd=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(HOME="/nonexistent"),
+    )
     assert done.returncode == 0 and "yours again: output\n" in done.stderr, done.stderr
-    assert other_owners(theirs / "output/mine") == set() and other_owners(theirs / "output/colleague") == {4711}
+    assert other_owners(theirs / "output/mine") == set() and other_owners(
+        theirs / "output/colleague"
+    ) == {4711}
 
 
 def test_after_failure(theirs):
@@ -101,7 +148,9 @@ def test_after_failure(theirs):
 
 
 def test_after_two_hosts(theirs):
-    (theirs / "job.yaml").write_text("ResourceConfig: {InstanceType: ml.c5.xlarge, InstanceCount: 2}\n")
+    (theirs / "job.yaml").write_text(
+        "ResourceConfig: {InstanceType: ml.c5.xlarge, InstanceCount: 2}\n"
+    )
     script(theirs, WRITES.replace("/opt/ml/checkpoints", "/opt/ml/output"))
     hand_over(theirs)
     assert run(theirs).returncode == 0
@@ -119,7 +168,11 @@ def test_pycache_of_a_script_that_imports(theirs):
 def test_after_ctrl_c(theirs):
     script(theirs, WRITES + "print('ready', flush=True); time.sleep(60)")
     hand_over(theirs, "INTERRUPT_GRACE=1")
-    terminal = Terminal([*as_user(theirs), "bash", "recipes/train.sh"], theirs, clean_environment(HOME="/nonexistent"))
+    terminal = Terminal(
+        [*as_user(theirs), "bash", "recipes/train.sh"],
+        theirs,
+        clean_environment(HOME="/nonexistent"),
+    )
     terminal.wait_for("ready")
     terminal.type(CTRL_C)
     assert terminal.wait() == 130
@@ -127,26 +180,53 @@ def test_after_ctrl_c(theirs):
 
 
 def test_after_kill_9_of_the_recipe(theirs, docker):
-    script(theirs, WRITES + "print('ready', flush=True); time.sleep(3); open('/opt/ml/model/late', 'w')")
-    process = subprocess.Popen([*as_user(theirs), "bash", "recipes/train.sh"], cwd=theirs, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                               env=clean_environment(HOME="/nonexistent"))
+    script(
+        theirs,
+        WRITES + "print('ready', flush=True); time.sleep(3); open('/opt/ml/model/late', 'w')",
+    )
+    process = subprocess.Popen(
+        [*as_user(theirs), "bash", "recipes/train.sh"],
+        cwd=theirs,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(HOME="/nonexistent"),
+    )
     while "ready" not in process.stdout.readline():
         assert process.poll() is None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert eventually(lambda: containers(docker, theirs) == [] and roots(theirs) == [], 30), roots(theirs)
+    assert eventually(lambda: containers(docker, theirs) == [] and roots(theirs) == [], 30), roots(
+        theirs
+    )
     job = jobs(theirs)[-1]
     assert (job / "model/late").exists() and (job / "exit-code").read_text() == "0\n"
 
 
 def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
     dockerfile = theirs.parent / "Dockerfile"
-    dockerfile.write_text(f"FROM {built}\nRUN rm -f /bin/chown /usr/bin/chown /bin/sh /bin/dash /usr/bin/sh /usr/bin/dash /bin/bash /usr/bin/find\n")
+    dockerfile.write_text(
+        f"FROM {built}\nRUN rm -f /bin/chown /usr/bin/chown /bin/sh /bin/dash /usr/bin/sh /usr/bin/dash /bin/bash /usr/bin/find\n"
+    )
     subprocess.run(
-        ["docker", "build", "--quiet", "--tag", "sm-local-test-bare:latest", "-f", dockerfile, theirs / "container"], check=True, capture_output=True)
+        [
+            "docker",
+            "build",
+            "--quiet",
+            "--tag",
+            "sm-local-test-bare:latest",
+            "-f",
+            dockerfile,
+            theirs / "container",
+        ],
+        check=True,
+        capture_output=True,
+    )
     try:
         script(theirs, WRITES)
-        (theirs / "job.yaml").write_text("AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\nCheckpointConfig: {}\n")
+        (theirs / "job.yaml").write_text(
+            "AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\nCheckpointConfig: {}\n"
+        )
         hand_over(theirs, "IMAGE=sm-local-test-bare:latest", "CODE=mount")
         done = run(theirs)
         assert done.returncode == 0, done.stdout
@@ -159,7 +239,9 @@ def test_a_missing_image_is_one_line_here_too(theirs):
     hand_over(theirs, "IMAGE=nowhere/none:1")
     done = run(theirs)
     assert done.returncode == 1
-    assert done.stdout.splitlines()[1:] == ["sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it"]
+    assert done.stdout.splitlines()[1:] == [
+        "sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it"
+    ]
     assert jobs(theirs) == [] and roots(theirs) == []
 
 
@@ -172,10 +254,16 @@ def test_channels_rw_gives_back_what_is_new_and_leaves_a_colleague_s_data(theirs
         os.chown(channel / "colleague", 4321, 4321)
     make(theirs, "recipe", "CHANNELS=rw", "ENGINE=docker")
     if os.geteuid() == 0:
-        subprocess.run(["chown", "-hR", f"{USER}:{USER}", theirs / "recipes", theirs / "output"], check=True)
+        subprocess.run(
+            ["chown", "-hR", f"{USER}:{USER}", theirs / "recipes", theirs / "output"], check=True
+        )
     script(theirs, WRITES)
     assert run(theirs).returncode == 0
-    assert (channel / "made/deep/f").stat().st_uid != 0 or os.geteuid() == 0 and (channel / "made/deep/f").stat().st_uid == USER
+    assert (
+        (channel / "made/deep/f").stat().st_uid != 0
+        or os.geteuid() == 0
+        and (channel / "made/deep/f").stat().st_uid == USER
+    )
     if os.geteuid() == 0:
         assert (channel / "old-of-root").stat().st_uid == 0
         assert (channel / "colleague").stat().st_uid == 4321
@@ -185,22 +273,55 @@ def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
     left = theirs / "output/job-1/model"
     left.mkdir(parents=True)
     leave = "mkdir -p output/job-1/model/d && touch output/job-1/recipe.sh output/job-1/model/d/f code/x && ln -s /etc output/job-1/model/l"
-    subprocess.run(["docker", "run", "--rm", "--mount", f"type=bind,source={theirs},target=/w", "--workdir", "/w", built, "sh", "-c", leave], check=True)
+    subprocess.run(
+        [
+            "docker",
+            "run",
+            "--rm",
+            "--mount",
+            f"type=bind,source={theirs},target=/w",
+            "--workdir",
+            "/w",
+            built,
+            "sh",
+            "-c",
+            leave,
+        ],
+        check=True,
+    )
     if os.geteuid() == 0:
         subprocess.run(["chown", f"{USER}:{USER}", left, left.parent], check=True)
     assert roots(theirs)
-    done = subprocess.run([*as_user(theirs), "bash", "sm_local/scripts/chown.sh"], cwd=theirs, capture_output=True, text=True, check=False,
-                          env=clean_environment(HOME="/nonexistent"))
+    done = subprocess.run(
+        [*as_user(theirs), "bash", "sm_local/scripts/chown.sh"],
+        cwd=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(HOME="/nonexistent"),
+    )
     assert done.returncode == 0 and "yours again: output code" in done.stderr, done.stderr
     assert roots(theirs) == []
-    done = subprocess.run([*as_user(theirs), "bash", "sm_local/scripts/chown.sh"], cwd=theirs, capture_output=True, text=True, check=False,
-                          env=clean_environment(HOME="/nonexistent"))
+    done = subprocess.run(
+        [*as_user(theirs), "bash", "sm_local/scripts/chown.sh"],
+        cwd=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(HOME="/nonexistent"),
+    )
     assert "nothing here belongs to root" in done.stderr
 
 
 def clean(project) -> subprocess.CompletedProcess:
-    return subprocess.run([*as_user(project), "bash", "sm_local/scripts/clean.sh", "1"], cwd=project, capture_output=True, text=True, check=False,
-                          env=clean_environment(HOME="/nonexistent"))
+    return subprocess.run(
+        [*as_user(project), "bash", "sm_local/scripts/clean.sh", "1"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(HOME="/nonexistent"),
+    )
 
 
 def test_make_clean_says_why_it_could_not_delete_all(theirs, built):
@@ -209,16 +330,42 @@ def test_make_clean_says_why_it_could_not_delete_all(theirs, built):
     own = "" if os.geteuid() else f"chown -R {USER}:{USER} output && "
 
     def as_root(command):
-        subprocess.run(["docker", "run", "--rm", "--mount", f"type=bind,source={theirs},target=/w", "--workdir", "/w", built, "sh", "-c", command], check=True)
+        subprocess.run(
+            [
+                "docker",
+                "run",
+                "--rm",
+                "--mount",
+                f"type=bind,source={theirs},target=/w",
+                "--workdir",
+                "/w",
+                built,
+                "sh",
+                "-c",
+                command,
+            ],
+            check=True,
+        )
 
     as_root(f"{own}chmod 0 output/j/closed")
     done = clean(theirs)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
-    assert "sm-local: not all is deleted (rm: " in done.stderr and "'chmod -R u+rwX output' may open what is closed" in done.stderr
-    as_root("chmod 700 output/j/closed && mkdir -p output/j/closed && chown -R 4711 output/j/closed")
-    assert clean(theirs).stderr == "sm-local: not all is deleted: output/j/closed is another user's; ask him\n"
+    assert (
+        "sm-local: not all is deleted (rm: " in done.stderr
+        and "'chmod -R u+rwX output' may open what is closed" in done.stderr
+    )
+    as_root(
+        "chmod 700 output/j/closed && mkdir -p output/j/closed && chown -R 4711 output/j/closed"
+    )
+    assert (
+        clean(theirs).stderr
+        == "sm-local: not all is deleted: output/j/closed is another user's; ask him\n"
+    )
     as_root("chown -R 0 output/j/closed")
-    assert "some files are root's (output/j/closed); 'make chown' gives them to you, then clean again" in clean(theirs).stderr
+    assert (
+        "some files are root's (output/j/closed); 'make chown' gives them to you, then clean again"
+        in clean(theirs).stderr
+    )
 
 
 def test_make_clean_after_all_that(theirs):

@@ -1,4 +1,5 @@
 """The same job on Podman."""
+
 import json
 import shutil
 import subprocess
@@ -17,21 +18,34 @@ def in_podman(built, tmp_path_factory):
     archive = tmp_path_factory.mktemp("podman") / "image.tar"
     subprocess.run(["docker", "save", "--output", archive, built], check=True)
     subprocess.run(["podman", "load", "--input", archive], check=True, capture_output=True)
-    subprocess.run(["podman", "tag", f"docker.io/library/{built}", f"localhost/{built}"], check=False, capture_output=True)
+    subprocess.run(
+        ["podman", "tag", f"docker.io/library/{built}", f"localhost/{built}"],
+        check=False,
+        capture_output=True,
+    )
     yield
-    subprocess.run(["podman", "rmi", "--force", f"localhost/{built}", f"docker.io/library/{built}"], check=False, capture_output=True)
+    subprocess.run(
+        ["podman", "rmi", "--force", f"localhost/{built}", f"docker.io/library/{built}"],
+        check=False,
+        capture_output=True,
+    )
 
 
 def test_train_on_podman(project, in_podman):
-    script(project, """
+    script(
+        project,
+        """
 import socket
 print("pid", os.getpid(), socket.gethostname(), socket.gethostbyname("algo-1"), os.environ["TRAINING_JOB_NAME"])
 os.remove("/opt/ml/input/data/training/train.csv")
 open("/opt/ml/model/m", "w").write("m"); sys.exit(7)
-""")
+""",
+    )
     done = make(project, "train", "ENGINE=podman")
     job = last_job(project)
-    assert f"pid 1 ip-10-0-0-1.us-west-2.compute.internal 127.0.0.1 {job.name}" in done.stdout, done.stdout
+    assert f"pid 1 ip-10-0-0-1.us-west-2.compute.internal 127.0.0.1 {job.name}" in done.stdout, (
+        done.stdout
+    )
     assert "exit code: 7" in done.stdout and (job / "exit-code").read_text() == "7\n"
     assert (project / "opt/ml/input/data/training/train.csv").exists()
     assert (job / "model.tar.gz").exists()
@@ -47,28 +61,53 @@ def test_views_and_whole_prefixes_of_s3_on_podman(project, in_podman):
     channels = {"view": "s3://b/p/train", "whole": "s3://b/q"}
     for uri in channels.values():
         (project / Channel("", "", s3_uri=uri).ready).touch()
-    (project / "job.yaml").write_text(json.dumps({"InputDataConfig": [
-        {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}} for name, uri in channels.items()]}))
-    script(project, """
+    (project / "job.yaml").write_text(
+        json.dumps(
+            {
+                "InputDataConfig": [
+                    {
+                        "ChannelName": name,
+                        "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}},
+                    }
+                    for name, uri in channels.items()
+                ]
+            }
+        )
+    )
+    script(
+        project,
+        """
 for at, _, names in list(os.walk("/opt/ml/input/data")):
     for name in names:
         path = os.path.join(at, name); text = open(path).read(); open(path, "w").write("spoilt"); os.chmod(path, 0o600)
         open("/opt/ml/model/seen", "a").write(f"{path[len('/opt/ml/input/data/'):]}={text} ")
         if text == "2": os.remove(path)
 open("/opt/ml/input/data/whole/new", "w")
-""")
+""",
+    )
     done = make(project, "train", "ENGINE=podman")
     assert done.returncode == 0, done.stdout
-    assert sorted((last_job(project) / "model/seen").read_text().split()) == ["view/2=2", "view/train-1=1", "whole/deep/3=3"]
+    assert sorted((last_job(project) / "model/seen").read_text().split()) == [
+        "view/2=2",
+        "view/train-1=1",
+        "whole/deep/3=3",
+    ]
     assert {key: (project / "data/s3/b" / key).read_text() for key in objects} == objects
-    assert {oct((project / "data/s3/b" / key).stat().st_mode & 0o777) for key in objects} == {"0o644"}
-    assert [path.name for path in (project / "data/s3/b/q").iterdir()] == ["deep"] and not (last_job(project) / "views").exists()
+    assert {oct((project / "data/s3/b" / key).stat().st_mode & 0o777) for key in objects} == {
+        "0o644"
+    }
+    assert [path.name for path in (project / "data/s3/b/q").iterdir()] == ["deep"] and not (
+        last_job(project) / "views"
+    ).exists()
 
 
 def test_a_missing_image_on_podman_names_the_remedy(project):
     need_podman()
     done = make(project, "train", "ENGINE=podman", "IMAGE=localhost/none:1")
-    assert "image 'localhost/none:1' is not here; 'podman pull localhost/none:1' fetches it" in done.stdout
+    assert (
+        "image 'localhost/none:1' is not here; 'podman pull localhost/none:1' fetches it"
+        in done.stdout
+    )
 
 
 def test_a_runtime_that_refuses_is_no_failure_of_the_script(project, in_podman, tmp_path):
@@ -77,13 +116,28 @@ def test_a_runtime_that_refuses_is_no_failure_of_the_script(project, in_podman, 
     runtime.write_text("#!/bin/sh\necho 'no containers on this machine' >&2\nexit 1\n")
     runtime.chmod(0o755)
     (tmp_path / "containers.conf").write_text(f'[engine]\nruntime = "{runtime}"\n')
-    done = make(project, "train", "ENGINE=podman", env=clean_environment(CONTAINERS_CONF=str(tmp_path / "containers.conf")))
-    assert f"sm-local: podman did not start the job: Error: OCI runtime error: {runtime}: no containers on this machine\n" in done.stdout
+    done = make(
+        project,
+        "train",
+        "ENGINE=podman",
+        env=clean_environment(CONTAINERS_CONF=str(tmp_path / "containers.conf")),
+    )
+    assert (
+        f"sm-local: podman did not start the job: Error: OCI runtime error: {runtime}: no containers on this machine\n"
+        in done.stdout
+    )
     assert done.returncode == 2 and "AlgorithmError" not in done.stdout and jobs(project) == []
 
 
 def test_build_and_shell_on_podman(project, in_podman):
     assert shutil.which("podman")
     make(project, "recipe", "VERB=shell", "ENGINE=podman")
-    done = subprocess.run(["bash", "recipes/shell.sh"], cwd=project, input="echo shell in $AWS_REGION\n", text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        ["bash", "recipes/shell.sh"],
+        cwd=project,
+        input="echo shell in $AWS_REGION\n",
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert "shell in us-west-2" in done.stdout, done.stderr

@@ -1,4 +1,5 @@
 """macOS has Bash 3.2 of 2007, GNU Make 3.81 of 2006, and BSD's tools: nothing that runs there uses what is newer."""
+
 import re
 
 import pytest
@@ -7,13 +8,23 @@ from sm_local import recipe
 from sm_local.machine import Engine
 from test_contract import JOB, SETTINGS
 
-ON_LINUX_ALONE = {"sandbox.sh", "overlay.sh", "pipe.sh", "mps.sh", "credentials.sh"}  # engines refuse elsewhere what these do
+ON_LINUX_ALONE = {
+    "sandbox.sh",
+    "overlay.sh",
+    "pipe.sh",
+    "mps.sh",
+    "credentials.sh",
+}  # engines refuse elsewhere what these do
 
 # what is newer, an example that the pattern finds, and one that it leaves alone
 BASH = {
     "mapfile (4.0)": (r"\b(mapfile|readarray)\b", "mapfile -t lines < f", "map_file lines"),
     "case conversion (4.0)": (r"\$\{\w+(\[[^]]*\])?(,,?|\^\^?)", "${x,,}", "${x/,/ }"),
-    "associative arrays (4.0)": (r"\b(declare|local|typeset)\s+-\w*A", "declare -A seen", "local -a seen"),
+    "associative arrays (4.0)": (
+        r"\b(declare|local|typeset)\s+-\w*A",
+        "declare -A seen",
+        "local -a seen",
+    ),
     "namerefs (4.3)": (r"\b(declare|local|typeset)\s+-\w*n\b", "local -n ref=$1", "local n=1"),
     "wait -n (4.3)": (r"\bwait\s+-n", "wait -n", "wait $!"),
     "coproc (4.0)": (r"\bcoproc\b", "coproc cat", "# a co-process"),
@@ -25,7 +36,11 @@ BASH = {
     "negative indexes (4.3)": (r"\$\{\w+\[\s*-\d", "${a[-1]}", "${a[0]}"),
     "negative lengths (4.2)": (r"\$\{\w+:[^}:]*:\s*-\d", "${x:0:-1}", "${x:-1}"),
     "fall-through in case (4.0)": (r";;&|(?<!;);&", "a) b ;;&", "a) b ;; c &"),
-    "globstar, lastpipe (4.0, 4.2)": (r"shopt\s+-s\s+.*\b(globstar|lastpipe)\b", "shopt -s globstar", "shopt -s nullglob"),
+    "globstar, lastpipe (4.0, 4.2)": (
+        r"shopt\s+-s\s+.*\b(globstar|lastpipe)\b",
+        "shopt -s globstar",
+        "shopt -s nullglob",
+    ),
     "BASHPID, EPOCHSECONDS (4.0, 5.0)": (r"\$\{?(BASHPID|EPOCH\w+|SRANDOM)\b", "$BASHPID", "$PPID"),
     "automatic descriptors (4.1)": (r"(?<!\$)\{\w+\}[<>]", "exec {fd}> f", "${x}> f"),
     "read -N, -i (4.1, 4.0)": (r"\bread\s+(-\w+\s+)*-\w*[Ni]", "read -N 3 x", "read -r -n 3 x"),
@@ -36,9 +51,21 @@ MAKE = {
     "$(file) (4.0)": (r"\$\(file\s", "$(file >x,y)", "$(files)"),
     "grouped targets (4.3)": (r"^[^#\t]*\s&:", "a b &: c", "a b: c"),
     "::= (4.0)": (r":::?=", "x ::= y", "x := y"),
-    "undefine, private (3.82)": (r"^\s*(undefine|private)\s|:\s*private\s", "undefine x", "# private x"),
-    "$(let), $(intcmp), $(guile) (4.x)": (r"\$\((let|intcmp|guile)\s", "$(intcmp 1,2)", "$(letters)"),
-    ".SHELLSTATUS, .RECIPEPREFIX (4.2, 3.82)": (r"\.(SHELLSTATUS|RECIPEPREFIX)\b", "$(.SHELLSTATUS)", ".SHELLFLAGS"),
+    "undefine, private (3.82)": (
+        r"^\s*(undefine|private)\s|:\s*private\s",
+        "undefine x",
+        "# private x",
+    ),
+    "$(let), $(intcmp), $(guile) (4.x)": (
+        r"\$\((let|intcmp|guile)\s",
+        "$(intcmp 1,2)",
+        "$(letters)",
+    ),
+    ".SHELLSTATUS, .RECIPEPREFIX (4.2, 3.82)": (
+        r"\.(SHELLSTATUS|RECIPEPREFIX)\b",
+        "$(.SHELLSTATUS)",
+        ".SHELLFLAGS",
+    ),
 }
 TOOLS = {
     "sed -i without a suffix": (r"\bsed\s+(-\w+\s+)*-i(\s|$)", "sed -i s/a/b/ f", "sed -n p"),
@@ -48,9 +75,21 @@ TOOLS = {
     "grep -P": (r"\bgrep\s+(-\w+\s+)*-\w*P", "grep -oP x", "grep -E P"),
     "head -c -N, -n -N": (r"\bhead\s+-[cn]\s+-", "head -n -1", "head -n 1"),
     "xargs -r, -d": (r"\bxargs\s+(-\w+\s+)*-\w*[rd]\b", "xargs -r rm", "xargs -0 rm"),
-    "long options of the file tools": (r"(?<![-\w])(cp|mkdir|ls|mktemp|ln|rm|du|sort|find)\s+(-\w+\s+)*--[a-z]", "cp --parents a b", "cp -- a b"),
-    "cp -l, sort -V, ln -r": (r"\bcp\s+-\w*l|\bsort\s+-\w*V|\bln\s+-\w*r", "cp -al a b", "cp -a l b"),
-    "what is Linux's alone": (r"(^|[|;&(]\s*|\bthen\s+|\bdo\s+)(timeout|setsid|flock|nproc|tac|shuf|numfmt|realpath)\s", "timeout 5 x", "# a timeout"),
+    "long options of the file tools": (
+        r"(?<![-\w])(cp|mkdir|ls|mktemp|ln|rm|du|sort|find)\s+(-\w+\s+)*--[a-z]",
+        "cp --parents a b",
+        "cp -- a b",
+    ),
+    "cp -l, sort -V, ln -r": (
+        r"\bcp\s+-\w*l|\bsort\s+-\w*V|\bln\s+-\w*r",
+        "cp -al a b",
+        "cp -a l b",
+    ),
+    "what is Linux's alone": (
+        r"(^|[|;&(]\s*|\bthen\s+|\bdo\s+)(timeout|setsid|flock|nproc|tac|shuf|numfmt|realpath)\s",
+        "timeout 5 x",
+        "# a timeout",
+    ),
 }
 
 
@@ -61,7 +100,12 @@ def code(text: str) -> list[tuple[int, str]]:
 
 
 def found(patterns: dict, text: str, name: str) -> list[str]:
-    return [f"{name}:{number}: {what}: {line.strip()}" for what, (pattern, _, _) in patterns.items() for number, line in code(text) if re.search(pattern, line)]
+    return [
+        f"{name}:{number}: {what}: {line.strip()}"
+        for what, (pattern, _, _) in patterns.items()
+        for number, line in code(text)
+        if re.search(pattern, line)
+    ]
 
 
 ALL = {**BASH, **MAKE, **TOOLS}
@@ -72,7 +116,11 @@ def test_the_patterns_find_what_they_are_for(pattern, found_in, not_in):
     assert re.search(pattern, found_in) and not re.search(pattern, not_in)
 
 
-SCRIPTS = [path for pattern in ("sm_local/scripts/*.sh", "sm_local/bash/*.sh", "container/train") for path in sorted(TEMPLATE.glob(pattern))]
+SCRIPTS = [
+    path
+    for pattern in ("sm_local/scripts/*.sh", "sm_local/bash/*.sh", "container/train")
+    for path in sorted(TEMPLATE.glob(pattern))
+]
 SCRIPTS += sorted(REPO.glob("tools/*.sh"))
 
 
@@ -83,14 +131,23 @@ def test_scripts(path):
         assert found(TOOLS, path.read_text(), path.name) == []
 
 
-@pytest.mark.parametrize("path", [TEMPLATE / "Makefile", REPO / "Makefile"], ids=["project", "template"])
+@pytest.mark.parametrize(
+    "path", [TEMPLATE / "Makefile", REPO / "Makefile"], ids=["project", "template"]
+)
 def test_makefiles(path):
     assert found({**MAKE, **TOOLS}, path.read_text(), path.name) == []
 
 
 @pytest.mark.parametrize("write", [recipe.train, recipe.shell], ids=["train", "shell"])
-@pytest.mark.parametrize("engine", [Engine("docker", "28", owns_files=True), Engine("docker", "28", desktop=True), Engine("podman", "5")],
-                         ids=["docker", "desktop", "podman"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        Engine("docker", "28", owns_files=True),
+        Engine("docker", "28", desktop=True),
+        Engine("podman", "5"),
+    ],
+    ids=["docker", "desktop", "podman"],
+)
 def test_recipes(write, engine):
     assert found({**BASH, **TOOLS}, write(JOB, engine), "recipe") == []
 

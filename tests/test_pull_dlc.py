@@ -2,6 +2,7 @@
 
 Fakes stand only for what cannot be had here: an old AWS CLI, a credential helper, and the refusals of the real ECR.
 """
+
 import http.server
 import io
 import json
@@ -35,18 +36,31 @@ def executable(path: Path, text: str) -> Path:
 
 def registry_serving(folder: Path, port: int, password: str):
     """Run Debian's docker-registry, which lets in the user AWS with a password, until the end of the block."""
-    program, htpasswd = need("docker-registry", "docker-registry"), need("htpasswd", "apache2-utils")
+    program, htpasswd = (
+        need("docker-registry", "docker-registry"),
+        need("htpasswd", "apache2-utils"),
+    )
     folder.mkdir(exist_ok=True)
-    users = subprocess.run([htpasswd, "-Bbn", "AWS", password], capture_output=True, text=True, check=True).stdout
+    users = subprocess.run(
+        [htpasswd, "-Bbn", "AWS", password], capture_output=True, text=True, check=True
+    ).stdout
     (folder / "htpasswd").write_text(users)  # bcrypt: the registry reads no other
-    (folder / "config.yml").write_text(json.dumps({
-        "version": 0.1,
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "blobs")}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-        "auth": {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}},
-    }))
-    return serving([program, "serve", str(folder / "config.yml")], f"http://127.0.0.1:{port}/v2/", folder / "log")
+    (folder / "config.yml").write_text(
+        json.dumps(
+            {
+                "version": 0.1,
+                "log": {"level": "error"},
+                "storage": {"filesystem": {"rootdirectory": str(folder / "blobs")}},
+                "http": {"addr": f"127.0.0.1:{port}"},
+                "auth": {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}},
+            }
+        )
+    )
+    return serving(
+        [program, "serve", str(folder / "config.yml")],
+        f"http://127.0.0.1:{port}/v2/",
+        folder / "log",
+    )
 
 
 def forget(docker, *names: str) -> None:
@@ -77,11 +91,17 @@ def pushed(registry, docker) -> str:
     name = f"{registry}/pytorch:{TAG}"
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
-        for file, content in {"Dockerfile": b"FROM scratch\nCOPY one /one\nCOPY two /two\n", "one": os.urandom(200_000), "two": os.urandom(200_000)}.items():
+        for file, content in {
+            "Dockerfile": b"FROM scratch\nCOPY one /one\nCOPY two /two\n",
+            "one": os.urandom(200_000),
+            "two": os.urandom(200_000),
+        }.items():
             member = tarfile.TarInfo(file)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    image, _ = docker.images.build(fileobj=io.BytesIO(context.getvalue()), custom_context=True, tag=name, rm=True)
+    image, _ = docker.images.build(
+        fileobj=io.BytesIO(context.getvalue()), custom_context=True, tag=name, rm=True
+    )
     said = docker.images.push(name, auth_config={"username": "AWS", "password": PASSWORD})
     assert "errorDetail" not in said, said
     docker.images.remove(name)
@@ -94,7 +114,13 @@ def aws_v2() -> str:
     need("aws", "awscli")
     for folder in [*os.environ["PATH"].split(":"), "/usr/bin"]:
         path = shutil.which("aws", path=folder)
-        if path and "aws-cli/2." in subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout:
+        if (
+            path
+            and "aws-cli/2."
+            in subprocess.run(
+                [path, "--version"], capture_output=True, text=True, check=False
+            ).stdout
+        ):
             return path
     pytest.fail("AWS CLI v2 is missing; install the package awscli (Debian 12 or newer)")
 
@@ -120,22 +146,50 @@ class Desk:
         (self.home / ".aws").mkdir(parents=True)
         (self.home / ".aws/config").write_text(SSO)
         (self.bin / "aws").symlink_to(aws)
-        executable(self.bin / "docker", f'#!/bin/sh\necho "$*" >> {self.calls_file}\nexec {need("docker", "docker.io")} "$@"\n')
-        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL_ECR": ecr}
-        self.environment = clean_environment(PATH=f"{self.bin}:{tools}", HOME=str(self.home), DOCKER_CONFIG=str(self.home / ".docker"),
-                                             TMPDIR=str(self.folder), AWS_EC2_METADATA_DISABLED="true", AWS_MAX_ATTEMPTS="1", **keys)
+        executable(
+            self.bin / "docker",
+            f'#!/bin/sh\necho "$*" >> {self.calls_file}\nexec {need("docker", "docker.io")} "$@"\n',
+        )
+        keys = {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ENDPOINT_URL_ECR": ecr,
+        }
+        self.environment = clean_environment(
+            PATH=f"{self.bin}:{tools}",
+            HOME=str(self.home),
+            DOCKER_CONFIG=str(self.home / ".docker"),
+            TMPDIR=str(self.folder),
+            AWS_EC2_METADATA_DISABLED="true",
+            AWS_MAX_ATTEMPTS="1",
+            **keys,
+        )
 
     def pull(self, *arguments: str, **changes: str) -> tuple[int, str]:
         """Run `make pull-dlc`; return the status and all that it said. An empty value takes a variable away."""
         self.calls_file.write_text("")
-        environment = {key: value for key, value in {**self.environment, **changes}.items() if value}
-        done = make(self.project, "pull-dlc", f"DLC=pytorch:{TAG}", f"DLC_REGISTRY={self.registry}", "ENGINE=docker", *arguments, env=environment)
+        environment = {
+            key: value for key, value in {**self.environment, **changes}.items() if value
+        }
+        done = make(
+            self.project,
+            "pull-dlc",
+            f"DLC=pytorch:{TAG}",
+            f"DLC_REGISTRY={self.registry}",
+            "ENGINE=docker",
+            *arguments,
+            env=environment,
+        )
         assert not list(self.folder.glob("sm-local.*")), "a temporary file was left"
         return done.returncode, done.stdout
 
     def calls(self) -> list[str]:
         """Return what docker was asked to do, without the questions about the machine."""
-        return [call for call in self.calls_file.read_text().splitlines() if not call.startswith("info ")]
+        return [
+            call
+            for call in self.calls_file.read_text().splitlines()
+            if not call.startswith("info ")
+        ]
 
     def aws(self, text: str) -> None:
         """Put a fake in the place of aws."""
@@ -175,7 +229,9 @@ def test_pull_dlc_logs_in_pulls_and_names_the_image(desk, pushed, docker):
         f"pull {source}",
         f"tag {source} {LOCAL}",
     ]
-    assert PASSWORD not in said and PASSWORD not in (desk.project / "recipes/pull-dlc.sh").read_text()
+    assert (
+        PASSWORD not in said and PASSWORD not in (desk.project / "recipes/pull-dlc.sh").read_text()
+    )
 
 
 def test_an_image_that_is_here_is_not_pulled_again(desk, pushed, docker):
@@ -184,8 +240,11 @@ def test_an_image_that_is_here_is_not_pulled_again(desk, pushed, docker):
     desk.aws("#!/bin/sh\necho called > called\nexit 1\n")
     status, said = desk.pull()
     assert status == 0, said
-    assert re.fullmatch(rf"sm-local: {desk.registry}/pytorch:{TAG} is here already, made on 20\d\d-\d\d-\d\d; "
-                        "UPDATE=1 pulls it again; next: make train IMAGE=dlc", said.strip())
+    assert re.fullmatch(
+        rf"sm-local: {desk.registry}/pytorch:{TAG} is here already, made on 20\d\d-\d\d-\d\d; "
+        "UPDATE=1 pulls it again; next: make train IMAGE=dlc",
+        said.strip(),
+    )
     assert docker.images.get(LOCAL).id == pushed
     forget(docker, f"{desk.registry}/pytorch:{TAG}")
     status, said = desk.pull()
@@ -207,13 +266,35 @@ def test_a_platform_reaches_the_pull(desk, pushed):
     assert f"pull --platform linux/amd64 {desk.registry}/pytorch:{TAG}" in desk.calls()
 
 
-@pytest.mark.parametrize(("changes", "words", "hint"), [
-    pytest.param({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "Unable to locate credentials", "run 'aws configure sso'", id="none"),
-    pytest.param({"AWS_PROFILE": "nope"}, "The config profile (nope) could not be found", "AWS_PROFILE is 'nope'", id="profile"),
-    pytest.param({"AWS_PROFILE": "corp", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "Error loading SSO Token",
-                 "your SSO login is missing or has ended; run 'aws sso login --profile corp'", id="sso"),
-    pytest.param({"AWS_ENDPOINT_URL_ECR": "http://127.0.0.1:1"}, "Could not connect to the endpoint URL", "check the network", id="network"),
-])
+@pytest.mark.parametrize(
+    ("changes", "words", "hint"),
+    [
+        pytest.param(
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            "Unable to locate credentials",
+            "run 'aws configure sso'",
+            id="none",
+        ),
+        pytest.param(
+            {"AWS_PROFILE": "nope"},
+            "The config profile (nope) could not be found",
+            "AWS_PROFILE is 'nope'",
+            id="profile",
+        ),
+        pytest.param(
+            {"AWS_PROFILE": "corp", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            "Error loading SSO Token",
+            "your SSO login is missing or has ended; run 'aws sso login --profile corp'",
+            id="sso",
+        ),
+        pytest.param(
+            {"AWS_ENDPOINT_URL_ECR": "http://127.0.0.1:1"},
+            "Could not connect to the endpoint URL",
+            "check the network",
+            id="network",
+        ),
+    ],
+)
 def test_a_token_that_aws_refuses_is_explained_and_nobody_logs_in(desk, changes, words, hint):
     status, said = desk.pull(**changes)
     assert status == 2
@@ -223,17 +304,34 @@ def test_a_token_that_aws_refuses_is_explained_and_nobody_logs_in(desk, changes,
     assert "TTY" not in said
 
 
-@pytest.mark.parametrize(("words", "hint"), [
-    ("(ExpiredTokenException) when calling the GetAuthorizationToken operation: The security token included in the request is expired", "temporary"),
-    ("(UnrecognizedClientException) when calling the GetAuthorizationToken operation: The security token included in the request is invalid.",
-     "a wrong key, a region that your account has not enabled"),
-    ("(AccessDeniedException) when calling the GetAuthorizationToken operation: User: arn:aws:iam::1:user/u is not authorized to perform: "
-     "ecr:GetAuthorizationToken on resource: * because no identity-based policy allows the action", "AmazonEC2ContainerRegistryReadOnly"),
-    ("(InvalidSignatureException) when calling the GetAuthorizationToken operation: Signature expired", "clock"),
-    ("something new", "above are AWS's own words"),
-], ids=["expired", "unknown", "denied", "clock", "new"])
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (
+            "(ExpiredTokenException) when calling the GetAuthorizationToken operation: The security token included in the request is expired",
+            "temporary",
+        ),
+        (
+            "(UnrecognizedClientException) when calling the GetAuthorizationToken operation: The security token included in the request is invalid.",
+            "a wrong key, a region that your account has not enabled",
+        ),
+        (
+            "(AccessDeniedException) when calling the GetAuthorizationToken operation: User: arn:aws:iam::1:user/u is not authorized to perform: "
+            "ecr:GetAuthorizationToken on resource: * because no identity-based policy allows the action",
+            "AmazonEC2ContainerRegistryReadOnly",
+        ),
+        (
+            "(InvalidSignatureException) when calling the GetAuthorizationToken operation: Signature expired",
+            "clock",
+        ),
+        ("something new", "above are AWS's own words"),
+    ],
+    ids=["expired", "unknown", "denied", "clock", "new"],
+)
 def test_ecr_refusals_are_explained(desk, words, hint):
-    desk.aws(f'#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/2.36.7 Python/3.11\necho "An error occurred {words}" >&2\nexit 254\n')
+    desk.aws(
+        f'#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/2.36.7 Python/3.11\necho "An error occurred {words}" >&2\nexit 254\n'
+    )
     status, said = desk.pull()
     assert (status, words in said, hint in last_line(said)) == (2, True, True), said
     assert not [call for call in desk.calls() if call.startswith(("login", "pull"))]
@@ -244,11 +342,14 @@ V1_STDERR = "#!/bin/sh\necho 'aws-cli/1.10.46 Python/2.7.11 Darwin/15.6.0 botoco
 NO_VERSION = "#!/bin/sh\necho 'pyenv: aws: command not found' >&2\nexit 127\n"
 
 
-@pytest.mark.parametrize(("text", "version"), [
-    pytest.param(V1, "1.46.3", id="v1"),
-    pytest.param(V1_STDERR, "1.10.46", id="stderr"),
-    pytest.param(NO_VERSION, "of unknown version", id="broken"),
-])
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        pytest.param(V1, "1.46.3", id="v1"),
+        pytest.param(V1_STDERR, "1.10.46", id="stderr"),
+        pytest.param(NO_VERSION, "of unknown version", id="broken"),
+    ],
+)
 def test_v2_is_found_behind_another_aws(desk, pushed, aws_v2, text, version):
     path = desk.before_aws(text)
     status, said = desk.pull()
@@ -263,18 +364,24 @@ def test_v1_alone_is_refused_with_its_path(desk):
     assert status == 2
     assert last_line(said) == (
         f"sm-local: aws 1.46.3 at {desk.bin}/aws is not v2; ECR needs AWS CLI v2 (SSO login exists in v2 alone), "
-        "get it: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html")
+        "get it: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
+    )
     assert not [call for call in desk.calls() if call.startswith("login")]
 
 
 def test_no_aws_is_refused_with_the_remedy(desk):
     (desk.bin / "aws").unlink()
     status, said = desk.pull()
-    assert (status, last_line(said).startswith("sm-local: no aws is on PATH; ECR needs AWS CLI v2 ")) == (2, True), said
+    assert (
+        status,
+        last_line(said).startswith("sm-local: no aws is on PATH; ECR needs AWS CLI v2 "),
+    ) == (2, True), said
 
 
 def test_a_later_major_version_will_do(desk):
-    desk.aws('#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/3.0.1 Python/3.15\necho no >&2; exit 254\n')
+    desk.aws(
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/3.0.1 Python/3.15\necho no >&2; exit 254\n'
+    )
     assert "no token for ECR" in desk.pull()[1]
 
 
@@ -282,7 +389,9 @@ def test_an_unknown_tag_is_explained_at_once(desk, pushed):
     status, said = desk.pull("DLC=pytorch:2.99-cpu")
     assert status == 2
     assert "manifest unknown" in said
-    assert last_line(said).startswith(f"sm-local: {desk.registry}/pytorch:2.99-cpu was not pulled: there is no such tag; tags are listed at https://")
+    assert last_line(said).startswith(
+        f"sm-local: {desk.registry}/pytorch:2.99-cpu was not pulled: there is no such tag; tags are listed at https://"
+    )
     assert len([call for call in desk.calls() if call.startswith("pull")]) == 1
 
 
@@ -292,7 +401,9 @@ def test_a_token_for_another_registry_is_explained(desk, tmp_path):
         status, said = desk.pull(f"DLC_REGISTRY=127.0.0.1:{port}")
     assert status == 2
     assert "401 Unauthorized" in said
-    assert last_line(said).startswith(f"sm-local: no login to 127.0.0.1:{port}: it refused the token; ")
+    assert last_line(said).startswith(
+        f"sm-local: no login to 127.0.0.1:{port}: it refused the token; "
+    )
     assert not [call for call in desk.calls() if call.startswith("pull")]
 
 
@@ -300,7 +411,10 @@ def test_a_credential_store_that_is_missing_is_explained(desk):
     (desk.home / ".docker").mkdir()
     (desk.home / ".docker/config.json").write_text('{"credsStore": "gone"}')
     status, said = desk.pull()
-    assert (status, "does not work; install it, or remove its line" in last_line(said)) == (2, True), said
+    assert (status, "does not work; install it, or remove its line" in last_line(said)) == (
+        2,
+        True,
+    ), said
 
 
 def helper(desk, host: str) -> None:
@@ -308,7 +422,9 @@ def helper(desk, host: str) -> None:
     answer = json.dumps({"ServerURL": host, "Username": "AWS", "Secret": PASSWORD})
     executable(desk.bin / "docker-credential-ecr-login", f"#!/bin/sh\necho '{answer}'\n")
     (desk.home / ".docker").mkdir()
-    (desk.home / ".docker/config.json").write_text(json.dumps({"credHelpers": {host: "ecr-login"}}, indent="\t"))
+    (desk.home / ".docker/config.json").write_text(
+        json.dumps({"credHelpers": {host: "ecr-login"}}, indent="\t")
+    )
 
 
 def test_a_credential_helper_makes_the_login(desk, pushed):
@@ -323,10 +439,13 @@ def test_a_network_that_fails_is_tried_again(desk, tmp_path):
     """The registry comes up while the recipe sleeps before its second try."""
     port, slept, up, over = free_port(), tmp_path / "slept", tmp_path / "up", threading.Event()
     helper(desk, f"127.0.0.1:{port}")
-    executable(desk.bin / "sleep", f'''#!/bin/sh
+    executable(
+        desk.bin / "sleep",
+        f"""#!/bin/sh
 echo "$1" >> {slept}
 for try in $(seq 600); do if [ ! -e {up} ]; then /bin/sleep 0.1; fi; done
-''')
+""",
+    )
 
     def come_up():
         while not slept.exists():
@@ -344,8 +463,12 @@ for try in $(seq 600); do if [ ! -e {up} ]; then /bin/sleep 0.1; fi; done
         over.set()
         thread.join()
     assert (status, slept.read_text()) == (2, "5\n"), said
-    assert re.search("connection refused.*\nsm-local: the network failed; trying again in 5 s\n", said), said
-    assert "there is no such tag" in last_line(said)  # the second try got an answer: the late registry is empty
+    assert re.search(
+        "connection refused.*\nsm-local: the network failed; trying again in 5 s\n", said
+    ), said
+    assert "there is no such tag" in last_line(
+        said
+    )  # the second try got an answer: the late registry is empty
 
 
 def test_three_tries_are_enough(desk, tmp_path):
@@ -354,18 +477,40 @@ def test_three_tries_are_enough(desk, tmp_path):
     executable(desk.bin / "sleep", f'#!/bin/sh\necho "$1" >> {tmp_path}/slept\n')
     status, said = desk.pull(f"DLC_REGISTRY=127.0.0.1:{port}")
     assert (status, (tmp_path / "slept").read_text()) == (2, "5\n10\n")
-    assert last_line(said).endswith("was not pulled: check the network and the proxy; then pull again")
+    assert last_line(said).endswith(
+        "was not pulled: check the network and the proxy; then pull again"
+    )
 
 
 # What the real ECR says, through the real engine: a registry that only refuses.
 
 REFUSALS = {
-    "expired": (403, "DENIED", "Your authorization token has expired. Reauthenticate and try again.", "the login is older than 12 hours"),
-    "foreign": (403, "DENIED", "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:1:repository/x "
-                "because no resource-based policy allows the ecr:BatchGetImage action", "that registry does not let you; is it a Deep Learning Container?"),
-    "mine": (403, "DENIED", "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:1:repository/x "
-             "because no identity-based policy allows the ecr:BatchGetImage action", "ask for the policy AmazonEC2ContainerRegistryReadOnly"),
-    "family": (404, "NAME_UNKNOWN", "The repository with name 'family' does not exist in the registry with id '1'", "there is no such repository there"),
+    "expired": (
+        403,
+        "DENIED",
+        "Your authorization token has expired. Reauthenticate and try again.",
+        "the login is older than 12 hours",
+    ),
+    "foreign": (
+        403,
+        "DENIED",
+        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:1:repository/x "
+        "because no resource-based policy allows the ecr:BatchGetImage action",
+        "that registry does not let you; is it a Deep Learning Container?",
+    ),
+    "mine": (
+        403,
+        "DENIED",
+        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:1:repository/x "
+        "because no identity-based policy allows the ecr:BatchGetImage action",
+        "ask for the policy AmazonEC2ContainerRegistryReadOnly",
+    ),
+    "family": (
+        404,
+        "NAME_UNKNOWN",
+        "The repository with name 'family' does not exist in the registry with id '1'",
+        "there is no such repository there",
+    ),
     "tag": (404, "MANIFEST_UNKNOWN", "Requested image not found", "there is no such tag"),
     "busy": (429, "TOOMANYREQUESTS", "Rate exceeded", "the registry limits the rate"),
 }
@@ -411,18 +556,38 @@ def test_a_refused_pull_is_explained(desk, refusing, repo):
     _, _, words, hint = REFUSALS[repo]
     assert (status, words in said) == (2, True), said
     assert last_line(said).startswith(f"sm-local: {refusing}/{repo}:1 was not pulled: {hint}")
-    assert len([call for call in desk.calls() if call.startswith("pull")]) == (3 if repo == "busy" else 1)
+    assert len([call for call in desk.calls() if call.startswith("pull")]) == (
+        3 if repo == "busy" else 1
+    )
 
 
-@pytest.mark.parametrize(("words", "hint"), [
-    ("pull access denied for public.ecr.aws/x, repository does not exist or may require 'docker login': denied: "
-     "Your authorization token has expired. Reauthenticate and try again.", "run 'docker logout public.ecr.aws'"),
-    ("unexpected status from HEAD request to https://public.ecr.aws/v2/x/manifests/1: 403 Forbidden", "run 'docker logout public.ecr.aws'"),
-    ("repository public.ecr.aws/x not found: name unknown: The repository with name 'x' does not exist", "make pull-dlc REGION="),
-], ids=["expired", "containerd", "unknown"])
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (
+            "pull access denied for public.ecr.aws/x, repository does not exist or may require 'docker login': denied: "
+            "Your authorization token has expired. Reauthenticate and try again.",
+            "run 'docker logout public.ecr.aws'",
+        ),
+        (
+            "unexpected status from HEAD request to https://public.ecr.aws/v2/x/manifests/1: 403 Forbidden",
+            "run 'docker logout public.ecr.aws'",
+        ),
+        (
+            "repository public.ecr.aws/x not found: name unknown: The repository with name 'x' does not exist",
+            "make pull-dlc REGION=",
+        ),
+    ],
+    ids=["expired", "containerd", "unknown"],
+)
 def test_the_public_gallery_has_its_own_hints(words, hint):
     program = '. "$0/say.sh"; . "$0/pull.sh"; engine=docker host="" image=public.ecr.aws/x:1; pull_hint "$1"'
-    done = subprocess.run(["bash", "-euc", program, str(TEMPLATE / "sm_local/bash"), words], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-euc", program, str(TEMPLATE / "sm_local/bash"), words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert hint in done.stdout
     assert done.stderr == ""
 

@@ -1,4 +1,5 @@
 """A job of the SageMaker SDK v3 as its ModelTrainer lays it out: its own drivers and script, as channels, from its wheel."""
+
 import json
 import subprocess
 import sys
@@ -17,7 +18,19 @@ def sdk(tmp_path_factory):
     """Return a folder with the SDK's own files."""
     folder = tmp_path_factory.mktemp("sdk")
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    subprocess.run([folder / "venv/bin/pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps", "--dest", folder, WHEEL], check=True)
+    subprocess.run(
+        [
+            folder / "venv/bin/pip",
+            "--disable-pip-version-check",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            folder,
+            WHEEL,
+        ],
+        check=True,
+    )
     (wheel,) = folder.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(folder)
     return folder
@@ -28,7 +41,13 @@ def with_pip(docker, built):
     """Return the project's image with a pip on PATH, which the SDK's script looks for and a job without requirements never calls."""
     name = f"{PROJECT}-pip:latest"
     dockerfile = f"FROM {built}\nRUN command -v pip3 || ln -s /bin/true /usr/local/bin/pip3\n"
-    subprocess.run(["docker", "build", "--quiet", "--tag", name, "-"], input=dockerfile, text=True, check=True, capture_output=True)
+    subprocess.run(
+        ["docker", "build", "--quiet", "--tag", name, "-"],
+        input=dockerfile,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
     yield name
     docker.images.remove(name, force=True)
 
@@ -41,19 +60,36 @@ def laid_out(project, sdk):
     subprocess.run(["cp", "-R", sdk / DRIVERS, drivers], check=True)
     template: dict = {}
     exec((sdk / "sagemaker/train/templates.py").read_text(), template)
-    script = template["TRAIN_SCRIPT_TEMPLATE"].format(working_dir="cd /opt/ml/input/data/code \n", install_requirements="",
-                                                      execute_driver=template["EXECUTE_BASIC_SCRIPT_DRIVER"])
+    script = template["TRAIN_SCRIPT_TEMPLATE"].format(
+        working_dir="cd /opt/ml/input/data/code \n",
+        install_requirements="",
+        execute_driver=template["EXECUTE_BASIC_SCRIPT_DRIVER"],
+    )
     (drivers / "sm_train.sh").write_text(script)
     (drivers / "distributed.json").write_text("{}")
-    (drivers / "sourcecode.json").write_text(json.dumps({"source_dir": "src", "entry_script": "main.py", "command": None, "requirements": None}))
-    (project / "job.yaml").write_text(json.dumps({
-        "AlgorithmSpecification": {
-            "ContainerEntrypoint": ["/bin/bash"],
-            "ContainerArguments": ["-c", "chmod +x /opt/ml/input/data/sm_drivers/sm_train.sh && /opt/ml/input/data/sm_drivers/sm_train.sh"],
-        },
-        "HyperParameters": {"epochs": "3"},
-        "InputDataConfig": [{"ChannelName": name, "InputMode": "File"} for name in ("training", "code", "sm_drivers")],
-    }))
+    (drivers / "sourcecode.json").write_text(
+        json.dumps(
+            {"source_dir": "src", "entry_script": "main.py", "command": None, "requirements": None}
+        )
+    )
+    (project / "job.yaml").write_text(
+        json.dumps(
+            {
+                "AlgorithmSpecification": {
+                    "ContainerEntrypoint": ["/bin/bash"],
+                    "ContainerArguments": [
+                        "-c",
+                        "chmod +x /opt/ml/input/data/sm_drivers/sm_train.sh && /opt/ml/input/data/sm_drivers/sm_train.sh",
+                    ],
+                },
+                "HyperParameters": {"epochs": "3"},
+                "InputDataConfig": [
+                    {"ChannelName": name, "InputMode": "File"}
+                    for name in ("training", "code", "sm_drivers")
+                ],
+            }
+        )
+    )
     return project
 
 
@@ -67,11 +103,23 @@ json.dump({"argv": sys.argv[1:], "sm": {k: v for k, v in os.environ.items() if k
     assert "Training Container Execution Completed" in done.stdout
     seen = json.loads((last_job(laid_out) / "model/seen.json").read_text())
     assert seen["argv"] == ["--epochs", "3"]
-    wanted = {"SM_CHANNEL_TRAINING": "/opt/ml/input/data/training", "SM_CURRENT_HOST": "algo-1", "SM_HOSTS": '["algo-1"]', "SM_HP_EPOCHS": "3",
-              "SM_CURRENT_INSTANCE_TYPE": "ml.m5.xlarge", "SM_NETWORK_INTERFACE_NAME": "eth0", "SM_HOST_COUNT": "1", "SM_CURRENT_HOST_RANK": "0",
-              "SM_MODEL_DIR": "/opt/ml/model", "SM_MASTER_ADDR": "algo-1", "SM_ENTRY_SCRIPT": "main.py"}
+    wanted = {
+        "SM_CHANNEL_TRAINING": "/opt/ml/input/data/training",
+        "SM_CURRENT_HOST": "algo-1",
+        "SM_HOSTS": '["algo-1"]',
+        "SM_HP_EPOCHS": "3",
+        "SM_CURRENT_INSTANCE_TYPE": "ml.m5.xlarge",
+        "SM_NETWORK_INTERFACE_NAME": "eth0",
+        "SM_HOST_COUNT": "1",
+        "SM_CURRENT_HOST_RANK": "0",
+        "SM_MODEL_DIR": "/opt/ml/model",
+        "SM_MASTER_ADDR": "algo-1",
+        "SM_ENTRY_SCRIPT": "main.py",
+    }
     assert {key: seen["sm"].get(key) for key in wanted} == wanted
-    assert not (laid_out / "opt/ml/input/data/sm_drivers/sm_train.sh").stat().st_mode & 0o100  # its chmod stayed in the container
+    assert (
+        not (laid_out / "opt/ml/input/data/sm_drivers/sm_train.sh").stat().st_mode & 0o100
+    )  # its chmod stayed in the container
 
 
 def test_its_failure_is_told(laid_out, with_pip):

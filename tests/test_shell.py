@@ -1,4 +1,5 @@
 """`make shell`: a shell where `train` would run, and nothing that `train` does not have."""
+
 import subprocess
 
 import pytest
@@ -11,41 +12,96 @@ pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 def inspect(docker, project) -> dict:
     """Return `docker inspect` of the project's one running container, without what every container has of its own."""
     label = {"label": f"sm-local.project={project}"}
-    assert eventually(lambda: any(container["State"] == "running" for container in docker.api.containers(filters=label)))
+    assert eventually(
+        lambda: any(
+            container["State"] == "running" for container in docker.api.containers(filters=label)
+        )
+    )
     seen = docker.api.inspect_container(docker.api.containers(filters=label)[0]["Id"])
     job = seen["Config"]["Labels"]["sm-local.job"]
-    return normalise({part: seen[part] for part in ("Config", "HostConfig", "Mounts", "Platform", "Image", "Driver", "AppArmorProfile")}, job)
+    return normalise(
+        {
+            part: seen[part]
+            for part in (
+                "Config",
+                "HostConfig",
+                "Mounts",
+                "Platform",
+                "Image",
+                "Driver",
+                "AppArmorProfile",
+            )
+        },
+        job,
+    )
 
 
 def normalise(value, job: str):
     """Replace the job's name and what the engine makes up anew for each container."""
     if isinstance(value, dict):
-        return {key: normalise(item, job) for key, item in value.items() if key not in ("Name", "ContainerIDFile", "Source")}
+        return {
+            key: normalise(item, job)
+            for key, item in value.items()
+            if key not in ("Name", "ContainerIDFile", "Source")
+        }
     if isinstance(value, list):
-        return sorted((normalise(item, job) for item in value), key=str) if value and isinstance(value[0], (dict, str)) else value
+        return (
+            sorted((normalise(item, job) for item in value), key=str)
+            if value and isinstance(value[0], (dict, str))
+            else value
+        )
     return value.replace(job, "JOB") if isinstance(value, str) else value
 
 
 def typed(project, text: str) -> subprocess.CompletedProcess:
     """Feed the shell's recipe through a pipe."""
-    return subprocess.run(["bash", "recipes/shell.sh"], cwd=project, input=text, text=True, capture_output=True, timeout=60, check=False)
+    return subprocess.run(
+        ["bash", "recipes/shell.sh"],
+        cwd=project,
+        input=text,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def piped(project, command: str) -> subprocess.CompletedProcess:
     """Run a command line."""
-    return subprocess.run(command, shell=True, cwd=project, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False)
+    return subprocess.run(
+        command,
+        shell=True,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment(),
+        check=False,
+    )
 
 
 # where Docker says: entrypoint, TTY, name
-MAY_DIFFER = {"Config": {"Entrypoint", "Cmd", "Tty", "OpenStdin", "StdinOnce", "AttachStdin"}, "HostConfig": {"ConsoleSize"}}
+MAY_DIFFER = {
+    "Config": {"Entrypoint", "Cmd", "Tty", "OpenStdin", "StdinOnce", "AttachStdin"},
+    "HostConfig": {"ConsoleSize"},
+}
 
 
 def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker):
-    script(project, "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True); time.sleep(60)")
+    script(
+        project,
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True); time.sleep(60)",
+    )
     (project / "job.yaml").write_text("Environment: {A: 'b c'}\nCheckpointConfig: {}\n")
     arguments = ["DOCKER_ARGS=--cpus 1 --publish 127.0.0.1::5678", "SHM=100m"]
-    train = subprocess.Popen(["make", "train", *arguments], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             env=clean_environment())
+    train = subprocess.Popen(
+        ["make", "train", *arguments],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=clean_environment(),
+    )
     of_train = inspect(docker, project)
     train.terminate()
     train.communicate(timeout=30)
@@ -56,7 +112,9 @@ def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker)
     assert terminal.wait() == 0, terminal.text
     for part, keys in MAY_DIFFER.items():
         assert {key for key in of_train[part] if of_train[part][key] != of_shell[part][key]} <= keys
-    assert {part: of_train[part] for part in of_train if part not in MAY_DIFFER} == {part: of_shell[part] for part in of_shell if part not in MAY_DIFFER}
+    assert {part: of_train[part] for part in of_train if part not in MAY_DIFFER} == {
+        part: of_shell[part] for part in of_shell if part not in MAY_DIFFER
+    }
 
 
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
@@ -65,7 +123,13 @@ def test_shell_takes_piped_input(project, engine_name):
     done = typed(project, "echo $TRAINING_JOB_NAME; ls /opt/ml; exit 5\n")
     assert done.returncode == 5, done.stderr
     name, *folders = done.stdout.split()
-    assert name.startswith("sm-local-test-") and folders == ["checkpoints", "code", "input", "model", "output"]
+    assert name.startswith("sm-local-test-") and folders == [
+        "checkpoints",
+        "code",
+        "input",
+        "model",
+        "output",
+    ]
     assert jobs(project) == []
 
 
@@ -89,7 +153,10 @@ def test_what_is_written_in_a_shell_is_kept(project):
 
 def test_shell_without_an_image_is_one_line(project):
     done = make(project, "shell", "IMAGE=nowhere/none:1")
-    assert done.stdout.splitlines()[0] == "sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it"
+    assert (
+        done.stdout.splitlines()[0]
+        == "sm-local: image 'nowhere/none:1' is not here; 'docker pull nowhere/none:1' fetches it"
+    )
     assert jobs(project) == []
 
 
@@ -102,7 +169,12 @@ def test_an_open_shell_is_nothing_to_stop_and_its_folder_stays(project, engine_n
     (job,) = jobs(project)
     assert " InProgress " in make(project, "jobs").stdout
     done = make(project, "clean", "YES=1")
-    assert done.returncode == 2 and f"sm-local: a shell is open in output/{job.name}; leave it, or end it with '" in done.stdout and job.exists()
+    assert (
+        done.returncode == 2
+        and f"sm-local: a shell is open in output/{job.name}; leave it, or end it with '"
+        in done.stdout
+        and job.exists()
+    )
     terminal.type(b"exit\n")
     assert terminal.wait() == 0
     assert make(project, "clean", "YES=1").returncode == 0

@@ -1,4 +1,5 @@
 """Ctrl-C, HUP, TERM, a reader that goes away: the right signal arrives once, and what the handler wrote is kept."""
+
 import contextlib
 import os
 import signal
@@ -31,7 +32,12 @@ for _ in range(600): time.sleep(0.1)
 
 
 def start(project, engine, *command, **settings: str) -> Terminal:
-    make(project, "recipe", f"ENGINE={engine}", *[f"{name}={value}" for name, value in settings.items()])  # so that a delay is the job's, not Python's
+    make(
+        project,
+        "recipe",
+        f"ENGINE={engine}",
+        *[f"{name}={value}" for name, value in settings.items()],
+    )  # so that a delay is the job's, not Python's
     return Terminal(list(command) or ["bash", "recipes/train.sh"], project, clean_environment())
 
 
@@ -63,7 +69,9 @@ def test_ctrl_c_under_make(project, docker):
     terminal.wait_for("ready")
     terminal.type(CTRL_C)
     assert terminal.wait() != 0
-    assert (last_job(project) / "model/signals").read_text() == "TERM " and (last_job(project) / "model.tar.gz").exists()
+    assert (last_job(project) / "model/signals").read_text() == "TERM " and (
+        last_job(project) / "model.tar.gz"
+    ).exists()
     assert_nothing_runs(docker, project)
 
 
@@ -71,7 +79,9 @@ def test_ctrl_c_under_make(project, docker):
 @pytest.mark.parametrize("delay", [0.05, 0.5, 2])
 def test_ctrl_c_at_any_moment_ends_the_job(project, docker, engine, delay):
     script(project, HANDLER)
-    terminal = start(project, engine, INTERRUPT_GRACE="3")  # before the handler is there nothing hears SIGTERM
+    terminal = start(
+        project, engine, INTERRUPT_GRACE="3"
+    )  # before the handler is there nothing hears SIGTERM
     time.sleep(delay)
     terminal.type(CTRL_C)
     assert terminal.wait(40) == 130, terminal.text
@@ -89,7 +99,9 @@ def test_a_second_ctrl_c_kills(project, docker, engine, delay):
     terminal.type(CTRL_C)
     time.sleep(0.7)
     alive = terminal.read(0)
-    assert alive or "ready" not in terminal.text, terminal.text  # before it has started the first one may end it
+    assert alive or "ready" not in terminal.text, (
+        terminal.text
+    )  # before it has started the first one may end it
     if alive:
         begin = time.monotonic()
         with contextlib.suppress(OSError):  # it may have ended by the first one
@@ -127,20 +139,42 @@ def test_closing_the_terminal_stops_the_job(project, docker, engine):
 def test_term_to_make_stops_the_job_once(project, docker, engine):
     script(project, HANDLER)
     make(project, "recipe", f"ENGINE={engine}")
-    process = subprocess.Popen(["make", "train", f"ENGINE={engine}"], cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, env=clean_environment(), start_new_session=True)
+    process = subprocess.Popen(
+        ["make", "train", f"ENGINE={engine}"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=clean_environment(),
+        start_new_session=True,
+    )
     while "ready" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(40) != 0
     assert eventually(lambda: (last_job(project) / "status").read_text().startswith("Stopped "))
-    assert (last_job(project) / "model/signals").read_text() == "TERM " and (last_job(project) / "model.tar.gz").exists()
+    assert (last_job(project) / "model/signals").read_text() == "TERM " and (
+        last_job(project) / "model.tar.gz"
+    ).exists()
     assert_nothing_runs(docker, project)
 
 
 def test_a_reader_that_goes_away_costs_nothing(project, docker):
-    script(project, "for n in range(2000): print('line', n, flush=True)\nopen('/opt/ml/model/m', 'w').write('m')")
-    done = subprocess.run("make train | head -1", shell=True, cwd=project, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False)
+    script(
+        project,
+        "for n in range(2000): print('line', n, flush=True)\nopen('/opt/ml/model/m', 'w').write('m')",
+    )
+    done = subprocess.run(
+        "make train | head -1",
+        shell=True,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment(),
+        check=False,
+    )
     assert done.stdout == "line 0\n"
     assert eventually(lambda: (last_job(project) / "status").read_text().startswith("Completed "))
     assert len((last_job(project) / "log").read_text().splitlines()) == 2000
@@ -162,7 +196,9 @@ def test_make_stop_gives_the_grace_of_stop_training_job(project, docker, engine)
     assert_nothing_runs(docker, project)
 
 
-@pytest.mark.parametrize(("given", "grace"), [([], 2), (["STOP_GRACE=1"], 1)], ids=["the-job-s-own", "typed"])
+@pytest.mark.parametrize(
+    ("given", "grace"), [([], 2), (["STOP_GRACE=1"], 1)], ids=["the-job-s-own", "typed"]
+)
 def test_make_stop_gives_the_grace_that_is_typed_or_the_job_s_own(project, given, grace):
     script(project, DEAF)
     terminal = start(project, "sandbox", STOP_GRACE="2")
@@ -172,7 +208,10 @@ def test_make_stop_gives_the_grace_that_is_typed_or_the_job_s_own(project, given
     assert done.returncode == 0 and f"SIGKILL in {grace} s" in done.stdout, done.stdout
     terminal.wait(20)
     assert time.monotonic() - begin < 10
-    assert "STOP_GRACE=1m: must be a number of seconds" in make(project, "stop", "STOP_GRACE=1m").stdout
+    assert (
+        "STOP_GRACE=1m: must be a number of seconds"
+        in make(project, "stop", "STOP_GRACE=1m").stdout
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -182,12 +221,22 @@ def test_a_job_that_was_started_through_a_link_to_the_project_is_found(project, 
     linked.symlink_to(project)
     environment = clean_environment(PWD=str(linked))
     make(project, "recipe", f"ENGINE={engine}")
-    process = subprocess.Popen(["bash", "recipes/train.sh"], cwd=linked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        ["bash", "recipes/train.sh"],
+        cwd=linked,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
     assert process.stdout.readline() == "ready\n"
     for place in (project, linked):
         in_place = {"env": clean_environment(PWD=str(place))}
         assert " InProgress " in make(place, "jobs", **in_place).stdout
-        assert "a job is running; 'make stop' ends it" in make(place, "clean", "YES=1", **in_place).stdout
+        assert (
+            "a job is running; 'make stop' ends it"
+            in make(place, "clean", "YES=1", **in_place).stdout
+        )
     assert make(project, "stop").stdout.startswith("sm-local: stopping ")
     process.communicate(timeout=30)
     assert (last_job(project) / "status").read_text().startswith("Stopped ")
@@ -204,11 +253,23 @@ def test_an_engine_that_does_not_answer_may_have_the_job(project, docker):
     os.kill(int((folder / ".recipe").read_text()), signal.SIGKILL)
     terminal.reap(time.monotonic() + 10)
     done = make(project, "stop", **silent)
-    assert done.returncode == 2 and f"sm-local: docker does not answer, and {job} may be running there; start docker, then 'make stop' again" in done.stdout
+    assert (
+        done.returncode == 2
+        and f"sm-local: docker does not answer, and {job} may be running there; start docker, then 'make stop' again"
+        in done.stdout
+    )
     listing = make(project, "jobs", **silent).stdout
-    assert " InProgress " in listing and "sm-local: docker does not answer: what is InProgress or Stopping there may have ended\n" in listing
+    assert (
+        " InProgress " in listing
+        and "sm-local: docker does not answer: what is InProgress or Stopping there may have ended\n"
+        in listing
+    )
     done = make(project, "clean", "YES=1", **silent)
-    assert done.returncode == 2 and f"docker does not answer, and {job} may be running there" in done.stdout and jobs(project)
+    assert (
+        done.returncode == 2
+        and f"docker does not answer, and {job} may be running there" in done.stdout
+        and jobs(project)
+    )
     make(project, "stop")
     assert eventually(lambda: containers(docker, project) == [])
     assert " Abandoned " in make(project, "jobs").stdout
@@ -222,7 +283,10 @@ def test_make_stop_reaches_a_job_by_its_recipe_where_the_engine_does_not_answer(
     script(project, HANDLER)
     terminal = start(project, "docker")
     terminal.wait_for("ready")
-    assert "sm-local: stopping " in make(project, "stop", env=clean_environment(DOCKER_HOST="tcp://127.0.0.1:1")).stdout
+    assert (
+        "sm-local: stopping "
+        in make(project, "stop", env=clean_environment(DOCKER_HOST="tcp://127.0.0.1:1")).stdout
+    )
     assert terminal.wait(40) == 143
     assert (last_job(project) / "model/signals").read_text() == "TERM "
 

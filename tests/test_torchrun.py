@@ -1,4 +1,5 @@
 """Two hosts train together with PyTorch's own launcher: torchrun, gloo, algo-1 as the rendezvous."""
+
 import json
 import subprocess
 import sys
@@ -13,11 +14,35 @@ TORCH = "torch==2.13.0"
 @pytest.fixture(scope="module")
 def torch_folder(docker, base_image):
     """Return a folder with PyTorch for the image's Python. It is mounted: most of its 4 GB are CUDA's, which nothing here uses."""
-    python = docker.containers.run(base_image, ["python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], remove=True).decode().strip()
+    python = (
+        docker.containers.run(
+            base_image,
+            ["python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+            remove=True,
+        )
+        .decode()
+        .strip()
+    )
     folder = CACHE / f"{TORCH}-{python}"
     if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", folder, "--python-version", python, "--only-binary", ":all:",
-                        TORCH], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "uv",
+                "pip",
+                "install",
+                "--quiet",
+                "--target",
+                folder,
+                "--python-version",
+                python,
+                "--only-binary",
+                ":all:",
+                TORCH,
+            ],
+            check=True,
+        )
         (folder / "ready").touch()
     return folder
 
@@ -40,17 +65,29 @@ torch.save(model.state_dict(), f"/opt/ml/model/rank-{dist.get_rank()}.pt")
 open(f"/opt/ml/model/sum-{dist.get_rank()}", "w").write(str(sum(p.sum().item() for p in model.parameters())))
 dist.destroy_process_group()
 """)
-    script(project, """
+    script(
+        project,
+        """
 import json
 config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
 hosts, me = config["hosts"], config["current_host"]
 os.environ["GLOO_SOCKET_IFNAME"] = config["network_interface_name"]
 os.execvp(sys.executable, [sys.executable, "-m", "torch.distributed.run", f"--nnodes={len(hosts)}", f"--node-rank={hosts.index(me)}", "--nproc-per-node=1",
                            f"--master-addr={hosts[0]}", "--master-port=7777", "/opt/ml/code/work.py"])
-""")
-    request = {"ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": 2}, "Environment": {"PYTHONPATH": "/opt/torch"}}
+""",
+    )
+    request = {
+        "ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": 2},
+        "Environment": {"PYTHONPATH": "/opt/torch"},
+    }
     (project / "job.yaml").write_text(json.dumps(request))
-    done = make(project, "train", "ENGINE=docker", f"DOCKER_ARGS=--mount type=bind,source={torch_folder},target=/opt/torch,readonly", timeout=300)
+    done = make(
+        project,
+        "train",
+        "ENGINE=docker",
+        f"DOCKER_ARGS=--mount type=bind,source={torch_folder},target=/opt/torch,readonly",
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout
     assert "algo-1 | 0 2 3.0" in done.stdout and "algo-2 | 1 2 3.0" in done.stdout
     (job,) = jobs(project)

@@ -1,4 +1,5 @@
 """The user's script, in folders of the test's own instead of /opt/ml; container/train and the Dockerfile, on a real engine."""
+
 from __future__ import annotations
 
 import csv
@@ -55,8 +56,12 @@ class Job:
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Train in a process of its own."""
-        return subprocess.Popen([sys.executable, "-B", "-c", RUNNER, SCRIPT, self.root, *arguments], text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            [sys.executable, "-B", "-c", RUNNER, SCRIPT, self.root, *arguments],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def read(self, path: str) -> dict:
         """Return one of the job's JSON files."""
@@ -96,7 +101,9 @@ def penguins() -> list[dict[str, str]]:
 
 def rows_of(species: str, count: int) -> str:
     """Return a CSV file with some complete rows of one species."""
-    chosen = [row for row in penguins() if row["species"] == species and "NA" not in row.values()][:count]
+    chosen = [row for row in penguins() if row["species"] == species and "NA" not in row.values()][
+        :count
+    ]
     return "\n".join([",".join(chosen[0]), *(",".join(row.values()) for row in chosen)]) + "\n"
 
 
@@ -107,17 +114,28 @@ def test_the_template_s_hyperparameters_are_the_script_s_defaults():
 
 
 def test_the_data_are_the_344_penguins():
-    assert [sum(row["species"] == name for row in penguins()) for name in ("Adelie", "Chinstrap", "Gentoo")] == [152, 68, 124]
+    assert [
+        sum(row["species"] == name for row in penguins())
+        for name in ("Adelie", "Chinstrap", "Gentoo")
+    ] == [152, 68, 124]
     assert sum("NA" in row.values() for row in penguins()) == 2
-    assert [path.name for path in (TEMPLATE / "opt/ml/input/data/training").iterdir()] == ["train.csv"]
+    assert [path.name for path in (TEMPLATE / "opt/ml/input/data/training").iterdir()] == [
+        "train.csv"
+    ]
 
 
 def test_the_script_learns(job, capsys):
     job.run()
     evaluation = job.read("output/data/evaluation.json")
     assert evaluation["accuracy"] > 0.95
-    assert evaluation["rows"] == 69 == sum(sum(counts.values()) for counts in evaluation["confusion"].values())
-    assert capsys.readouterr().out.startswith("training: 342 rows, 2 more dropped for missing values\nepoch=1; ")
+    assert (
+        evaluation["rows"]
+        == 69
+        == sum(sum(counts.values()) for counts in evaluation["confusion"].values())
+    )
+    assert capsys.readouterr().out.startswith(
+        "training: 342 rows, 2 more dropped for missing values\nepoch=1; "
+    )
     assert not (job.root / "output/failure").exists()
 
 
@@ -126,14 +144,19 @@ def test_a_metric_definition_finds_the_metrics(job, capsys):
     log = capsys.readouterr().out
     losses = [float(value) for value in re.findall("train_loss=(.*?);", log)]
     assert len(losses) == 20 and losses[-1] < losses[0] / 5
-    assert float(re.findall("validation_accuracy=(.*?);", log)[-1]) == round(job.read("output/data/evaluation.json")["accuracy"], 4)
+    assert float(re.findall("validation_accuracy=(.*?);", log)[-1]) == round(
+        job.read("output/data/evaluation.json")["accuracy"], 4
+    )
 
 
 def test_the_saved_model_predicts(uninterrupted):
     script, right = load(), 0
     complete = [row for row in penguins() if "NA" not in row.values()]
     for row in complete:
-        right += script.predict(uninterrupted, [float(row[name]) for name in uninterrupted["features"]]) == row["species"]
+        right += (
+            script.predict(uninterrupted, [float(row[name]) for name in uninterrupted["features"]])
+            == row["species"]
+        )
     assert right / len(complete) > 0.95
 
 
@@ -149,7 +172,10 @@ def test_a_finished_training_is_not_resumed(job, uninterrupted, capsys):
     job.run()
     capsys.readouterr()
     assert job.run() == uninterrupted
-    assert "checkpoint.json has all 20 epochs behind it: now checkpoint.other.json; starting anew\nepoch=1; " in capsys.readouterr().out
+    assert (
+        "checkpoint.json has all 20 epochs behind it: now checkpoint.other.json; starting anew\nepoch=1; "
+        in capsys.readouterr().out
+    )
 
 
 def test_without_a_checkpoint_folder_there_is_no_checkpoint(job):
@@ -157,10 +183,13 @@ def test_without_a_checkpoint_folder_there_is_no_checkpoint(job):
     assert sorted(path.name for path in job.root.iterdir()) == ["input", "model", "output"]
 
 
-@pytest.mark.parametrize(("changes", "differs"), [
-    pytest.param({"lr": "0.2"}, "has other lr", id="hyperparameter"),
-    pytest.param({"epochs": "2"}, "has all 3 epochs behind it", id="fewer-epochs"),
-])
+@pytest.mark.parametrize(
+    ("changes", "differs"),
+    [
+        pytest.param({"lr": "0.2"}, "has other lr", id="hyperparameter"),
+        pytest.param({"epochs": "2"}, "has all 3 epochs behind it", id="fewer-epochs"),
+    ],
+)
 def test_another_job_s_checkpoint_is_put_aside(job, capsys, changes, differs):
     (job.root / "checkpoints").mkdir()
     job.run(epochs="3")
@@ -190,9 +219,16 @@ def test_sigterm_saves_checkpoint_and_model(job, uninterrupted):
         process.terminate()
         out, err = process.communicate(timeout=30)
     assert time.monotonic() - sent < 1
-    assert (process.returncode, out, err) == (0, "SIGTERM: stopped after epoch 1 of 20, saving the model\n", "")
+    assert (process.returncode, out, err) == (
+        0,
+        "SIGTERM: stopped after epoch 1 of 20, saving the model\n",
+        "",
+    )
     assert job.read("checkpoints/checkpoint.json")["epoch"] == 1
-    assert job.read("model/model.json")["weights"] == job.read("checkpoints/checkpoint.json")["weights"]
+    assert (
+        job.read("model/model.json")["weights"]
+        == job.read("checkpoints/checkpoint.json")["weights"]
+    )
     assert job.run() == uninterrupted
 
 
@@ -200,18 +236,39 @@ def test_an_error_is_the_failure_reason_a_traceback_and_exit_1(job):
     job.set(epoch="3")
     with job.start() as process:
         out, err = process.communicate(timeout=30)
-    reason = "ValueError: unknown hyperparameter 'epoch'; known: epochs, batch_size, lr, l2, seed, pause"
+    reason = (
+        "ValueError: unknown hyperparameter 'epoch'; known: epochs, batch_size, lr, l2, seed, pause"
+    )
     assert (process.returncode, out) == (1, "")
     assert err.startswith("Traceback ") and err.endswith(reason + "\n")
     assert (job.root / "output/failure").read_text() == reason
 
 
-@pytest.mark.parametrize(("hyperparameters", "reason"), [
-    pytest.param({"epochs": "many"}, "hyperparameter epochs is 'many'; write a number such as 20", id="not-a-number"),
-    pytest.param({"epochs": "2.5"}, "hyperparameter epochs is '2.5'; write a number such as 20", id="not-an-integer"),
-    pytest.param({"batch_size": "0"}, "hyperparameters epochs and batch_size must be at least 1", id="zero"),
-    pytest.param({"lr": "1e308"}, "train_loss is nan in epoch 1; lower lr, which is 1e+308", id="diverges"),
-])
+@pytest.mark.parametrize(
+    ("hyperparameters", "reason"),
+    [
+        pytest.param(
+            {"epochs": "many"},
+            "hyperparameter epochs is 'many'; write a number such as 20",
+            id="not-a-number",
+        ),
+        pytest.param(
+            {"epochs": "2.5"},
+            "hyperparameter epochs is '2.5'; write a number such as 20",
+            id="not-an-integer",
+        ),
+        pytest.param(
+            {"batch_size": "0"},
+            "hyperparameters epochs and batch_size must be at least 1",
+            id="zero",
+        ),
+        pytest.param(
+            {"lr": "1e308"},
+            "train_loss is nan in epoch 1; lower lr, which is 1e+308",
+            id="diverges",
+        ),
+    ],
+)
 def test_a_useless_hyperparameter_is_refused(job, hyperparameters, reason):
     with pytest.raises(ValueError, match=re.escape(reason)):
         job.run(**hyperparameters)
@@ -219,11 +276,17 @@ def test_a_useless_hyperparameter_is_refused(job, hyperparameters, reason):
     assert not (job.root / "model").exists()
 
 
-@pytest.mark.parametrize("given", [
-    pytest.param({"epochs": "2", "lr": "0.1"}, id="plain"),
-    pytest.param({"epochs": '"2"', "lr": '"0.1"'}, id="quoted-by-the-sdk"),
-    pytest.param({"epochs": "2", "sagemaker_program": '"train.py"', "_tuning_objective_metric": "loss"}, id="reserved"),
-])
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"epochs": "2", "lr": "0.1"}, id="plain"),
+        pytest.param({"epochs": '"2"', "lr": '"0.1"'}, id="quoted-by-the-sdk"),
+        pytest.param(
+            {"epochs": "2", "sagemaker_program": '"train.py"', "_tuning_objective_metric": "loss"},
+            id="reserved",
+        ),
+    ],
+)
 def test_hyperparameters_come_in_the_sdk_s_forms(job, capsys, given):
     job.run(**given)
     assert len(re.findall("^epoch=", capsys.readouterr().out, re.MULTILINE)) == 2
@@ -239,7 +302,11 @@ def test_a_validation_channel_is_used(job, capsys):
     job.channel("validation/gentoo.csv", rows_of("Gentoo", 10))
     job.run()
     assert "validation: 10 rows, 0 more dropped" in capsys.readouterr().out
-    assert job.read("output/data/evaluation.json") == {"accuracy": 1.0, "rows": 10, "confusion": {"Gentoo": {"Adelie": 0, "Chinstrap": 0, "Gentoo": 10}}}
+    assert job.read("output/data/evaluation.json") == {
+        "accuracy": 1.0,
+        "rows": 10,
+        "confusion": {"Gentoo": {"Adelie": 0, "Chinstrap": 0, "Gentoo": 10}},
+    }
 
 
 def test_every_csv_of_a_channel_is_read(job, capsys):
@@ -249,10 +316,21 @@ def test_every_csv_of_a_channel_is_read(job, capsys):
     assert "training: 345 rows, 2 more dropped" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    pytest.param("species,bill_length_mm\nAdelie,39.1\n", r"/bad\.csv:2: KeyError\('bill_depth_mm'\)$", id="no-column"),
-    pytest.param(rows_of("Adelie", 1).replace("39.1", "long"), r"/bad\.csv:2: ValueError.*'long'", id="not-a-number"),
-])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param(
+            "species,bill_length_mm\nAdelie,39.1\n",
+            r"/bad\.csv:2: KeyError\('bill_depth_mm'\)$",
+            id="no-column",
+        ),
+        pytest.param(
+            rows_of("Adelie", 1).replace("39.1", "long"),
+            r"/bad\.csv:2: ValueError.*'long'",
+            id="not-a-number",
+        ),
+    ],
+)
 def test_bad_data_is_named_with_file_and_line(job, text, reason):
     job.channel("training/bad.csv", text)
     with pytest.raises(ValueError, match=reason):
@@ -261,22 +339,44 @@ def test_bad_data_is_named_with_file_and_line(job, text, reason):
 
 def test_a_missing_channel_is_named(job):
     (job.root / "input/data/training").rename(job.root / "input/data/train")
-    with pytest.raises(ValueError, match=r"no rows in .*/input/data/training/\*\.csv; the job needs a channel named training"):
+    with pytest.raises(
+        ValueError,
+        match=r"no rows in .*/input/data/training/\*\.csv; the job needs a channel named training",
+    ):
         job.run()
 
 
 def test_container_train_is_posix_sh():
     text = (TEMPLATE / "container/train").read_text()
     assert text.startswith("#!/bin/sh\n") and "shellcheck disable" not in text
-    done = subprocess.run(["shellcheck", "--norc", "--shell=sh", TEMPLATE / "container/train"], capture_output=True, text=True,
-                          check=False, env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
+    done = subprocess.run(
+        ["shellcheck", "--norc", "--shell=sh", TEMPLATE / "container/train"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
     assert (done.returncode, done.stdout) == (0, "")
     assert os.access(TEMPLATE / "container/train", os.X_OK)  # the sandbox starts it as it is
 
 
 def test_the_template_s_ignore_file_hides_nothing_of_the_template():
-    found = subprocess.run(["git", "-C", TEMPLATE, "ls-files", "--others", "--cached", "--ignored", "--exclude-per-directory=.gitignore", "."],
-                           capture_output=True, text=True, check=True).stdout.split()
+    found = subprocess.run(
+        [
+            "git",
+            "-C",
+            TEMPLATE,
+            "ls-files",
+            "--others",
+            "--cached",
+            "--ignored",
+            "--exclude-per-directory=.gitignore",
+            ".",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
     assert [path for path in found if "__pycache__" not in path] == []
 
 
@@ -285,7 +385,9 @@ def image(docker, base_image, tmp_path_factory):
     """Build the Dockerfile from a copy of the template in which things lie that must not be sent, and `train` is not executable."""
     context = tmp_path_factory.mktemp("context")
     for name in ("container", "code", ".dockerignore"):
-        (shutil.copytree if (TEMPLATE / name).is_dir() else shutil.copy)(TEMPLATE / name, context / name)
+        (shutil.copytree if (TEMPLATE / name).is_dir() else shutil.copy)(
+            TEMPLATE / name, context / name
+        )
     (context / "container/train").chmod(0o644)
     (context / "code/__pycache__").mkdir()
     for path in ("settings.local.env", "code/.env", "code/__pycache__/train.pyc"):
@@ -293,8 +395,24 @@ def image(docker, base_image, tmp_path_factory):
     with open(context / "big.bin", "wb") as file:
         file.truncate(200 << 20)
     name = "sm-local-test-script:latest"
-    done = subprocess.run(["docker", "build", "--file", "container/Dockerfile", "--build-arg", f"BASE_IMAGE={base_image}", "--tag", name, "."],
-                          cwd=context, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        [
+            "docker",
+            "build",
+            "--file",
+            "container/Dockerfile",
+            "--build-arg",
+            f"BASE_IMAGE={base_image}",
+            "--tag",
+            name,
+            ".",
+        ],
+        cwd=context,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     yield name
     docker.images.remove(name, force=True)
@@ -307,7 +425,9 @@ def start(docker, image, job):
 
     def start(*command: str, **options):
         volumes = {str(job.root / "input"): {"bind": "/opt/ml/input", "mode": "ro"}}
-        started.append(docker.containers.run(image, list(command), detach=True, volumes=volumes, **options))
+        started.append(
+            docker.containers.run(image, list(command), detach=True, volumes=volumes, **options)
+        )
         return started[-1]
 
     yield start
@@ -348,10 +468,17 @@ def test_docker_stop_reaches_python(start, job):
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(("environment", "said"), [
-    pytest.param({"SAGEMAKER_PROGRAM": "other.py"}, b"train: /opt/ml/code/other.py is missing; ", id="code"),
-    pytest.param({"PATH": "/nowhere"}, b"train: python3 is missing; ", id="python"),
-])
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        pytest.param(
+            {"SAGEMAKER_PROGRAM": "other.py"},
+            b"train: /opt/ml/code/other.py is missing; ",
+            id="code",
+        ),
+        pytest.param({"PATH": "/nowhere"}, b"train: python3 is missing; ", id="python"),
+    ],
+)
 def test_what_is_missing_is_one_line(start, environment, said):
     container = start("/usr/local/bin/train", environment=environment)
     assert container.wait(timeout=60)["StatusCode"] == 1

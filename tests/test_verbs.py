@@ -1,4 +1,5 @@
 """clean, pack, jobs, stop, recipe: the verbs that need neither a job nor an engine."""
+
 import os
 import shutil
 import socket
@@ -31,7 +32,9 @@ def leave_a_job(project, name: str = "j-20260101-000000", status: str = "Complet
 def test_clean_shows_asks_and_deletes_only_output_and_generated_files(project):
     job = leave_a_job(project)
     doomed = ("output/", "recipes", "sm_local/.venv", "opt/ml/model", "opt/ml/output")
-    kept = [path for path in project.rglob("*") if not str(path.relative_to(project)).startswith(doomed)]
+    kept = [
+        path for path in project.rglob("*") if not str(path.relative_to(project)).startswith(doomed)
+    ]
     terminal = Terminal(["make", "clean"], project, clean_environment())
     terminal.wait_for(r"delete these\? \[y/N\] ")
     assert f"output/{job.name}" in terminal.text
@@ -41,7 +44,11 @@ def test_clean_shows_asks_and_deletes_only_output_and_generated_files(project):
     terminal.wait_for("delete these")
     terminal.type(b"y\n")
     assert terminal.wait() == 0, terminal.text
-    assert not job.exists() and not (project / "recipes").exists() and not (project / "sm_local/.venv").exists()
+    assert (
+        not job.exists()
+        and not (project / "recipes").exists()
+        and not (project / "sm_local/.venv").exists()
+    )
     assert not (project / "opt/ml/model").is_symlink()
     assert [path for path in kept if not os.path.lexists(path)] == []
 
@@ -50,7 +57,10 @@ def test_clean_without_a_terminal_deletes_nothing_unless_told(project):
     job = leave_a_job(project)
     done = make(project, "clean")
     assert done.returncode == 2 and job.exists()
-    assert "sm-local: that would be deleted; 'make clean YES=1' deletes it without asking" in done.stdout
+    assert (
+        "sm-local: that would be deleted; 'make clean YES=1' deletes it without asking"
+        in done.stdout
+    )
     assert make(project, "clean", "YES=1").returncode == 0 and not job.exists()
 
 
@@ -60,15 +70,22 @@ def test_a_job_that_packs_is_running(project, tmp_path):
     (tmp_path / "gzip").chmod(0o755)
     (tmp_path / "pigz").symlink_to("gzip")
     environment = clean_environment(PATH=f"{tmp_path}:{os.environ['PATH']}")
-    process = subprocess.Popen(["make", "train", "ENGINE=sandbox", "HP=epochs=1"], cwd=project, env=environment, stdout=subprocess.DEVNULL,
-                               stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        ["make", "train", "ENGINE=sandbox", "HP=epochs=1"],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
     assert eventually(lambda: list(project.glob("output/*/exit-code")))
     assert "InProgress" in make(project, "jobs").stdout
     assert "has ended, and is being packed\n" in make(project, "stop").stdout
     done = make(project, "clean", "YES=1")
     assert done.returncode == 2 and "a job is running; 'make stop' ends it" in done.stdout
     assert process.wait(30) == 0 and "Completed" in make(project, "jobs").stdout
-    assert (last_job(project) / "model.tar.gz").exists() and not (last_job(project) / ".recipe").exists()
+    assert (last_job(project) / "model.tar.gz").exists() and not (
+        last_job(project) / ".recipe"
+    ).exists()
 
 
 def test_clean_takes_no_for_no_and_leaves_what_was_a_persons(project):
@@ -81,11 +98,24 @@ def test_clean_takes_no_for_no_and_leaves_what_was_a_persons(project):
 def test_pack_takes_the_last_job_or_the_one_named(project):
     done = make(project, "pack")
     assert done.returncode == 2 and "no job has run yet; 'make train' runs one" in done.stdout
-    first, second = leave_a_job(project, "a-20260101-000000"), leave_a_job(project, "b-20260101-000000")
+    first, second = (
+        leave_a_job(project, "a-20260101-000000"),
+        leave_a_job(project, "b-20260101-000000"),
+    )
     assert make(project, "pack").returncode == 0
-    assert (second / "model.tar.gz").exists() and not (first / "model.tar.gz").exists() and not (second / "output.tar.gz").exists()
-    assert make(project, "pack", f"JOB=output/{first.name}").returncode == 0 and (first / "model.tar.gz").exists()
-    assert "output/none is not a job's folder; 'make jobs' lists them" in make(project, "pack", "JOB=output/none").stdout
+    assert (
+        (second / "model.tar.gz").exists()
+        and not (first / "model.tar.gz").exists()
+        and not (second / "output.tar.gz").exists()
+    )
+    assert (
+        make(project, "pack", f"JOB=output/{first.name}").returncode == 0
+        and (first / "model.tar.gz").exists()
+    )
+    assert (
+        "output/none is not a job's folder; 'make jobs' lists them"
+        in make(project, "pack", "JOB=output/none").stdout
+    )
 
 
 @pytest.mark.linux
@@ -100,7 +130,11 @@ def test_pack_that_fails_says_so_and_tar_s_other_words_are_not_shown(project, mo
     (job / "model.tar.gz").symlink_to("/dev/full")
     (job / "output/data/o").write_text("o")
     done = make(project, "pack")
-    assert done.returncode == 2 and "sm-local: could not pack model.tar.gz (above); the files are where they were\n" in done.stdout
+    assert (
+        done.returncode == 2
+        and "sm-local: could not pack model.tar.gz (above); the files are where they were\n"
+        in done.stdout
+    )
     assert "packed: " not in done.stdout and (job / "output.tar.gz").exists()
 
 
@@ -142,16 +176,29 @@ def test_stop_and_jobs_work_when_everything_else_is_broken(project):
 
 def test_recipe_prints_what_would_run(project):
     done = make(project, "recipe", "VERB=train", "ENGINE=sandbox")
-    assert done.returncode == 0 and done.stdout.startswith("#!/usr/bin/env bash\n") and done.stdout.endswith('main "$@"\n')
+    assert (
+        done.returncode == 0
+        and done.stdout.startswith("#!/usr/bin/env bash\n")
+        and done.stdout.endswith('main "$@"\n')
+    )
     assert done.stdout == (project / "recipes/train.sh").read_text()
 
 
 def test_jobs_lists_the_newest_last(project):
-    names = ["old", "j-20260101-000000", "j-20260101-000000-2", "j-20260101-000000-10", "a-20260101-000001", "z-1-20260101-000002"]
+    names = [
+        "old",
+        "j-20260101-000000",
+        "j-20260101-000000-2",
+        "j-20260101-000000-10",
+        "a-20260101-000001",
+        "z-1-20260101-000002",
+    ]
     for name in reversed(names):
         leave_a_job(project, name)
     done = make(project, "jobs", env=clean_environment(**NO_ENGINE))
-    assert [line.split() for line in done.stdout.splitlines()[1:]] == [[name, "Completed", "0", "3", f"output/{name}"] for name in names]
+    assert [line.split() for line in done.stdout.splitlines()[1:]] == [
+        [name, "Completed", "0", "3", f"output/{name}"] for name in names
+    ]
 
 
 def test_jobs_lists_what_a_full_disk_left(project):
@@ -163,4 +210,7 @@ def test_jobs_lists_what_a_full_disk_left(project):
     done = make(project, "jobs", env=clean_environment(**NO_ENGINE))
     assert done.returncode == 0
     assert [line.split()[:4] for line in done.stdout.splitlines()[1:]] == [
-        ["j-20260101-000000", "Completed", "-", "3"], ["k-20260101-000000", "-", "-", "-"], ["l-20260101-000000", "Completed", "0", "3"]]
+        ["j-20260101-000000", "Completed", "-", "3"],
+        ["k-20260101-000000", "-", "-", "-"],
+        ["l-20260101-000000", "Completed", "0", "3"],
+    ]

@@ -36,7 +36,9 @@ def children(shape: dict) -> dict[str, str]:
 def slim(shape: dict) -> dict:
     """Return a shape without its documentation, references as plain names."""
     kept = {key: shape[key] for key in KEPT if key in shape}
-    return {**kept, "members": children(shape)} if "members" in shape else {**kept, **children(shape)}
+    return (
+        {**kept, "members": children(shape)} if "members" in shape else {**kept, **children(shape)}
+    )
 
 
 def cut(shapes: dict, roots: tuple[str, ...] = ROOTS) -> dict[str, dict]:
@@ -75,12 +77,17 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         with tempfile.TemporaryDirectory() as folder:
-            version, model = unpack(Path(arguments[0]) if arguments else wheels.download("botocore", folder))
+            version, model = unpack(
+                Path(arguments[0]) if arguments else wheels.download("botocore", folder)
+            )
         text = render(version, model)
         wheels.replace(API, text)
     except (OSError, zipfile.BadZipFile, StopIteration, KeyError, ValueError) as error:
         source = arguments[0] if arguments else "pip download"
-        print(f"refresh_api: no model from {source} ({error!r}); api.json is as it was", file=sys.stderr)
+        print(
+            f"refresh_api: no model from {source} ({error!r}); api.json is as it was",
+            file=sys.stderr,
+        )
         return 1
     print(f"{API.name}: {len(json.loads(text)['shapes'])} shapes from botocore {version}")
     return 0

@@ -20,7 +20,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import wheels
 
-TABLE = Path(__file__).resolve().parent.parent / "<<cookiecutter.project>>" / "sm_local" / "registries.tsv"
+TABLE = (
+    Path(__file__).resolve().parent.parent
+    / "<<cookiecutter.project>>"
+    / "sm_local"
+    / "registries.tsv"
+)
 IMAGES = re.compile(r"sagemaker/core/image_uri_config/[^/]+\.json")
 VERSION = re.compile(r"sagemaker_core-([^/]+)\.dist-info/METADATA")
 
@@ -56,7 +61,9 @@ def merge(maps: list[dict[str, str]]) -> dict[str, str]:
     for one in maps:
         for region, account in one.items():
             if merged.setdefault(region, account) != account:
-                raise ValueError(f"two images disagree about {region}: {merged[region]} and {account}")
+                raise ValueError(
+                    f"two images disagree about {region}: {merged[region]} and {account}"
+                )
             if not re.fullmatch(r"\d{12}", account):
                 raise ValueError(f"the account of {region} is {account!r}, not 12 digits")
     return merged
@@ -64,7 +71,10 @@ def merge(maps: list[dict[str, str]]) -> dict[str, str]:
 
 def group(maps: list[dict[str, str]]) -> Table:
     """Sort the maps into groups and merge each."""
-    return {name: merge([one for one in maps if one.get("us-east-1") == account]) for name, account in GROUPS.items()}
+    return {
+        name: merge([one for one in maps if one.get("us-east-1") == account])
+        for name, account in GROUPS.items()
+    }
 
 
 def suffix(region: str) -> str:
@@ -78,19 +88,27 @@ def suffix(region: str) -> str:
 def render(version: str, table: Table) -> str:
     """Return registries.tsv's text: a region a line, `-` where a group has no account."""
     head = ["# region", "dns_suffix", *GROUPS, f"(sagemaker-core {version})"]
-    rows = [[region, suffix(region), *(table[name].get(region, "-") for name in GROUPS)] for region in sorted(table["dlc"])]
+    rows = [
+        [region, suffix(region), *(table[name].get(region, "-") for name in GROUPS)]
+        for region in sorted(table["dlc"])
+    ]
     return "".join("\t".join(row) + "\n" for row in [head, *rows])
 
 
 def parse(text: str) -> Table:
     """Return the accounts that registries.tsv holds."""
     rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
-    return {name: {row[0]: row[column] for row in rows if row[column] != "-"} for column, name in enumerate(GROUPS, 2)}
+    return {
+        name: {row[0]: row[column] for row in rows if row[column] != "-"}
+        for column, name in enumerate(GROUPS, 2)
+    }
 
 
 def check_nothing_lost(old: Table, new: Table) -> None:
     """Raise ValueError if a region lost its account."""
-    lost = [f"{region} ({name})" for name in GROUPS for region in old[name] if region not in new[name]]
+    lost = [
+        f"{region} ({name})" for name in GROUPS for region in old[name] if region not in new[name]
+    ]
     if lost:
         raise ValueError(f"known before, and now lost: {', '.join(lost)}")
 

@@ -1,4 +1,5 @@
 """What the refresh tools share: a package's newest wheel, and a file that is replaced at once or not at all."""
+
 from __future__ import annotations
 
 import os

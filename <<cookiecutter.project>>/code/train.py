@@ -3,6 +3,7 @@
 SageMaker puts hyperparameters and data under /opt/ml and takes from there what the job leaves. To train something else
 replace the middle, from new_model() to evaluate(); the rest is what SageMaker expects of any script.
 """
+
 import csv
 import hashlib
 import json
@@ -30,7 +31,9 @@ def main():
     try:
         train(read_hyperparameters())
     except Exception as error:
-        failure = ML / "output" / "failure"  # its first 1024 characters become the job's FailureReason
+        failure = (
+            ML / "output" / "failure"
+        )  # its first 1024 characters become the job's FailureReason
         failure.parent.mkdir(parents=True, exist_ok=True)
         failure.write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
         raise
@@ -54,12 +57,20 @@ def train(given):
         loss = train_epoch(model, rows, given, epoch)
         accuracy = evaluate(model, validation)["accuracy"]
         # For a metric definition's regex, such as train_loss=(.*?); and flushed, so that the log has it now.
-        print(f"epoch={epoch}; train_loss={loss:.4f}; validation_accuracy={accuracy:.4f};", flush=True)
+        print(
+            f"epoch={epoch}; train_loss={loss:.4f}; validation_accuracy={accuracy:.4f};", flush=True
+        )
         if (ML / "checkpoints").is_dir():  # only jobs with a CheckpointConfig have it
-            save(ML / "checkpoints" / "checkpoint.json", {"job": job, "epoch": epoch, "weights": model["weights"]})
+            save(
+                ML / "checkpoints" / "checkpoint.json",
+                {"job": job, "epoch": epoch, "weights": model["weights"]},
+            )
         rest(given["pause"])
     if stopping:
-        print(f"SIGTERM: stopped after epoch {epoch} of {given['epochs']}, saving the model", flush=True)
+        print(
+            f"SIGTERM: stopped after epoch {epoch} of {given['epochs']}, saving the model",
+            flush=True,
+        )
     save(ML / "model" / "model.json", model)
     save(ML / "output" / "data" / "evaluation.json", evaluate(model, validation))
 
@@ -71,7 +82,9 @@ def read_hyperparameters():
     not read, and the script runs with and without that toolkit.
     """
     values = dict(DEFAULTS)
-    for name, text in json.loads((ML / "input" / "config" / "hyperparameters.json").read_text()).items():
+    for name, text in json.loads(
+        (ML / "input" / "config" / "hyperparameters.json").read_text()
+    ).items():
         if name.startswith("sagemaker_") or name == "_tuning_objective_metric":
             continue  # for the toolkit and the tuner
         if name not in DEFAULTS:
@@ -79,7 +92,9 @@ def read_hyperparameters():
         try:
             values[name] = type(DEFAULTS[name])(str(text).strip('"'))
         except ValueError:
-            raise ValueError(f"hyperparameter {name} is {text!r}; write a number such as {DEFAULTS[name]}") from None
+            raise ValueError(
+                f"hyperparameter {name} is {text!r}; write a number such as {DEFAULTS[name]}"
+            ) from None
     if min(values["epochs"], values["batch_size"]) < 1:
         raise ValueError("hyperparameters epochs and batch_size must be at least 1")
     return values
@@ -136,20 +151,32 @@ def predict(model, measures):
 
 def inputs(model, measures):
     """Return 1 for the bias and the measures standardised."""
-    return [1.0, *((value - mean) / scale for value, mean, scale in zip(measures, model["means"], model["scales"]))]
+    return [
+        1.0,
+        *(
+            (value - mean) / scale
+            for value, mean, scale in zip(measures, model["means"], model["scales"])
+        ),
+    ]
 
 
 def probabilities(weights, x):
     """Return the probability of each class."""
     scores = [sum(weight * value for weight, value in zip(row, x)) for row in weights]
-    exps = [math.exp(score - max(scores)) for score in scores]  # of at most 0, so that nothing overflows
+    exps = [
+        math.exp(score - max(scores)) for score in scores
+    ]  # of at most 0, so that nothing overflows
     return [value / sum(exps) for value in exps]
 
 
 def train_epoch(model, rows, given, epoch):
     """Go through the rows once, in batches; return the mean loss."""
-    examples = [(inputs(model, measures), model["classes"].index(label)) for measures, label in rows]
-    random.Random(f"{given['seed']}/{epoch}").shuffle(examples)  # as in any run, so that resuming is exact
+    examples = [
+        (inputs(model, measures), model["classes"].index(label)) for measures, label in rows
+    ]
+    random.Random(f"{given['seed']}/{epoch}").shuffle(
+        examples
+    )  # as in any run, so that resuming is exact
     loss, size = 0.0, given["batch_size"]
     for start in range(0, len(examples), size):
         loss += descend(model["weights"], examples[start : start + size], given["lr"], given["l2"])
@@ -176,7 +203,9 @@ def descend(weights, batch, lr, l2):
 
 def evaluate(model, rows):
     """Return accuracy and confusion matrix: confusion[true][predicted] is a number of rows."""
-    confusion = {label: dict.fromkeys(model["classes"], 0) for label in sorted({label for _, label in rows})}
+    confusion = {
+        label: dict.fromkeys(model["classes"], 0) for label in sorted({label for _, label in rows})
+    }
     for measures, label in rows:
         confusion[label][predict(model, measures)] += 1
     right = sum(counts.get(label, 0) for label, counts in confusion.items())
@@ -191,8 +220,14 @@ def resume(model, job, epochs):
     checkpoint = json.loads(path.read_text())
     differs = [name for name in job if checkpoint["job"].get(name) != job[name]]
     if differs or checkpoint["epoch"] >= epochs:
-        os.replace(path, path.with_name("checkpoint.other.json"))  # not overwritten: it may have cost hours
-        why = f"has other {', '.join(differs)}" if differs else f"has all {checkpoint['epoch']} epochs behind it"
+        os.replace(
+            path, path.with_name("checkpoint.other.json")
+        )  # not overwritten: it may have cost hours
+        why = (
+            f"has other {', '.join(differs)}"
+            if differs
+            else f"has all {checkpoint['epoch']} epochs behind it"
+        )
         print(f"checkpoint.json {why}: now checkpoint.other.json; starting anew", flush=True)
         return 0
     print(f"resuming at epoch {checkpoint['epoch'] + 1}", flush=True)
@@ -203,7 +238,9 @@ def resume(model, job, epochs):
 def save(path, value):
     """Write JSON so that nobody, not even after a SIGKILL, sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + ".sagemaker-ignore")  # the name AWS's XGBoost image gives to unfinished files
+    half = path.with_name(
+        path.name + ".sagemaker-ignore"
+    )  # the name AWS's XGBoost image gives to unfinished files
     half.write_text(json.dumps(value, indent=1), encoding="utf-8")
     os.replace(half, path)
 

@@ -2,6 +2,7 @@
 
 usage: python -m sm_local VERB     VERB is train, shell, build, pull-dlc or data; values come from the environment as make exports them
 """
+
 from __future__ import annotations
 
 import os
@@ -22,7 +23,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in VERBS:
         print(f"usage: python -m sm_local {'|'.join(VERBS)}", file=sys.stderr)
         return 2
-    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a recipe has values byte for byte
+    sys.stdout.reconfigure(
+        encoding="utf-8", errors="surrogateescape"
+    )  # a recipe has values byte for byte
     try:
         given = {key: os.environ[key] for key in GIVEN if os.environ.get(key)}
         if arguments[0] == "data":
@@ -30,7 +33,11 @@ def main(arguments: list[str]) -> int:
         else:
             print(write(arguments[0], given), end="")
     except KeyboardInterrupt:
-        print("sm-local: interrupted" + ("; 'make data' again goes on from here" if arguments[0] == "data" else ""), file=sys.stderr)
+        print(
+            "sm-local: interrupted"
+            + ("; 'make data' again goes on from here" if arguments[0] == "data" else ""),
+            file=sys.stderr,
+        )
         return 130
     except SmLocalError as error:
         print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
@@ -50,7 +57,9 @@ def write(verb: str, given: dict[str, str]) -> str:
     """Return a verb's recipe; `given` are the command line's values. Raises SmLocalError."""
     root = Path()
     # IMAGE names the project's own image for `build`; for the others it may be any, and the settings' one stays its own
-    values = settings.read(root, {key: value for key, value in given.items() if key != "IMAGE" or verb == "build"})
+    values = settings.read(
+        root, {key: value for key, value in given.items() if key != "IMAGE" or verb == "build"}
+    )
     engine = machine.require(machine.find_engine(values["ENGINE"]))
     if verb == "build":
         return recipe.build(values, engine)

@@ -2,6 +2,7 @@
 
 nodes.py reads the text, shapes.py knows what the API says of one value, rules.py what several say of each other.
 """
+
 from __future__ import annotations
 
 import json
@@ -14,11 +15,27 @@ from typing import Any, NamedTuple
 from .errors import SmLocalError
 from .nodes import compose, kind, line_number, pairs, read_text, short, shown
 from .rules import broken_rules
-from .shapes import MAY_BE_LEFT_OUT, OPEN_ENUMS, READ_ONLY, REQUEST, SHAPES, misfits, type_of, unknown_key
+from .shapes import (
+    MAY_BE_LEFT_OUT,
+    OPEN_ENUMS,
+    READ_ONLY,
+    REQUEST,
+    SHAPES,
+    misfits,
+    type_of,
+    unknown_key,
+)
 
 WANTED = {"integer": "an integer", "float": "a number", "boolean": "true or false"}
 INSTANCE_TYPE = re.compile(r"[\w.-]+", re.ASCII)
-BOOLEANS = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
+BOOLEANS = {
+    "true": "true",
+    "yes": "true",
+    "on": "true",
+    "false": "false",
+    "no": "false",
+    "off": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +45,9 @@ class Request:
     body: dict
     notes: tuple[str, ...]
     file: str = field(default="", compare=False)
-    lines: dict[str, int] = field(default_factory=dict, compare=False)  # of every value, by its path
+    lines: dict[str, int] = field(
+        default_factory=dict, compare=False
+    )  # of every value, by its path
 
     def where(self, path: str) -> str:
         """Return the file and line of a value, or of what it would stand in."""
@@ -59,7 +78,10 @@ def read(path: Path) -> Request:
     problems = [f"{path}:{line}: {what}" for line, what, sort in findings if sort not in harmless]
     if problems:
         raise SmLocalError("\n".join(problems))
-    notes = (*dropped(path, reading.dropped), *(f"{path}:{line}: {what}" for line, what, _ in findings))
+    notes = (
+        *dropped(path, reading.dropped),
+        *(f"{path}:{line}: {what}" for line, what, _ in findings),
+    )
     return Request(body, notes, str(path), reading.lines)
 
 
@@ -112,7 +134,12 @@ class Reading:
         if isinstance(value, str):  # JSON writes a character beyond 16 bits as two
             value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         for text in misfits(name, value, shown(node)):
-            self.add(line, path, text, "note" if name in OPEN_ENUMS and INSTANCE_TYPE.fullmatch(value) else "problem")
+            self.add(
+                line,
+                path,
+                text,
+                "note" if name in OPEN_ENUMS and INSTANCE_TYPE.fullmatch(value) else "problem",
+            )
         return value
 
     def list_value(self, name: str, node: Any, path: str, line: int) -> list:
@@ -120,7 +147,10 @@ class Reading:
         for text in misfits(name, node.value):
             self.add(line, path, text)
         items = enumerate(node.value[: SHAPES[name].get("max")])
-        return [self.value(SHAPES[name]["member"], item, f"{path}[{i}]", line_number(item)) for i, item in items]
+        return [
+            self.value(SHAPES[name]["member"], item, f"{path}[{i}]", line_number(item))
+            for i, item in items
+        ]
 
     def map_value(self, name: str, node: Any, path: str, line: int) -> dict:
         """Return a structure, or a map from strings."""
@@ -173,7 +203,9 @@ def wrong_type(name: str, node: Any, text: str) -> str:
     """Say what a node is, what the API wants, and what to write."""
     wanted = type_of(name)
     written = remedy(name, node, text)
-    return f"is {shown(node)}; the API wants {WANTED.get(wanted, f'a {wanted}')}" + (f"; {written}" if written else "")
+    return f"is {shown(node)}; the API wants {WANTED.get(wanted, f'a {wanted}')}" + (
+        f"; {written}" if written else ""
+    )
 
 
 def remedy(name: str, node: Any, text: str) -> str:
@@ -188,7 +220,13 @@ def remedy(name: str, node: Any, text: str) -> str:
     if wanted == "list":
         strings = is_scalar and type_of(SHAPES[name]["member"]) == "string"
         return f"write [{quoted(node.value)}]" if strings else "start each item with '- '"
-    return as_scalar(wanted, node.value) if is_scalar else as_json(node, text) if wanted == "string" else ""
+    return (
+        as_scalar(wanted, node.value)
+        if is_scalar
+        else as_json(node, text)
+        if wanted == "string"
+        else ""
+    )
 
 
 def as_scalar(wanted: str, source: str) -> str:
@@ -207,7 +245,11 @@ def as_json(node: Any, text: str) -> str:
         json.loads(source)
     except ValueError:
         return "write it as JSON in quotes"
-    return "write '{}'".format(source.replace("'", "''")) if source.isprintable() else "write it as JSON in quotes"
+    return (
+        "write '{}'".format(source.replace("'", "''"))
+        if source.isprintable()
+        else "write it as JSON in quotes"
+    )
 
 
 def quoted(text: str) -> str:

@@ -4,6 +4,7 @@ A check is a number, what SageMaker gives, and a judge: a pure function of what 
 there, raises Differs with what was seen when it is not, and Untold with the reason when nobody can tell here. The constants are what
 the probe's jobs ask for. docs/contract.md of the template has the sources.
 """
+
 from __future__ import annotations
 
 import json
@@ -21,9 +22,23 @@ from .machine import Engine
 PROBE = "/opt/ml/input/data/probe/probe.sh"
 ARGUMENTS = ["$HOME", "two words", "--flag"]
 ENVIRONMENT = {"LINES_AND_SIGNS": "a\nb=c 'd' \"e\" $f `g` \\h é", "LONG": "x" * 512}
-HYPERPARAMETERS = {"epochs": "3", "name": "it's \"quoted\"", "flag": "true"}
-SHELLS = ("sh", "bash", "dash", "ash", "busybox", "env", "tini", "dumb-init")  # an ENTRYPOINT of these may run what it is given
-THREE = {"hyperparameters.json", "inputdataconfig.json", "resourceconfig.json", "metric-definition-regex.json"}
+HYPERPARAMETERS = {"epochs": "3", "name": 'it\'s "quoted"', "flag": "true"}
+SHELLS = (
+    "sh",
+    "bash",
+    "dash",
+    "ash",
+    "busybox",
+    "env",
+    "tini",
+    "dumb-init",
+)  # an ENTRYPOINT of these may run what it is given
+THREE = {
+    "hyperparameters.json",
+    "inputdataconfig.json",
+    "resourceconfig.json",
+    "metric-definition-regex.json",
+}
 
 
 class Differs(Exception):
@@ -50,7 +65,11 @@ class Run:
         path = self.folder / host / "output/data/seen" / name
         if not path.exists():
             started = (path.parent / "argv").exists()
-            raise (Differs(f"the probe did not get so far: {self.last_words()}") if started else Untold(f"the probe did not run: {self.last_words()}"))
+            raise (
+                Differs(f"the probe did not get so far: {self.last_words()}")
+                if started
+                else Untold(f"the probe did not run: {self.last_words()}")
+            )
         return path.read_bytes().decode("utf-8", "surrogateescape")
 
     def last_words(self) -> str:
@@ -58,7 +77,9 @@ class Run:
         if self.status == 127:
             return "no /bin/sh in the image"
         lines = self.said.splitlines() or [""]
-        return [*lines[-1:], *(line for line in lines if not line.startswith("sm-local: "))][-1].replace("sm-local: ", "")
+        return [*lines[-1:], *(line for line in lines if not line.startswith("sm-local: "))][
+            -1
+        ].replace("sm-local: ", "")
 
     def words(self, name: str, host: str = "") -> list[str]:
         """Return the words of a file that has a NUL behind each."""
@@ -81,7 +102,10 @@ class Image:
     @property
     def path(self) -> str:
         """Return the folder in which a program is looked for first."""
-        return next((text[5:].split(":")[0] for text in self.environment if text.startswith("PATH=/")), "/usr/local/bin")
+        return next(
+            (text[5:].split(":")[0] for text in self.environment if text.startswith("PATH=/")),
+            "/usr/local/bin",
+        )
 
     @property
     def takes_no_words(self) -> bool:
@@ -92,7 +116,11 @@ class Image:
     @property
     def program(self) -> str:
         """Return the ENTRYPOINT's program, '' where that is a shell, which may run what it is given."""
-        return "" if not self.entrypoint or self.entrypoint[0].rpartition("/")[2] in SHELLS else self.entrypoint[0]
+        return (
+            ""
+            if not self.entrypoint or self.entrypoint[0].rpartition("/")[2] in SHELLS
+            else self.entrypoint[0]
+        )
 
 
 @dataclass(frozen=True)
@@ -115,7 +143,9 @@ def same(seen: object, there: object) -> str:
 
 def short(value: object) -> str:
     """Return a value for a table's cell."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=sorted)
+    text = (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=sorted)
+    )
     text = text.strip().replace("\n", " ")
     return text if len(text) <= 90 else f"{text[:60]}…{text[-25:]}"
 
@@ -144,13 +174,17 @@ def loaded(place: Path, values: dict[str, str], request: dict, name: str = "judg
 
 def train_word(c: Context) -> str:
     words = c.runs["train"].words("argv")
-    after_entrypoint(c, [*words[:-1], words[-1].rpartition("/")[2]], ["train"])  # the kernel makes a script's name its path
+    after_entrypoint(
+        c, [*words[:-1], words[-1].rpartition("/")[2]], ["train"]
+    )  # the kernel makes a script's name its path
     return " ".join(words)
 
 
 def after_entrypoint(c: Context, words: list[str], given: list[str]) -> str:
     """Return the command line, if it is the image's ENTRYPOINT and what it is given; a shell may have become just that."""
-    wanted = given if c.image.entrypoint and not c.image.program else [*c.image.entrypoint[1:], *given]
+    wanted = (
+        given if c.image.entrypoint and not c.image.program else [*c.image.entrypoint[1:], *given]
+    )
     same(words[-len(wanted) :], wanted)
     return " ".join(words)
 
@@ -168,7 +202,11 @@ def both_exactly(c: Context) -> str:
 
 
 def list_limits(c: Context) -> str:
-    for words, value in (("has 101 items", ["x"] * 101), ("has 0 items", []), ("has 257 characters", ["x" * 257])):
+    for words, value in (
+        ("has 101 items", ["x"] * 101),
+        ("has 0 items", []),
+        ("has 257 characters", ["x" * 257]),
+    ):
         for key in ("ContainerEntrypoint", "ContainerArguments"):
             refused(c.place, {"AlgorithmSpecification": {key: value}}, words)
     return "0 and 101 items, 257 characters: refused"
@@ -186,26 +224,55 @@ def no_program(c: Context) -> str:
 
 def no_terminal(c: Context) -> str:
     run = c.runs["entrypoint"]
-    return same([run.lines("tty"), run.lines("stdin"), run.words("argv")[0]], [["no"], ["end"], "/bin/sh"]) and "no TTY, stdin at its end, no init process"
+    return (
+        same(
+            [run.lines("tty"), run.lines("stdin"), run.words("argv")[0]],
+            [["no"], ["end"], "/bin/sh"],
+        )
+        and "no TTY, stdin at its end, no init process"
+    )
 
 
 def who_and_where(c: Context) -> str:
     run = c.runs["entrypoint"]
     if c.image.user not in ("", "root", "0"):
-        raise Untold(f"the image's USER is {c.image.user}; whether SageMaker honours it is not documented")
-    home = run.seen("home").strip()  # Docker's is / where the image has no passwd file that says otherwise
-    return same([run.seen("uid").strip(), home, run.seen("pwd").strip()], ["0", "/" if home == "/" else "/root", c.image.workdir or "/"])
+        raise Untold(
+            f"the image's USER is {c.image.user}; whether SageMaker honours it is not documented"
+        )
+    home = run.seen(
+        "home"
+    ).strip()  # Docker's is / where the image has no passwd file that says otherwise
+    return same(
+        [run.seen("uid").strip(), home, run.seen("pwd").strip()],
+        ["0", "/" if home == "/" else "/root", c.image.workdir or "/"],
+    )
 
 
 def parts_are_mounts(c: Context) -> str:
     targets = [line.split()[1] for line in c.runs["entrypoint"].lines("mounts")]
-    return same([path for path in targets if path in ("/opt/ml", "/opt/ml/code")], []) and "/opt/ml is no mount, /opt/ml/code the image's own"
+    return (
+        same([path for path in targets if path in ("/opt/ml", "/opt/ml/code")], [])
+        and "/opt/ml is no mount, /opt/ml/code the image's own"
+    )
 
 
 def the_tree(c: Context) -> str:
-    run, wanted = c.runs["entrypoint"], ["/opt/ml/input/config", "/opt/ml/input/data", "/opt/ml/model", "/opt/ml/output/data"]
+    run, wanted = (
+        c.runs["entrypoint"],
+        ["/opt/ml/input/config", "/opt/ml/input/data", "/opt/ml/model", "/opt/ml/output/data"],
+    )
     same([path for path in wanted if path not in run.lines("writable")], [])
-    return same([path for path in run.lines("tree") if path.startswith(("/opt/ml/model/", "/opt/ml/output/data/"))], []) and "there, writable, empty"
+    return (
+        same(
+            [
+                path
+                for path in run.lines("tree")
+                if path.startswith(("/opt/ml/model/", "/opt/ml/output/data/"))
+            ],
+            [],
+        )
+        and "there, writable, empty"
+    )
 
 
 def hyperparameters(c: Context) -> str:
@@ -213,7 +280,9 @@ def hyperparameters(c: Context) -> str:
     refused(c.place, {"HyperParameters": {f"k{n}": "" for n in range(101)}}, "has 101 ")
     refused(c.place, {"HyperParameters": {"k": "x" * 2501}}, "has 2501 characters")
     refused(c.place, {"HyperParameters": {"k": 3}}, "the API wants a string")
-    return same(c.runs["both"].seen("config/hyperparameters.json"), contract.compact(HYPERPARAMETERS))
+    return same(
+        c.runs["both"].seen("config/hyperparameters.json"), contract.compact(HYPERPARAMETERS)
+    )
 
 
 def input_data_config(c: Context) -> str:
@@ -223,32 +292,57 @@ def input_data_config(c: Context) -> str:
 
 
 def resource_config(c: Context) -> str:
-    job = loaded(c.place, c.values, {"ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": 11}})
+    job = loaded(
+        c.place, c.values, {"ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": 11}}
+    )
     config = json.loads(contract.config_files(job, job.hosts[1])["resourceconfig.json"])
-    same(config["hosts"][:4] + [config["current_host"]], ["algo-1", "algo-10", "algo-11", "algo-2", "algo-2"])
-    return same(c.runs["entrypoint"].seen("config/resourceconfig.json"), (
-        '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":'
-        '[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'))
+    same(
+        config["hosts"][:4] + [config["current_host"]],
+        ["algo-1", "algo-10", "algo-11", "algo-2", "algo-2"],
+    )
+    return same(
+        c.runs["entrypoint"].seen("config/resourceconfig.json"),
+        (
+            '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":'
+            '[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
+        ),
+    )
 
 
 def groups(c: Context) -> str:
     run = c.runs["hosts"]
-    configs = [json.loads(run.seen("config/resourceconfig.json", host)) for host in ("algo-1", "algo-2")]
+    configs = [
+        json.loads(run.seen("config/resourceconfig.json", host)) for host in ("algo-1", "algo-2")
+    ]
     same([config["current_group_name"] for config in configs], ["one", "two"])
-    same(sorted(name for group in configs[0]["instance_groups"] for name in group["hosts"]), configs[0]["hosts"])
-    return same(["/opt/ml/input/data/only" in run.lines("tree", host) for host in ("algo-1", "algo-2")], [False, True]) and "the channel is on algo-2 alone"
+    same(
+        sorted(name for group in configs[0]["instance_groups"] for name in group["hosts"]),
+        configs[0]["hosts"],
+    )
+    return (
+        same(
+            ["/opt/ml/input/data/only" in run.lines("tree", host) for host in ("algo-1", "algo-2")],
+            [False, True],
+        )
+        and "the channel is on algo-2 alone"
+    )
 
 
 def config_files(c: Context) -> str:
     found = {}
     for name in ("entrypoint", "both"):
         c.runs[name].seen("argv")  # whether it ran at all
-        found[name] = {path.name for path in (c.runs[name].folder / "output/data/seen/config").iterdir()}
+        found[name] = {
+            path.name for path in (c.runs[name].folder / "output/data/seen/config").iterdir()
+        }
     same(found["entrypoint"], THREE)
     asked = found["both"]
     for name in asked:
         json.loads(c.runs["both"].seen(f"config/{name}"))
-    return same(asked - THREE, {"checkpointconfig.json", "debughookconfig.json", "tensorboardoutputconfig.json"})
+    return same(
+        asked - THREE,
+        {"checkpointconfig.json", "debughookconfig.json", "tensorboardoutputconfig.json"},
+    )
 
 
 def environment(c: Context) -> dict[str, str]:
@@ -259,8 +353,17 @@ def platform_variables(c: Context) -> str:
     values = environment(c)
     name = c.runs["both"].folder.name
     same([values.get("TRAINING_JOB_NAME"), values.get("AWS_REGION")], [name, c.values["REGION"]])
-    own = {text.partition("=")[0] for text in c.image.environment}  # what the image sets is there on SageMaker, too
-    same([key for key in values if (key.startswith("SM_") or key == "AWS_DEFAULT_REGION") and key not in own], [])
+    own = {
+        text.partition("=")[0] for text in c.image.environment
+    }  # what the image sets is there on SageMaker, too
+    same(
+        [
+            key
+            for key in values
+            if (key.startswith("SM_") or key == "AWS_DEFAULT_REGION") and key not in own
+        ],
+        [],
+    )
     return same(values.get("TRAINING_JOB_ARN", "").rpartition("/")[2], name.lower())
 
 
@@ -273,14 +376,28 @@ def user_variables(c: Context) -> str:
 
 
 def credentials(c: Context) -> str:
-    given = {word.partition("=")[0] for word in c.runs["isolated"].words("environ")} if not c.runs["isolated"].untold else set()
+    given = (
+        {word.partition("=")[0] for word in c.runs["isolated"].words("environ")}
+        if not c.runs["isolated"].untold
+        else set()
+    )
     same(sorted(name for name in given if name.startswith("AWS_C")), [])
     run = c.runs["credentials"]
-    names = [word.partition("=")[0] for word in run.words("environ") if word.startswith("AWS_CONTAINER_CREDENTIALS_")]
+    names = [
+        word.partition("=")[0]
+        for word in run.words("environ")
+        if word.startswith("AWS_CONTAINER_CREDENTIALS_")
+    ]
     same(len(names), 1)
     if not run.seen("credentials").strip():
         raise Untold("nothing in the image speaks HTTP: no wget, curl or python3")
-    return same(sorted(run.seen("credentials").split()), ['"AccessKeyId":', '"Expiration":', '"SecretAccessKey":', '"Token":']) and f"served by {names[0]}"
+    return (
+        same(
+            sorted(run.seen("credentials").split()),
+            ['"AccessKeyId":', '"Expiration":', '"SecretAccessKey":', '"Token":'],
+        )
+        and f"served by {names[0]}"
+    )
 
 
 def names(c: Context) -> str:
@@ -290,8 +407,13 @@ def names(c: Context) -> str:
         raise Differs(f"the host's name is {name}")
     same(run.lines("resolved"), ["algo-1"])
     if not several.untold:
-        same([several.lines("resolved", host) for host in ("algo-1", "algo-2")], [["algo-1", "algo-2"]] * 2)
-    return f"{name}; algo-N resolves" + (" (one host: " + several.untold + ")" if several.untold else " on every host")
+        same(
+            [several.lines("resolved", host) for host in ("algo-1", "algo-2")],
+            [["algo-1", "algo-2"]] * 2,
+        )
+    return f"{name}; algo-N resolves" + (
+        " (one host: " + several.untold + ")" if several.untold else " on every host"
+    )
 
 
 def files(c: Context, channel: str, run: str = "data", host: str = "") -> list[str]:
@@ -320,7 +442,10 @@ def manifest_files(c: Context) -> str:
     same(c.runs["data"].seen("manifest-whole"), "p/\ns3://bkt/p/a\ns3://bkt/p/deep/b\n")
     if c.runs["hosts"].untold:
         return "as there (one host)"
-    return same(c.runs["hosts"].seen("manifest-many", "algo-2"), "many/\n" + "".join(f"s3://bkt/many/{n}\n" for n in range(5)))
+    return same(
+        c.runs["hosts"].seen("manifest-many", "algo-2"),
+        "many/\n" + "".join(f"s3://bkt/many/{n}\n" for n in range(5)),
+    )
 
 
 def shards(c: Context) -> str:
@@ -342,13 +467,21 @@ def fast_file(c: Context) -> str:
 
 def pipes(c: Context) -> str:
     run = c.runs["pipe"]
-    same([run.seen("early-stream"), run.seen("epoch-stream-1"), run.seen("epoch-stream-2")], ["012", "01234", "01234"])
-    return same([path for path in run.lines("tree") if path.startswith("/opt/ml/input/data/stream")][:1], ["/opt/ml/input/data/stream_0"])
+    same(
+        [run.seen("early-stream"), run.seen("epoch-stream-1"), run.seen("epoch-stream-2")],
+        ["012", "01234", "01234"],
+    )
+    return same(
+        [path for path in run.lines("tree") if path.startswith("/opt/ml/input/data/stream")][:1],
+        ["/opt/ml/input/data/stream_0"],
+    )
 
 
 def framed_pipes(c: Context) -> str:
     run = c.runs["pipe"]
-    record = b"".join(struct.pack("<II", 0xCED7230A, 1) + b"%d\0\0\0" % n for n in range(5)).decode("utf-8", "surrogateescape")
+    record = b"".join(struct.pack("<II", 0xCED7230A, 1) + b"%d\0\0\0" % n for n in range(5)).decode(
+        "utf-8", "surrogateescape"
+    )
     same(run.seen("epoch-records-1"), record)
     return same(run.seen("epoch-zipped-1"), "firstsecond")
 
@@ -356,28 +489,62 @@ def framed_pipes(c: Context) -> str:
 def toolkits(c: Context) -> str:
     run = c.runs["toolkit"]
     own = [word.partition("=")[0] for word in run.words("own-environ")]
-    same([name for name in ("SM_HOSTS", "SM_CURRENT_HOST", "SM_CHANNEL_PROBE", "SM_MODEL_DIR", "SM_NUM_CPUS", "SM_TRAINING_ENV") if name not in own], [])
+    same(
+        [
+            name
+            for name in (
+                "SM_HOSTS",
+                "SM_CURRENT_HOST",
+                "SM_CHANNEL_PROBE",
+                "SM_MODEL_DIR",
+                "SM_NUM_CPUS",
+                "SM_TRAINING_ENV",
+            )
+            if name not in own
+        ],
+        [],
+    )
     same([run.status, "ExitCode 7" in run.said], [1, True])
     return f"{sum(name.startswith('SM_') for name in own)} SM_* variables; exit code 7 of a script is 1, and ExitCode 7 in the reason"
 
 
 CHECKS: list[tuple[int, str, Callable[[Context], str]]] = [
-    (1, "without entrypoint and arguments the command is the image's ENTRYPOINT and `train`", train_word),
-    (2, "ContainerEntrypoint alone: that list, without `train` or the image's CMD", entrypoint_alone),
-    (3, "ContainerArguments alone: the image's ENTRYPOINT and they, without `train`", arguments_alone),
+    (
+        1,
+        "without entrypoint and arguments the command is the image's ENTRYPOINT and `train`",
+        train_word,
+    ),
+    (
+        2,
+        "ContainerEntrypoint alone: that list, without `train` or the image's CMD",
+        entrypoint_alone,
+    ),
+    (
+        3,
+        "ContainerArguments alone: the image's ENTRYPOINT and they, without `train`",
+        arguments_alone,
+    ),
     (4, "both: both lists, no shell expands them", both_exactly),
     (5, "lists of 1 to 100 items of at most 256 characters", list_limits),
     (6, "a program that is not there: Failed, AlgorithmError: …, exit code: 127", no_program),
     (7, "no TTY, stdin at its end, no init process", no_terminal),
     (8, "root, HOME=/root, the image's WORKDIR", who_and_where),
     (9, "/opt/ml is no mount: what an image has in /opt/ml/code stays visible", parts_are_mounts),
-    (10, "input/config, input/data, model, output/data: there, writable, the last two empty", the_tree),
+    (
+        10,
+        "input/config, input/data, model, output/data: there, writable, the last two empty",
+        the_tree,
+    ),
     (11, "hyperparameters.json: flat, strings, {} when none; the API's limits", hyperparameters),
     (12, "inputdataconfig.json: exact keys, FastFile as File, no URI", input_data_config),
     (13, "resourceconfig.json: seven keys, hosts sorted as text", resource_config),
     (14, "instance groups: each host its own, channels where they belong", groups),
     (15, "other config files only when asked for", config_files),
-    (16, "TRAINING_JOB_NAME, _ARN in lower case, AWS_REGION; no SM_*, no AWS_DEFAULT_REGION", platform_variables),
+    (
+        16,
+        "TRAINING_JOB_NAME, _ARN in lower case, AWS_REGION; no SM_*, no AWS_DEFAULT_REGION",
+        platform_variables,
+    ),
     (17, "Environment byte for byte; the API's limits", user_variables),
     (18, "credentials from the container endpoint; none with network isolation", credentials),
     (19, "the host is called ip-10-0-…; algo-N resolves everywhere", names),
@@ -385,11 +552,19 @@ CHECKS: list[tuple[int, str, Callable[[Context], str]]] = [
     (21, "a partial prefix keeps base names; one object is one file", partial_prefixes),
     (22, "ManifestFile: prefix and rest, the key's path kept; a bad one is refused", manifests),
     (23, "<channel>-manifest: the prefix and all objects, also when sharded", manifest_files),
-    (24, "shards: all objects, none twice, sizes differ by at most one; a host may get none", shards),
+    (
+        24,
+        "shards: all objects, none twice, sizes differ by at most one; a host may get none",
+        shards,
+    ),
     (25, "FastFile is read-only, and takes no partial prefix", fast_file),
     (26, "Pipe: <channel>_0, _1, …; closing early begins the next epoch; no folder", pipes),
     (27, "Pipe: Gzip is inflated, RecordIO frames each object", framed_pipes),
-    (40, "sagemaker-training, where the image has it, runs a script; its exit code N is 1 and `ExitCode N`", toolkits),
+    (
+        40,
+        "sagemaker-training, where the image has it, runs a script; its exit code N is 1 and `ExitCode N`",
+        toolkits,
+    ),
 ]
 
 

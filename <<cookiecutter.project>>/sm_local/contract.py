@@ -3,6 +3,7 @@
 Sources: API: shapes of the SageMaker API model. DG: the Developer Guide's page of that name. Captured: files and
 environments of real jobs, 2019 to 2025. docs/contract.md of the template has the whole list, and what is not confirmed.
 """
+
 from __future__ import annotations
 
 import json
@@ -13,8 +14,15 @@ from .job import TENSORBOARD, TENSORS, Channel, Host, Job
 
 HOST = "algo-1"  # names are algo-1 … algo-N without padding (DG:your-algorithms-training-algo-running-container)
 TIME = "\0\0"  # stands in a file's text for what a job's name ends with, the time, which only the running recipe knows; no value has NULs
-PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"),
-              ("us-isof-", "aws-iso-f"), ("eu-isoe-", "aws-iso-e"), ("eusc-", "aws-eusc"))
+PARTITIONS = (
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("us-isof-", "aws-iso-f"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("eusc-", "aws-eusc"),
+)
 
 
 def compact(value: object) -> str:
@@ -35,7 +43,9 @@ def command(job: Job) -> tuple[str, tuple[str, ...]]:
 
 def hostname(region: str, host: str = HOST) -> str:
     """Return the kernel's host name: never algo-1, which is only a name that resolves (captured)."""
-    return f"ip-10-0-0-{host.rpartition('-')[2]}." + ("ec2.internal" if region == "us-east-1" else f"{region}.compute.internal")
+    return f"ip-10-0-0-{host.rpartition('-')[2]}." + (
+        "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+    )
 
 
 def arn_prefix(job: Job) -> str:
@@ -60,7 +70,9 @@ def hyperparameters(job: Job) -> dict[str, str]:
 
 def host_channels(job: Job, host: Host) -> tuple[Channel, ...]:
     """Return the channels that a host gets: those for its group, and those for none (DG:train-heterogeneous-cluster)."""
-    return tuple(channel for channel in job.channels if not channel.groups or host.group in channel.groups)
+    return tuple(
+        channel for channel in job.channels if not channel.groups or host.group in channel.groups
+    )
 
 
 def input_data_config(job: Job, host: Host) -> dict[str, dict[str, str]]:
@@ -72,7 +84,12 @@ def describe(channel: Channel) -> dict[str, str]:
     """Return what inputdataconfig.json says of a channel; a FastFile channel is called File there (DG)."""
     mode = "Pipe" if channel.mode == "Pipe" else "File"
     content_type = {"ContentType": channel.content_type} if channel.content_type else {}
-    return {**content_type, "TrainingInputMode": mode, "S3DistributionType": channel.distribution, "RecordWrapperType": channel.record_wrapper}
+    return {
+        **content_type,
+        "TrainingInputMode": mode,
+        "S3DistributionType": channel.distribution,
+        "RecordWrapperType": channel.record_wrapper,
+    }
 
 
 def shard(job: Job, host: Host, channel: Channel) -> tuple[int, int]:
@@ -119,7 +136,11 @@ def config_files(job: Job, host: Host) -> dict[str, str]:
 
 def metric_definitions(job: Job) -> dict[str, list]:
     """Return metric-definition-regex.json: [] in jobs without definitions (captured 2020, 2022); with some, no source tells."""
-    return {} if job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions") else {"metric-definition-regex.json": []}
+    return (
+        {}
+        if job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions")
+        else {"metric-definition-regex.json": []}
+    )
 
 
 def checkpoint_config(job: Job) -> dict[str, dict]:
@@ -132,15 +153,22 @@ def debug_hook_config(request: dict) -> dict[str, dict]:
     asked = request.get("DebugHookConfig")
     if not asked:
         return {}
-    collections = [{"CollectionName": item.get("CollectionName"), "CollectionParameters": item.get("CollectionParameters")}
-                   for item in asked.get("CollectionConfigurations", [])]
-    return {"debughookconfig.json": {
-        "S3OutputPath": asked.get("S3OutputPath"),
-        "LocalPath": asked.get("LocalPath", TENSORS),
-        "HookParameters": asked.get("HookParameters"),
-        "CollectionConfigurations": collections or None,
-        "DebugHookSpecification": None,
-    }}
+    collections = [
+        {
+            "CollectionName": item.get("CollectionName"),
+            "CollectionParameters": item.get("CollectionParameters"),
+        }
+        for item in asked.get("CollectionConfigurations", [])
+    ]
+    return {
+        "debughookconfig.json": {
+            "S3OutputPath": asked.get("S3OutputPath"),
+            "LocalPath": asked.get("LocalPath", TENSORS),
+            "HookParameters": asked.get("HookParameters"),
+            "CollectionConfigurations": collections or None,
+            "DebugHookSpecification": None,
+        }
+    }
 
 
 def tensorboard_config(request: dict) -> dict[str, dict]:
@@ -148,22 +176,30 @@ def tensorboard_config(request: dict) -> dict[str, dict]:
     asked = request.get("TensorBoardOutputConfig")
     if not asked:
         return {}
-    return {"tensorboardoutputconfig.json": {
-        "S3OutputPath": asked.get("S3OutputPath"),
-        "LocalPath": asked.get("LocalPath", TENSORBOARD),
-    }}
+    return {
+        "tensorboardoutputconfig.json": {
+            "S3OutputPath": asked.get("S3OutputPath"),
+            "LocalPath": asked.get("LocalPath", TENSORBOARD),
+        }
+    }
 
 
 def files_of_2020(job: Job, host: Host) -> dict[str, object]:
     """Return what jobs of 2020 had besides (captured 2020-10); those of 2022 had no longer all of it, or other keys."""
-    return {"trainingjobconfig.json": training_job_config(job), "upstreamoutputdataconfig.json": [], "init-config.json": init_config(job, host)}
+    return {
+        "trainingjobconfig.json": training_job_config(job),
+        "upstreamoutputdataconfig.json": [],
+        "init-config.json": init_config(job, host),
+    }
 
 
 def training_job_config(job: Job) -> dict:
     """Return trainingjobconfig.json: the request, its enums in upper snake case except TrainingInputMode, and no Environment."""
     request, algorithm = job.request, job.request.get("AlgorithmSpecification", {})
     config = {
-        "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
+        "EnableInterContainerTrafficEncryption": request.get(
+            "EnableInterContainerTrafficEncryption", False
+        ),
         "EnableNetworkIsolation": job.isolated,
         "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
         "HyperParameters": job.hyperparameters,
@@ -175,8 +211,11 @@ def training_job_config(job: Job) -> dict:
         "BaseTags": request.get("Tags", []),
         "TrainingJobName": job.stem + TIME,
         "StoppingCondition": request.get("StoppingCondition"),
-        "AlgorithmSpecification": {"MetricDefinitions": algorithm.get("MetricDefinitions", []), "TrainingImage": job.image,
-                                   "TrainingInputMode": algorithm.get("TrainingInputMode", "File")},
+        "AlgorithmSpecification": {
+            "MetricDefinitions": algorithm.get("MetricDefinitions", []),
+            "TrainingImage": job.image,
+            "TrainingInputMode": algorithm.get("TrainingInputMode", "File"),
+        },
         "TrainingJobArn": arn_prefix(job) + TIME,
         "DebugHookConfig": debugger_paths(request),
         "CheckpointConfig": request.get("CheckpointConfig"),
@@ -187,7 +226,10 @@ def training_job_config(job: Job) -> dict:
 def debugger_paths(request: dict) -> dict | None:
     """Return what trainingjobconfig.json says of the debugger."""
     asked = request.get("DebugHookConfig")
-    return asked and {"S3OutputPath": asked.get("S3OutputPath", ""), "LocalPath": asked.get("LocalPath", TENSORS)}
+    return asked and {
+        "S3OutputPath": asked.get("S3OutputPath", ""),
+        "LocalPath": asked.get("LocalPath", TENSORS),
+    }
 
 
 def described_channel(channel: Channel, request: dict) -> dict:
@@ -195,8 +237,13 @@ def described_channel(channel: Channel, request: dict) -> dict:
     s3 = s3_source(channel, request)
     return {
         "ChannelName": channel.name,
-        "DataSource": {"S3DataSource": {"S3DataType": snake(s3.get("S3DataType", "S3Prefix")), "S3Uri": s3.get("S3Uri", ""),
-                                        "S3DataDistributionType": snake(channel.distribution)}},
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataType": snake(s3.get("S3DataType", "S3Prefix")),
+                "S3Uri": s3.get("S3Uri", ""),
+                "S3DataDistributionType": snake(channel.distribution),
+            }
+        },
         "CompressionType": snake(channel.compression),
         "RecordWrapperType": snake(channel.record_wrapper),
     }
@@ -205,14 +252,24 @@ def described_channel(channel: Channel, request: dict) -> dict:
 def init_config(job: Job, host: Host) -> dict:
     """Return init-config.json, which is for the platform's own agent; its checkpoint path stays the default one (captured)."""
     config: dict = {
-        "inputMode": job.request.get("AlgorithmSpecification", {}).get("TrainingInputMode", "File").upper(),
-        "channels": {channel.name: agent_channel(s3_source(channel, job.request), channel.mode.upper(), channel)
-                     for channel in host_channels(job, host)},
+        "inputMode": job.request.get("AlgorithmSpecification", {})
+        .get("TrainingInputMode", "File")
+        .upper(),
+        "channels": {
+            channel.name: agent_channel(
+                s3_source(channel, job.request), channel.mode.upper(), channel
+            )
+            for channel in host_channels(job, host)
+        },
     }
     if job.checkpoints:
         source = {"S3Uri": job.request["CheckpointConfig"].get("S3Uri", "")}
-        config["checkpointChannel"] = {"name": "checkpoints", "channel": agent_channel(source, "FILE", None), "outputPath": "/opt/ml/checkpoints",
-                                       "allowEmpty": True}
+        config["checkpointChannel"] = {
+            "name": "checkpoints",
+            "channel": agent_channel(source, "FILE", None),
+            "outputPath": "/opt/ml/checkpoints",
+            "allowEmpty": True,
+        }
     return {
         **config,
         "hostConfig": {"clusterSize": len(job.hosts), "hostNumber": job.hosts.index(host) + 1},
@@ -224,8 +281,12 @@ def init_config(job: Job, host: Host) -> dict:
 def agent_channel(s3: dict, mode: str, channel: Channel | None) -> dict:
     """Return a channel as init-config.json has it; the checkpoints', which is none, has no distribution and no compression."""
     return {
-        "s3DataSource": {"s3DataType": snake(s3.get("S3DataType", "S3Prefix")), "s3Uri": s3.get("S3Uri", ""),
-                         "s3DataDistributionType": channel and snake(channel.distribution), "attributeNames": s3.get("AttributeNames")},
+        "s3DataSource": {
+            "s3DataType": snake(s3.get("S3DataType", "S3Prefix")),
+            "s3Uri": s3.get("S3Uri", ""),
+            "s3DataDistributionType": channel and snake(channel.distribution),
+            "attributeNames": s3.get("AttributeNames"),
+        },
         "fileSystemDataSource": None,
         "compressionType": channel and snake(channel.compression),
         "recordWrapper": channel and snake(channel.record_wrapper),
@@ -237,7 +298,11 @@ def agent_channel(s3: dict, mode: str, channel: Channel | None) -> dict:
 
 def s3_source(channel: Channel, request: dict) -> dict:
     """Return the request's S3DataSource of a channel; {} when it has none."""
-    entries = [entry for entry in request.get("InputDataConfig", []) if entry["ChannelName"] == channel.name]
+    entries = [
+        entry
+        for entry in request.get("InputDataConfig", [])
+        if entry["ChannelName"] == channel.name
+    ]
     return (entries or [{}])[0].get("DataSource", {}).get("S3DataSource", {})
 
 
@@ -249,7 +314,10 @@ def snake(name: str) -> str:
 def limits(instance_type: str) -> tuple[int, int, int]:
     """Return vCPUs, GPUs and GiB of memory of an instance type; KeyError for one that the table does not have."""
     table = (Path(__file__).parent / "instances.tsv").read_text(encoding="utf-8").splitlines()
-    figures = {name: tuple(map(int, rest)) for name, *rest in (line.split("\t") for line in table if not line.startswith("#"))}
+    figures = {
+        name: tuple(map(int, rest))
+        for name, *rest in (line.split("\t") for line in table if not line.startswith("#"))
+    }
     return figures[instance_type]
 
 

@@ -6,6 +6,7 @@ Prints the variable that tells the container where, NAME=value, and serves until
 open. The credentials are the caller's own, or the role's that those may assume; they are in this process alone. What is
 served: the Developer Guide's task-iam-roles of ECS, whose endpoint SageMaker's hosts have (captured).
 """
+
 from __future__ import annotations
 
 import json
@@ -18,7 +19,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .errors import SmLocalError
 
-EARLY = timedelta(minutes=16)  # SDKs ask anew 15 minutes before the end, and would get the same again
+EARLY = timedelta(
+    minutes=16
+)  # SDKs ask anew 15 minutes before the end, and would get the same again
 Fetch = Callable[[], dict]  # → AccessKeyId, SecretAccessKey, Token, Expiration (a datetime)
 
 
@@ -32,7 +35,10 @@ def main(arguments: list[str]) -> int:
         print(f"sm-local: {error}", file=sys.stderr)
         return 1
     print(variable, flush=True)
-    print(f"sm-local: credentials: {role or 'your own'}, until {credentials.current()['Expiration']:%H:%M} UTC, then fetched anew", file=sys.stderr)
+    print(
+        f"sm-local: credentials: {role or 'your own'}, until {credentials.current()['Expiration']:%H:%M} UTC, then fetched anew",
+        file=sys.stderr,
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()
     return 0
@@ -61,10 +67,19 @@ def own() -> Fetch:
     def fetch() -> dict:
         found = session.get_credentials()
         if not found:
-            raise SmLocalError("CREDENTIALS=session: you have no AWS credentials; 'aws configure' or 'aws sso login' gets some, CREDENTIALS=off runs without")
+            raise SmLocalError(
+                "CREDENTIALS=session: you have no AWS credentials; 'aws configure' or 'aws sso login' gets some, CREDENTIALS=off runs without"
+            )
         frozen = asking("session", found.get_frozen_credentials)
-        expiry = getattr(found, "_expiry_time", None)  # of those that botocore itself renews; others say nothing of their end
-        return answer(frozen.access_key, frozen.secret_key, frozen.token, expiry or datetime.now(timezone.utc) + timedelta(hours=1))
+        expiry = getattr(
+            found, "_expiry_time", None
+        )  # of those that botocore itself renews; others say nothing of their end
+        return answer(
+            frozen.access_key,
+            frozen.secret_key,
+            frozen.token,
+            expiry or datetime.now(timezone.utc) + timedelta(hours=1),
+        )
 
     return fetch
 
@@ -74,8 +89,15 @@ def assumed(role: str, region: str) -> Fetch:
     client = asking("role", lambda: new_session().client("sts", region_name=region))
 
     def fetch() -> dict:
-        given = asking("role", lambda: client.assume_role(RoleArn=role, RoleSessionName="SageMaker"))["Credentials"]
-        return answer(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"])
+        given = asking(
+            "role", lambda: client.assume_role(RoleArn=role, RoleSessionName="SageMaker")
+        )["Credentials"]
+        return answer(
+            given["AccessKeyId"],
+            given["SecretAccessKey"],
+            given["SessionToken"],
+            given["Expiration"],
+        )
 
     return fetch
 
@@ -99,7 +121,12 @@ def asking(mode: str, call: Callable):
 
 def answer(key: str, secret: str, token: str | None, expiration: datetime) -> dict:
     """Return credentials in the words of the endpoint."""
-    return {"AccessKeyId": key, "SecretAccessKey": secret, "Token": token or "", "Expiration": expiration}
+    return {
+        "AccessKeyId": key,
+        "SecretAccessKey": secret,
+        "Token": token or "",
+        "Expiration": expiration,
+    }
 
 
 def serve(address: str, credentials: Credentials) -> tuple[ThreadingHTTPServer, str]:
@@ -108,14 +135,21 @@ def serve(address: str, credentials: Credentials) -> tuple[ThreadingHTTPServer, 
     handler = type("Handler", (Endpoint,), {"wanted": path, "credentials": credentials})
     if address == "169.254.170.2":
         try:
-            return ThreadingHTTPServer((address, 80), handler), f"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI={path}"
+            return ThreadingHTTPServer(
+                (address, 80), handler
+            ), f"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI={path}"
         except OSError:
             pass
     try:
         server = ThreadingHTTPServer((address, 0), handler)
     except OSError as error:
-        raise SmLocalError(f"CREDENTIALS: cannot serve them at {address} ({error.strerror})") from error
-    return server, f"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://{address}:{server.server_address[1]}{path}"
+        raise SmLocalError(
+            f"CREDENTIALS: cannot serve them at {address} ({error.strerror})"
+        ) from error
+    return (
+        server,
+        f"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://{address}:{server.server_address[1]}{path}",
+    )
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -127,7 +161,11 @@ class Endpoint(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with the credentials of now; with 404 to any other path, 500 and AWS's words when they cannot be had."""
         try:
-            status, value = (200, self.credentials.current()) if self.path == self.wanted else (404, {"message": "no such credentials"})
+            status, value = (
+                (200, self.credentials.current())
+                if self.path == self.wanted
+                else (404, {"message": "no such credentials"})
+            )
         except SmLocalError as error:
             status, value = 500, {"message": str(error)}
         body = json.dumps(value, default=lambda time: f"{time:%Y-%m-%dT%H:%M:%SZ}").encode()

@@ -3,6 +3,7 @@
 The S3 client comes in as an argument. An object that is here with the right size and time is not fetched again; a half
 fetched one lies in data/s3/.parts until it is whole. A channel that is here whole has a mark in data/s3/.ready.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -72,14 +73,18 @@ def connect(region: str):
     try:
         return boto3.client("s3", region_name=region, config=Config(max_pool_connections=AT_ONCE))
     except (BotoCoreError, ValueError) as error:
-        raise SmLocalError(f"no S3 client: {error}; 'aws configure list' says what your AWS settings are") from error
+        raise SmLocalError(
+            f"no S3 client: {error}; 'aws configure list' says what your AWS settings are"
+        ) from error
 
 
 def fetch(job: Job, client) -> None:
     """Fetch every S3 channel of a job. Raises SmLocalError; what is complete stays, and the next call goes on from there."""
     channels = [channel for channel in job.channels if channel.is_remote]
     if not channels:
-        say("no channel of this job comes from S3; folders of opt/ml/input/data are used as they are")
+        say(
+            "no channel of this job comes from S3; folders of opt/ml/input/data are used as they are"
+        )
         return
     try:
         with alone():
@@ -108,10 +113,14 @@ def fetch_channel(channel: Channel, client) -> None:
     check(channel, found)
     wanted = [one for one in found if not is_here(one)]
     total, missing = sum(one.size for one in found), sum(one.size for one in wanted)
-    say(f"channel {channel.name}: {plural(len(found), 'object')}, {amount(total)} at {channel.s3_uri}; {len(wanted)} to fetch, {amount(missing)}")
+    say(
+        f"channel {channel.name}: {plural(len(found), 'object')}, {amount(total)} at {channel.s3_uri}; {len(wanted)} to fetch, {amount(missing)}"
+    )
     free = shutil.disk_usage(objects.MIRROR).free
     if missing > free:
-        raise SmLocalError(f"channel {channel.name!r}: {amount(missing)} to fetch, and {amount(free)} free here; make room, or mount a disk at data/s3")
+        raise SmLocalError(
+            f"channel {channel.name!r}: {amount(missing)} to fetch, and {amount(free)} free here; make room, or mount a disk at data/s3"
+        )
     mark = Path(channel.ready)
     if wanted:
         mark.unlink(missing_ok=True)  # until all of it is here again
@@ -126,8 +135,12 @@ def remotes(channel: Channel, client) -> list[Remote]:
     bucket, key = split(channel.s3_uri)
     if channel.s3_type not in objects.MANIFESTS:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-        return [Remote(bucket, one["Key"], one["Size"], one["LastModified"].timestamp(), one["ETag"])
-                for page in pages for one in page.get("Contents", ()) if not one["Key"].endswith("/")]  # what consoles make for a folder
+        return [
+            Remote(bucket, one["Key"], one["Size"], one["LastModified"].timestamp(), one["ETag"])
+            for page in pages
+            for one in page.get("Contents", ())
+            if not one["Key"].endswith("/")
+        ]  # what consoles make for a folder
     text = client.get_object(Bucket=bucket, Key=key)["Body"].read()
     found: dict[str, Remote] = {}
 
@@ -149,7 +162,9 @@ def look_up(client, uri: str) -> Remote:
     """Ask S3 for one object's size, time and ETag."""
     bucket, key = split(uri)
     said = client.head_object(Bucket=bucket, Key=key)
-    return Remote(bucket, key, said["ContentLength"], said["LastModified"].timestamp(), said["ETag"])
+    return Remote(
+        bucket, key, said["ContentLength"], said["LastModified"].timestamp(), said["ETag"]
+    )
 
 
 def named(channel: Channel, text: bytes) -> Iterable[str]:
@@ -158,26 +173,38 @@ def named(channel: Channel, text: bytes) -> Iterable[str]:
         if channel.s3_type == "ManifestFile":
             return objects.manifest_uris(text)
         entries = [json.loads(line) for line in text.decode().split("\n") if line.strip()]
-        uris = [entry[name] for entry in entries for name in channel.attributes if name.endswith("-ref")]
+        uris = [
+            entry[name] for entry in entries for name in channel.attributes if name.endswith("-ref")
+        ]
         for uri in uris:
             if not isinstance(uri, str) or not uri.startswith("s3://"):
                 raise ValueError(f"{uri!r} is no S3 URI")
         return uris
     except KeyError as error:
-        raise SmLocalError(f"channel {channel.name!r}: {channel.s3_uri} has a line without the attribute {error}; see AttributeNames in the request") from error
+        raise SmLocalError(
+            f"channel {channel.name!r}: {channel.s3_uri} has a line without the attribute {error}; see AttributeNames in the request"
+        ) from error
     except (ValueError, TypeError, RecursionError) as error:
-        raise SmLocalError(f"channel {channel.name!r}: {channel.s3_uri} is not a manifest ({error}); see S3DataType in the API's S3DataSource") from error
+        raise SmLocalError(
+            f"channel {channel.name!r}: {channel.s3_uri} is not a manifest ({error}); see S3DataType in the API's S3DataSource"
+        ) from error
 
 
 def check(channel: Channel, found: list[Remote]) -> None:
     """Refuse what `make train` could not show. Raises SmLocalError."""
     bucket, prefix = split(channel.s3_uri)
     if not found:
-        raise SmLocalError(f"channel {channel.name!r}: no object at {channel.s3_uri}; look for it with 'aws s3 ls {channel.s3_uri}'")
+        raise SmLocalError(
+            f"channel {channel.name!r}: no object at {channel.s3_uri}; look for it with 'aws s3 ls {channel.s3_uri}'"
+        )
     folder = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
-    if channel.mode == "FastFile" and not any(one.key == prefix or one.key.startswith(folder) for one in found):
-        raise SmLocalError(f"channel {channel.name!r}: For FastFile mode, partial S3 prefix is not supported. "
-                           f"S3 prefix has to end with a full file or folder ({channel.s3_uri})")
+    if channel.mode == "FastFile" and not any(
+        one.key == prefix or one.key.startswith(folder) for one in found
+    ):
+        raise SmLocalError(
+            f"channel {channel.name!r}: For FastFile mode, partial S3 prefix is not supported. "
+            f"S3 prefix has to end with a full file or folder ({channel.s3_uri})"
+        )
     problem = misfit(found, ignores_case(Path()))
     if problem:
         raise SmLocalError(f"channel {channel.name!r}: {problem}")
@@ -197,8 +224,13 @@ def misfit(found: list[Remote], one_case: bool) -> str:
             return f"the keys {first!r} and {one.key!r} are one file on this machine's disk; copy one of the objects to another key"
     for one in found:
         parts = [one.bucket, *one.key.split("/")]
-        if any(part in ("", ".", "..") or "\0" in part or len(part.encode()) > LONGEST_NAME for part in parts):
-            return f"the key {one.key!r} cannot be a file's path here; copy the object to another key"
+        if any(
+            part in ("", ".", "..") or "\0" in part or len(part.encode()) > LONGEST_NAME
+            for part in parts
+        ):
+            return (
+                f"the key {one.key!r} cannot be a file's path here; copy the object to another key"
+            )
         if any(here("/".join(parts[:count])) in keys for count in range(2, len(parts))):
             return f"part of the key {one.key!r} is an object itself; a folder here cannot be a file too"
     return ""
@@ -232,7 +264,9 @@ def forget(channel: Channel, found: list[Remote]) -> None:
                 break
             parent.rmdir()
     if gone:
-        say(f"channel {channel.name}: {plural(len(gone), 'object')} no longer in S3, removed from {top}, such as {gone[0]}")
+        say(
+            f"channel {channel.name}: {plural(len(gone), 'object')} no longer in S3, removed from {top}, such as {gone[0]}"
+        )
 
 
 def download(channel: Channel, client, wanted: list[Remote], total: int) -> None:
@@ -244,7 +278,11 @@ def download(channel: Channel, client, wanted: list[Remote], total: int) -> None
         if name[: name.find("-") + 1] in stems and name not in parts:
             (PARTS / name).unlink()  # of what the object was before
     try:
-        at_once(lambda one: asking(channel, lambda: fetch_one(client, one, progress), one.path), wanted, progress.stop)
+        at_once(
+            lambda one: asking(channel, lambda: fetch_one(client, one, progress), one.path),
+            wanted,
+            progress.stop,
+        )
     finally:
         progress.end()
 
@@ -313,7 +351,9 @@ def blocks(client, one: Remote, begin: int) -> Iterable[bytes]:
     if begin == one.size:
         return ()
     rest = {"Range": f"bytes={begin}-"} if begin else {}
-    return client.get_object(Bucket=one.bucket, Key=one.key, IfMatch=one.etag, **rest)["Body"].iter_chunks(BLOCK)
+    return client.get_object(Bucket=one.bucket, Key=one.key, IfMatch=one.etag, **rest)[
+        "Body"
+    ].iter_chunks(BLOCK)
 
 
 class Progress:
@@ -331,7 +371,12 @@ class Progress:
             self.done += size
             if self.shown and time.monotonic() - self.shown_at > 0.1:
                 self.shown_at = time.monotonic()
-                print(f"\r\033[K{100 * self.done // max(self.total, 1)} % of {amount(self.total)} ", end="", file=sys.stderr, flush=True)
+                print(
+                    f"\r\033[K{100 * self.done // max(self.total, 1)} % of {amount(self.total)} ",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
     def end(self) -> None:
         """Take the line away."""
@@ -346,7 +391,9 @@ def asking(channel: Channel, call, what: object = ""):
     try:
         return call()
     except (BotoCoreError, ClientError, OSError) as error:
-        raise SmLocalError(f"channel {channel.name!r}: {what or channel.s3_uri}: {error}; {hint(error)}") from error
+        raise SmLocalError(
+            f"channel {channel.name!r}: {what or channel.s3_uri}: {error}; {hint(error)}"
+        ) from error
 
 
 def hint(error: Exception) -> str:
@@ -361,15 +408,27 @@ def hint(error: Exception) -> str:
 
 
 HINTS = (
-    (("Unable to locate credentials", "Partial credentials"), "'aws configure' or 'aws sso login' gets some"),
+    (
+        ("Unable to locate credentials", "Partial credentials"),
+        "'aws configure' or 'aws sso login' gets some",
+    ),
     (("Expired", "has expired", "SSO"), "'aws sso login' gets new credentials"),
-    (("InvalidAccessKeyId", "SignatureDoesNotMatch"), "'aws configure list' says which credentials are used"),
+    (
+        ("InvalidAccessKeyId", "SignatureDoesNotMatch"),
+        "'aws configure list' says which credentials are used",
+    ),
     (("NoSuchBucket", "Invalid bucket name"), "correct S3Uri in the request"),
     (("NoSuchKey", "Not Found"), "correct S3Uri in the request, or what the manifest names"),
-    (("AccessDenied", "Forbidden"), "you need s3:ListBucket and s3:GetObject there, and kms:Decrypt for its key if it has one"),
+    (
+        ("AccessDenied", "Forbidden"),
+        "you need s3:ListBucket and s3:GetObject there, and kms:Decrypt for its key if it has one",
+    ),
     (("InvalidObjectState",), "it is archived; restore it first: 'aws s3api restore-object'"),
     (("PreconditionFailed",), "it changed meanwhile; 'make data' again fetches what it is now"),
-    (("Could not connect", "Connect timeout", "Proxy"), "check the network, the proxy and AWS_ENDPOINT_URL"),
+    (
+        ("Could not connect", "Connect timeout", "Proxy"),
+        "check the network, the proxy and AWS_ENDPOINT_URL",
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 usage: python -m sm_local.doctor    exits with 1 if something that the settings demand is missing
 """
+
 from __future__ import annotations
 
 import os
@@ -23,7 +24,11 @@ def main() -> int:
     """Print the report; return the exit status."""
     try:
         # make exports what its command line has; what the shell exports, PLATFORM say, is not about us, and the hook has no make
-        given = {key: os.environ[key] for key in settings.RULES if os.environ.get(key)} if os.environ.get("MAKELEVEL") else {}
+        given = (
+            {key: os.environ[key] for key in settings.RULES if os.environ.get(key)}
+            if os.environ.get("MAKELEVEL")
+            else {}
+        )
         values = settings.read(Path(), given)
     except SmLocalError as error:
         print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
@@ -31,22 +36,29 @@ def main() -> int:
     with ThreadPoolExecutor() as pool:  # both wait for a child, `aws` for most of a second
         aws = pool.submit(machine.find_aws)
         engine = machine.find_engine(values["ENGINE"])
-    lines, missing = report(engine, values, aws.result(), machine.free_bytes(engine.root_dir or "."))
+    lines, missing = report(
+        engine, values, aws.result(), machine.free_bytes(engine.root_dir or ".")
+    )
     print("\n".join(lines))
     for line in missing:
         print(f"sm-local: {line}", file=sys.stderr)
     return 1 if missing else 0
 
 
-def report(engine: Engine, values: dict[str, str], aws: list[AwsCli], free: int) -> tuple[list[str], list[str]]:
+def report(
+    engine: Engine, values: dict[str, str], aws: list[AwsCli], free: int
+) -> tuple[list[str], list[str]]:
     """Return the lines to print and what the settings demand and this machine lacks. Pure."""
-    lines = [f"{name:8}  {text}" for name, text in [
-        ("engine", engine_line(engine)),
-        ("GPU", gpu_line(engine.gpu, values["GPU"])),
-        ("AWS CLI", aws_line(aws)),
-        ("disk", disk_line(free)),
-        ("machine", machine_line(engine)),
-    ]]
+    lines = [
+        f"{name:8}  {text}"
+        for name, text in [
+            ("engine", engine_line(engine)),
+            ("GPU", gpu_line(engine.gpu, values["GPU"])),
+            ("AWS CLI", aws_line(aws)),
+            ("disk", disk_line(free)),
+            ("machine", machine_line(engine)),
+        ]
+    ]
     missing = []
     if engine.problem:
         missing.append(f"{engine.name} {engine.problem}; {engine.remedy}")
@@ -103,7 +115,11 @@ def disk_line(free: int) -> str:
     if free < 0:
         return "unknown: the engine's disk cannot be seen from here"
     text = f"{free // GIB} GB free"
-    return text if free >= 40 * GIB else f"{text}; a GPU Deep Learning Container takes about 40 GB while it is pulled, a CPU one 12 GB"
+    return (
+        text
+        if free >= 40 * GIB
+        else f"{text}; a GPU Deep Learning Container takes about 40 GB while it is pulled, a CPU one 12 GB"
+    )
 
 
 def machine_line(engine: Engine) -> str:

@@ -1,4 +1,5 @@
 """Hyperparameters: a flat map of strings, from hyperparameters.json and from HP= on the command line."""
+
 from __future__ import annotations
 
 import json
@@ -28,7 +29,9 @@ def split(text: str) -> dict[str, str]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise SmLocalError(f"HP: a quote is never closed in {text!r}; write HP=\"epochs=3 name='two words'\"") from error
+        raise SmLocalError(
+            f"HP: a quote is never closed in {text!r}; write HP=\"epochs=3 name='two words'\""
+        ) from error
     for word in words:
         if "=" not in word:
             raise SmLocalError(f"HP: {word!r} has no value; write HP='{word}=…'")
@@ -43,16 +46,26 @@ def split(text: str) -> dict[str, str]:
 
 def misfits(name: str, value: str) -> Iterator[str]:
     """Yield what the API says against a hyperparameter, and what no JSON file can say."""
-    for what, text, shape in (("the name", name, "HyperParameterKey"), ("the value", value, "HyperParameterValue")):
+    for what, text, shape in (
+        ("the name", name, "HyperParameterKey"),
+        ("the value", value, "HyperParameterValue"),
+    ):
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             yield f"{short(name)!r}: {what} is not Unicode text; write it in UTF-8"
-        yield from (f"{short(name)!r}: {what} {problem}" for problem in shapes.misfits(shape, text, repr(short(text))))
+        yield from (
+            f"{short(name)!r}: {what} {problem}"
+            for problem in shapes.misfits(shape, text, repr(short(text)))
+        )
 
 
 def too_many(values: Collection, where: str) -> str:
     """Say that there are more hyperparameters than the API takes; '' if there are not."""
     most = shapes.SHAPES["HyperParameters"]["max"]
-    return f"{len(values)} hyperparameters{where}; the API takes at most {most}" if len(values) > most else ""
+    return (
+        f"{len(values)} hyperparameters{where}; the API takes at most {most}"
+        if len(values) > most
+        else ""
+    )
 
 
 def read(root: Path) -> dict[str, str]:
@@ -66,9 +79,9 @@ def read(root: Path) -> dict[str, str]:
     except json.JSONDecodeError as error:
         raise SmLocalError(f"{PATH}:{json_problem(text, error)}") from error
     except RecursionError as error:
-        raise SmLocalError(f"{PATH}: is nested too deeply; write {{\"epochs\": \"20\"}}") from error
+        raise SmLocalError(f'{PATH}: is nested too deeply; write {{"epochs": "20"}}') from error
     if not isinstance(pairs, Pairs):
-        raise SmLocalError(f"{PATH}: is not an object; write {{\"epochs\": \"20\"}}")
+        raise SmLocalError(f'{PATH}: is not an object; write {{"epochs": "20"}}')
     lines = lines_of_keys(text)
     problems = [f"{PATH}:{lines[place]}: {problem}" for place, problem in problems_of(pairs)]
     if problems:
@@ -103,7 +116,12 @@ def problems_of(pairs: Pairs) -> list[tuple[int, str]]:
         if key in seen:
             problems.append((place, f"{key!r} stands here twice; remove one"))
         elif isinstance(value, Number) or not isinstance(value, str):
-            problems.append((place, f"{key!r} is {as_json(value)}; SageMaker passes strings, write {json.dumps(as_json(value))}"))
+            problems.append(
+                (
+                    place,
+                    f"{key!r} is {as_json(value)}; SageMaker passes strings, write {json.dumps(as_json(value))}",
+                )
+            )
         else:
             problems += [(place, problem) for problem in misfits(key, value)]
         seen.add(key)

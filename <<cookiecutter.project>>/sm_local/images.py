@@ -2,6 +2,7 @@
 
 The template's hook runs this too, with cookiecutter's Python (3.9 or newer).
 """
+
 from __future__ import annotations
 
 import difflib
@@ -44,7 +45,11 @@ class Registry:
 
 def registries() -> dict[str, Registry]:
     """Return the registries of every region that has Deep Learning Containers, from registries.tsv."""
-    rows = [line.split("\t") for line in TABLE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    rows = [
+        line.split("\t")
+        for line in TABLE.read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    ]
     return {row[0]: Registry(*("" if text == "-" else text for text in row)) for row in rows}
 
 
@@ -55,7 +60,9 @@ def check_region(region: str) -> None:
         return
     near = difflib.get_close_matches(region, known, 3)
     hint = f"nearest: {', '.join(near)}" if near else "regions are written like us-west-2"
-    raise SmLocalError(f"no registry is known for region {region!r}; {hint}; to name one yourself set DLC_REGISTRY=HOST")
+    raise SmLocalError(
+        f"no registry is known for region {region!r}; {hint}; to name one yourself set DLC_REGISTRY=HOST"
+    )
 
 
 def registry_host(region: str, override: str = "", repo: str = "") -> str:
@@ -69,7 +76,9 @@ def registry_host(region: str, override: str = "", repo: str = "") -> str:
     registry = registries()[region]
     account = getattr(registry, COLUMNS.get(repo, "dlc"))
     if not account:
-        raise SmLocalError(f"{repo} has no registry in {region}; take another REGION, or name one yourself: DLC_REGISTRY=HOST")
+        raise SmLocalError(
+            f"{repo} has no registry in {region}; take another REGION, or name one yourself: DLC_REGISTRY=HOST"
+        )
     return f"{account}.dkr.ecr.{region}.{registry.suffix}"
 
 
@@ -84,7 +93,9 @@ def dlc_source(dlc: str, region: str = "", override: str = "") -> str:
     if region or override:
         return f"{registry_host(region, override, repo)}/{repo}{rest}"
     if not in_gallery(repo):
-        raise SmLocalError(f"{repo} is not in the public gallery; with AWS credentials: make pull-dlc REGION=us-west-2")
+        raise SmLocalError(
+            f"{repo} is not in the public gallery; with AWS credentials: make pull-dlc REGION=us-west-2"
+        )
     return f"{GALLERY}/{repo}{rest}"
 
 
@@ -94,7 +105,9 @@ def dlc_local(dlc: str) -> str:
     if host:
         return dlc
     tag, _, digest = rest.partition("@")
-    return f"{LOCAL}/{repo}:{digest[:19].replace(':', '-')}" if digest else f"{LOCAL}/{repo}{tag}"  # a tag cannot hold a digest
+    return (
+        f"{LOCAL}/{repo}:{digest[:19].replace(':', '-')}" if digest else f"{LOCAL}/{repo}{tag}"
+    )  # a tag cannot hold a digest
 
 
 def dlc_login(source: str, region: str, override: str = "") -> tuple[str, str]:
@@ -113,7 +126,10 @@ def is_dlc(image: str) -> bool:
     """Tell whether an image is one of AWS's, by its name: pulled by `make pull-dlc`, in the gallery, or in a registry of the table."""
     found = re.match(ECR_HOST, image.partition("/")[0])
     if found:
-        return any(found.group("account") in (one.dlc, one.sklearn_xgboost, one.base_python) for one in registries().values())
+        return any(
+            found.group("account") in (one.dlc, one.sklearn_xgboost, one.base_python)
+            for one in registries().values()
+        )
     return image.startswith((f"{LOCAL}/", f"{GALLERY}/"))
 
 
@@ -126,7 +142,17 @@ def split(dlc: str) -> tuple[str, str, str]:
     """Return a name's host (empty for `repo:tag`), repository, and `:tag`, `@digest` or both. Raises SmLocalError."""
     found = re.fullmatch(NAME, dlc, re.ASCII)
     host, repo, rest = found.group("host", "repo", "rest") if found else ("", "", "")
-    wrong = "is no image name" if not found else "has no tag" if not rest else "names no registry" if "/" in repo and not host else ""
+    wrong = (
+        "is no image name"
+        if not found
+        else "has no tag"
+        if not rest
+        else "names no registry"
+        if "/" in repo and not host
+        else ""
+    )
     if wrong:
-        raise SmLocalError(f"DLC={dlc} {wrong}; write repository:tag, such as pytorch:2.13-cpu-amzn2023-sagemaker, or a complete name")
+        raise SmLocalError(
+            f"DLC={dlc} {wrong}; write repository:tag, such as pytorch:2.13-cpu-amzn2023-sagemaker, or a complete name"
+        )
     return host or "", repo, rest

@@ -1,4 +1,5 @@
 """What a job is: job.yaml, the tree under opt/ml and the settings, read into one frozen Job."""
+
 from __future__ import annotations
 
 import hashlib
@@ -16,10 +17,18 @@ from .settings import IMAGE_NAME
 CHANNELS = Path("opt/ml/input/data")
 READY = "data/s3/.ready"
 OWN_FOLDERS = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
-TENSORS, TENSORBOARD = "/opt/ml/output/tensors", "/opt/ml/output/tensorboard/"  # LocalPath's defaults: smdebug's, API:TensorBoardOutputConfig
-UPLOADED = {"tensors": ("DebugHookConfig", TENSORS), "tensorboard": ("TensorBoardOutputConfig", TENSORBOARD)}
+TENSORS, TENSORBOARD = (
+    "/opt/ml/output/tensors",
+    "/opt/ml/output/tensorboard/",
+)  # LocalPath's defaults: smdebug's, API:TensorBoardOutputConfig
+UPLOADED = {
+    "tensors": ("DebugHookConfig", TENSORS),
+    "tensorboard": ("TensorBoardOutputConfig", TENSORBOARD),
+}
 CHECKPOINTS = "/opt/ml/checkpoints"  # CheckpointConfig.LocalPath's default (API:CheckpointConfig)
-NAME_ROOM = 63 - len("-20261123-104512") - len("-99")  # a job's name has at most 63 characters (API:TrainingJobName)
+NAME_ROOM = (
+    63 - len("-20261123-104512") - len("-99")
+)  # a job's name has at most 63 characters (API:TrainingJobName)
 
 MOST_HOSTS = 64
 
@@ -90,7 +99,9 @@ class Job:
     request: dict  # as job.yaml has it
     settings: dict[str, str]
     notes: tuple[str, ...] = ()  # a line each, said before the run
-    uploaded: dict[str, str] = field(default_factory=dict)  # further folders that are uploaded during a job: name, path in the container
+    uploaded: dict[str, str] = field(
+        default_factory=dict
+    )  # further folders that are uploaded during a job: name, path in the container
 
 
 def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
@@ -100,11 +111,24 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
     body = request.body
     algorithm, resources = body.get("AlgorithmSpecification", {}), body.get("ResourceConfig", {})
     image, source = choose_image(request, algorithm.get("TrainingImage", ""), settings, given)
-    channels, hosts = choose_channels(request, root, algorithm.get("TrainingInputMode", "File")), choose_hosts(request, resources)
+    channels, hosts = (
+        choose_channels(request, root, algorithm.get("TrainingInputMode", "File")),
+        choose_hosts(request, resources),
+    )
     values = choose_hyperparameters(root, body, given)
     checkpoints = local_path(request, "CheckpointConfig", CHECKPOINTS)
-    uploaded = {name: path for name, (config, default) in UPLOADED.items() if (path := local_path(request, config, default))}
-    one_folder_each(request, {"CheckpointConfig": checkpoints, **{UPLOADED[name][0]: path for name, path in uploaded.items()}})
+    uploaded = {
+        name: path
+        for name, (config, default) in UPLOADED.items()
+        if (path := local_path(request, config, default))
+    }
+    one_folder_each(
+        request,
+        {
+            "CheckpointConfig": checkpoints,
+            **{UPLOADED[name][0]: path for name, path in uploaded.items()},
+        },
+    )
     return Job(
         file=file,
         stem=stem(body.get("TrainingJobName") or root.resolve().name),
@@ -139,13 +163,17 @@ def account(role: str) -> str:
     return found.group(1) if found else "123456789012"
 
 
-def choose_image(request: api.Request, training_image: str, settings: dict[str, str], given: dict[str, str]) -> tuple[str, str]:
+def choose_image(
+    request: api.Request, training_image: str, settings: dict[str, str], given: dict[str, str]
+) -> tuple[str, str]:
     """Return the image and where it comes from. The command line wins over job.yaml, job.yaml over the settings."""
     image = given.get("IMAGE") or training_image or settings["IMAGE"]
     if image == "dlc":
         return images.dlc_local(settings["DLC"]), "dlc"
     if not image:
-        raise SmLocalError("settings.env: IMAGE is empty; name the image that 'make build' makes, such as IMAGE=my-model:latest")
+        raise SmLocalError(
+            "settings.env: IMAGE is empty; name the image that 'make build' makes, such as IMAGE=my-model:latest"
+        )
     if not re.fullmatch(IMAGE_NAME, image):  # a `-` in front would make it an option of the engine
         path = "AlgorithmSpecification.TrainingImage"
         where = "IMAGE" if given.get("IMAGE") else f"{request.where(path)}: {path}"
@@ -161,14 +189,22 @@ def choose_hosts(request: api.Request, resources: dict) -> tuple[Host, ...]:
     Of InstancePreferences SageMaker takes the first of which there is capacity: here the first.
     """
     wanted = {**resources, **resources.get("InstancePreferences", [{}])[0]}
-    alone = {"InstanceGroupName": "homogeneousCluster", "InstanceType": wanted.get("InstanceType", "ml.m5.xlarge"),
-             "InstanceCount": wanted.get("InstanceCount", 1)}
+    alone = {
+        "InstanceGroupName": "homogeneousCluster",
+        "InstanceType": wanted.get("InstanceType", "ml.m5.xlarge"),
+        "InstanceCount": wanted.get("InstanceCount", 1),
+    }
     groups = resources.get("InstanceGroups") or [alone]
     count = sum(group["InstanceCount"] for group in groups)
     if not 1 <= count <= MOST_HOSTS:
-        raise SmLocalError(f"{request.where('ResourceConfig.InstanceCount')}: ResourceConfig asks for {count} hosts; this machine runs 1 to {MOST_HOSTS}")
+        raise SmLocalError(
+            f"{request.where('ResourceConfig.InstanceCount')}: ResourceConfig asks for {count} hosts; this machine runs 1 to {MOST_HOSTS}"
+        )
     kinds = [group for group in groups for _ in range(group["InstanceCount"])]
-    return tuple(Host(f"algo-{n}", group["InstanceGroupName"], group["InstanceType"]) for n, group in enumerate(kinds, 1))
+    return tuple(
+        Host(f"algo-{n}", group["InstanceGroupName"], group["InstanceType"])
+        for n, group in enumerate(kinds, 1)
+    )
 
 
 def local_path(request: api.Request, config: str, default: str) -> str:
@@ -178,11 +214,15 @@ def local_path(request: api.Request, config: str, default: str) -> str:
     path = request.body[config].get("LocalPath", default)
     where = f"{request.where(f'{config}.LocalPath')}: {config}.LocalPath is {short(path)!r}"
     if not re.fullmatch(r"(/(?!\.\.?(/|$))[^/\n]+)+/?", path):
-        raise SmLocalError(f"{where}; write an absolute path such as {default}, without '.' and '..'")
+        raise SmLocalError(
+            f"{where}; write an absolute path such as {default}, without '.' and '..'"
+        )
     path = path.rstrip("/")
     for own in OWN_FOLDERS:
         if f"{own}/".startswith(f"{path}/") or path.startswith("/opt/ml/input/"):
-            raise SmLocalError(f"{where}, which would hide the platform's {own}; write another one, such as {default}")
+            raise SmLocalError(
+                f"{where}, which would hide the platform's {own}; write another one, such as {default}"
+            )
     return path
 
 
@@ -191,12 +231,16 @@ def one_folder_each(request: api.Request, paths: dict[str, str]) -> None:
     for n, (config, path) in enumerate(paths.items()):
         for other in [*paths][:n]:
             if path and path == paths[other]:
-                raise SmLocalError(f"{request.where(f'{config}.LocalPath')}: {config}.LocalPath is {short(path)!r}, as {other}'s is; write another one")
+                raise SmLocalError(
+                    f"{request.where(f'{config}.LocalPath')}: {config}.LocalPath is {short(path)!r}, as {other}'s is; write another one"
+                )
 
 
 def choose_hyperparameters(root: Path, body: dict, given: dict[str, str]) -> dict[str, str]:
     """Return job.yaml's hyperparameters, else the file's; HP='epochs=3 lr=0.1' changes single ones."""
-    values = dict(body["HyperParameters"]) if "HyperParameters" in body else hyperparameters.read(root)
+    values = (
+        dict(body["HyperParameters"]) if "HyperParameters" in body else hyperparameters.read(root)
+    )
     values.update(hyperparameters.split(given.get("HP", "")))
     if problem := hyperparameters.too_many(values, " with those of HP"):
         raise SmLocalError(f"HP: {problem}")
@@ -217,12 +261,21 @@ def choose_environment(body: dict, source: str, values: dict[str, str]) -> dict[
 def choose_channels(request: api.Request, root: Path, mode: str) -> tuple[Channel, ...]:
     """Return the request's channels, else one for every folder of opt/ml/input/data."""
     if "InputDataConfig" in request.body:
-        return tuple(channel(f"{request.where(f'InputDataConfig[{n}]')}", root, entry, mode) for n, entry in enumerate(request.body["InputDataConfig"]))
+        return tuple(
+            channel(f"{request.where(f'InputDataConfig[{n}]')}", root, entry, mode)
+            for n, entry in enumerate(request.body["InputDataConfig"])
+        )
     here = sorted((root / CHANNELS).glob("[!.]*"))
     for path in here:
         if path.is_symlink() and not path.exists():
-            raise SmLocalError(f"{CHANNELS / path.name}: is a link to {os.readlink(path)}, which is not there; mount it, or remove the link")
-    return tuple(channel(request.file, root, {"ChannelName": path.name}, mode) for path in here if path.is_dir())
+            raise SmLocalError(
+                f"{CHANNELS / path.name}: is a link to {os.readlink(path)}, which is not there; mount it, or remove the link"
+            )
+    return tuple(
+        channel(request.file, root, {"ChannelName": path.name}, mode)
+        for path in here
+        if path.is_dir()
+    )
 
 
 def channel(where: str, root: Path, entry: dict, default_mode: str) -> Channel:
@@ -230,28 +283,54 @@ def channel(where: str, root: Path, entry: dict, default_mode: str) -> Channel:
     name, mode = entry["ChannelName"], entry.get("InputMode", default_mode)
     folder = CHANNELS / name
     if not re.fullmatch(r"[A-Za-z0-9.\-_]{1,64}", name) or name in (".", ".."):
-        raise SmLocalError(f"{folder}: a channel's name has letters, digits, '.', '-' and '_' (at most 64); rename the folder")
+        raise SmLocalError(
+            f"{folder}: a channel's name has letters, digits, '.', '-' and '_' (at most 64); rename the folder"
+        )
     source = entry.get("DataSource", {})
     s3 = source.get("S3DataSource", {})
     here = (root / folder).is_dir()
     if not here and not s3.get("S3Uri", "").startswith("s3://"):
         raise SmLocalError(f"{where}: channel {name!r} has no folder {folder}; put its data there")
-    return Channel(name, str(folder) if here else "", mode, entry.get("ContentType", ""), s3.get("S3DataDistributionType", "FullyReplicated"),
-                   entry.get("RecordWrapperType", "None"), tuple(s3.get("InstanceGroupNames", ())), s3.get("S3Uri", ""), s3.get("S3DataType", "S3Prefix"),
-                   entry.get("CompressionType", "None"), entry.get("ShuffleConfig", {}).get("Seed"), tuple(s3.get("AttributeNames", ())),
-                   source.get("FileSystemDataSource", {}).get("FileSystemAccessMode") == "ro")
+    return Channel(
+        name,
+        str(folder) if here else "",
+        mode,
+        entry.get("ContentType", ""),
+        s3.get("S3DataDistributionType", "FullyReplicated"),
+        entry.get("RecordWrapperType", "None"),
+        tuple(s3.get("InstanceGroupNames", ())),
+        s3.get("S3Uri", ""),
+        s3.get("S3DataType", "S3Prefix"),
+        entry.get("CompressionType", "None"),
+        entry.get("ShuffleConfig", {}).get("Seed"),
+        tuple(s3.get("AttributeNames", ())),
+        source.get("FileSystemDataSource", {}).get("FileSystemAccessMode") == "ro",
+    )
 
 
 def file_systems(body: dict) -> set[str]:
     """Return the names of channels on EFS or FSx."""
-    return {entry["ChannelName"] for entry in body.get("InputDataConfig", []) if "FileSystemDataSource" in entry.get("DataSource", {})}
+    return {
+        entry["ChannelName"]
+        for entry in body.get("InputDataConfig", [])
+        if "FileSystemDataSource" in entry.get("DataSource", {})
+    }
 
 
-def not_emulated(body: dict, channels: tuple[Channel, ...], hosts: tuple[Host, ...]) -> tuple[str, ...]:
+def not_emulated(
+    body: dict, channels: tuple[Channel, ...], hosts: tuple[Host, ...]
+) -> tuple[str, ...]:
     """Name what is in the request, would change what the container sees, and is left out here."""
-    notes = [f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if dig(body, key)]
-    notes += [f"channel {channel.name} is the folder {channel.folder} here, whatever its file system is" for channel in channels
-              if channel.name in file_systems(body)]
+    notes = [
+        f"{key} is not emulated: {effect}" for key, effect in NOT_EMULATED.items() if dig(body, key)
+    ]
+    notes += [
+        f"channel {channel.name} is the folder {channel.folder} here, whatever its file system is"
+        for channel in channels
+        if channel.name in file_systems(body)
+    ]
     if "InstancePreferences" in body.get("ResourceConfig", {}):
-        notes.append(f"of InstancePreferences the first is taken: {len(hosts)} x {hosts[0].instance_type}")
+        notes.append(
+            f"of InstancePreferences the first is taken: {len(hosts)} x {hosts[0].instance_type}"
+        )
     return tuple(notes)

@@ -2,6 +2,7 @@
 
 What is asked of `docker info` and why the obvious questions are wrong stands in docs/gpu.md of the template.
 """
+
 from __future__ import annotations
 
 import json
@@ -41,7 +42,9 @@ class Engine:
     remedy: str = ""
     owns_files: bool = False  # root inside is root outside: files must be handed back, and channels can be overlaid
     desktop: bool = False
-    same_kernel: bool = sys.platform == "linux"  # containers run on this machine's own: what is no file, such as a FIFO, works between both
+    same_kernel: bool = (
+        sys.platform == "linux"
+    )  # containers run on this machine's own: what is no file, such as a FIFO, works between both
     arch: str = ""
     cpus: int = 0  # 0: it does not say
     root_dir: str = ""
@@ -59,12 +62,18 @@ class AwsCli:
 def run(*command: str, timeout: float = TIMEOUT) -> tuple[int, str, str]:
     """Return a child's exit status, stdout and stderr; 127 when it cannot be started, 124 after `timeout` seconds."""
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired:
         return 124, "", f"no answer within {timeout:.0f} s"
     except OSError as error:
         return 127, "", str(error)
-    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    return (
+        done.returncode,
+        done.stdout.decode(errors="replace"),
+        done.stderr.decode(errors="replace"),
+    )
 
 
 # Which engine
@@ -75,7 +84,11 @@ def docker_is_there() -> bool:
     if os.environ.get("DOCKER_HOST") or docker_context():
         return True
     home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR") or "/nonexistent"
-    sockets = [Path("/var/run/docker.sock"), home / ".docker/run/docker.sock", Path(runtime) / "docker.sock"]
+    sockets = [
+        Path("/var/run/docker.sock"),
+        home / ".docker/run/docker.sock",
+        Path(runtime) / "docker.sock",
+    ]
     daemons = [Path("/usr/sbin/dockerd"), Path("/Applications/Docker.app")]
     return bool(shutil.which("dockerd")) or any(path.exists() for path in sockets + daemons)
 
@@ -84,7 +97,11 @@ def docker_context() -> str:
     """Return the context that the `docker` client is set to; '' for the default one, this machine's engine."""
     config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:
-        name = os.environ.get("DOCKER_CONTEXT") or json.loads(config.read_text(encoding="utf-8")).get("currentContext") or ""
+        name = (
+            os.environ.get("DOCKER_CONTEXT")
+            or json.loads(config.read_text(encoding="utf-8")).get("currentContext")
+            or ""
+        )
     except (OSError, ValueError, AttributeError):
         return ""
     return "" if name == "default" else name
@@ -101,9 +118,15 @@ def other_machine(host: str) -> bool:
 def find_engine(wanted: str) -> Engine:
     """Return the engine that the setting ENGINE means here; `auto` is the sandbox only where no engine is there at all."""
     if wanted == "auto":
-        wanted = "docker" if docker_is_there() else "podman" if shutil.which("podman") else "sandbox"
+        wanted = (
+            "docker" if docker_is_there() else "podman" if shutil.which("podman") else "sandbox"
+        )
     engine = {"docker": find_docker, "podman": find_podman, "sandbox": find_sandbox}[wanted]()
-    return replace(engine, gpu=replace(engine.gpu, count=count_gpus())) if engine.gpu.verdict == AVAILABLE else engine
+    return (
+        replace(engine, gpu=replace(engine.gpu, count=count_gpus()))
+        if engine.gpu.verdict == AVAILABLE
+        else engine
+    )
 
 
 def require(engine: Engine) -> Engine:
@@ -116,17 +139,32 @@ def require(engine: Engine) -> Engine:
 def find_docker() -> Engine:
     """Ask the Docker daemon what it is."""
     if not shutil.which("docker"):
-        return Engine("docker", problem="there is no docker client on PATH", remedy="install Docker, or use ENGINE=sandbox",
-                      gpu=_unknown("there is no docker client"))
+        return Engine(
+            "docker",
+            problem="there is no docker client on PATH",
+            remedy="install Docker, or use ENGINE=sandbox",
+            gpu=_unknown("there is no docker client"),
+        )
     name, host, remedy = "DOCKER_HOST", os.environ.get("DOCKER_HOST", ""), "unset DOCKER_HOST"
     if not host and docker_context():
         name, remedy = f"the Docker context {docker_context()}", "'docker context use default'"
-        host = run("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")[1].strip()
+        host = run("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")[
+            1
+        ].strip()
     if other_machine(host):
-        return Engine("docker", problem=f"{name} is {host}, another machine, which does not see this one's folders",
-                      remedy=f"{remedy}, or use ENGINE=sandbox", gpu=_unknown("the engine is on another machine"))
+        return Engine(
+            "docker",
+            problem=f"{name} is {host}, another machine, which does not see this one's folders",
+            remedy=f"{remedy}, or use ENGINE=sandbox",
+            gpu=_unknown("the engine is on another machine"),
+        )
     status, out, err = run("docker", "info", "--format", "{{json .}}")
-    return docker_engine(status, out, err, bool(shutil.which("nvidia-container-runtime-hook") or shutil.which("nvidia-cdi-hook")))
+    return docker_engine(
+        status,
+        out,
+        err,
+        bool(shutil.which("nvidia-container-runtime-hook") or shutil.which("nvidia-cdi-hook")),
+    )
 
 
 def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> Engine:
@@ -136,13 +174,31 @@ def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> Engine
         return podman_engine(info)
     if status or not info.get("ServerVersion"):
         reason = _reason(info, err)
-        return Engine("docker", problem=f"does not answer ({reason})", remedy=_docker_remedy(reason), gpu=_unknown("docker does not answer"))
+        return Engine(
+            "docker",
+            problem=f"does not answer ({reason})",
+            remedy=_docker_remedy(reason),
+            gpu=_unknown("docker does not answer"),
+        )
     system, security = info.get("OperatingSystem") or "", str(info.get("SecurityOptions") or "")
     desktop = "Docker Desktop" in system
-    local_root = not desktop and "name=rootless" not in security and "name=userns" not in security and sys.platform == "linux"
-    return Engine("docker", info["ServerVersion"], owns_files=local_root, desktop=desktop, same_kernel=sys.platform == "linux" and not desktop,
-                  arch=info.get("Architecture") or "", cpus=info.get("NCPU") or 0, root_dir=info.get("DockerRootDir") or "",
-                  gpu=docker_gpu(info, hook_on_path, desktop))
+    local_root = (
+        not desktop
+        and "name=rootless" not in security
+        and "name=userns" not in security
+        and sys.platform == "linux"
+    )
+    return Engine(
+        "docker",
+        info["ServerVersion"],
+        owns_files=local_root,
+        desktop=desktop,
+        same_kernel=sys.platform == "linux" and not desktop,
+        arch=info.get("Architecture") or "",
+        cpus=info.get("NCPU") or 0,
+        root_dir=info.get("DockerRootDir") or "",
+        gpu=docker_gpu(info, hook_on_path, desktop),
+    )
 
 
 def _json(text: str) -> dict:
@@ -154,25 +210,42 @@ def _json(text: str) -> dict:
 
 
 def _reason(info: dict, err: str) -> str:
-    errors = info.get("ServerErrors") or [line for line in err.splitlines() if line.strip()] or ["no reason given"]
+    errors = (
+        info.get("ServerErrors")
+        or [line for line in err.splitlines() if line.strip()]
+        or ["no reason given"]
+    )
     return str(errors[0]).strip().rstrip(".")
 
 
 def _docker_remedy(reason: str) -> str:
     if "permission denied" in reason.lower():
         return "'sudo usermod -aG docker $USER' and a new login let you use it, ENGINE=sandbox trains without"
-    start = "open Docker Desktop" if sys.platform == "darwin" else "start it ('sudo systemctl start docker')"
+    start = (
+        "open Docker Desktop"
+        if sys.platform == "darwin"
+        else "start it ('sudo systemctl start docker')"
+    )
     return f"{start}, or train without: ENGINE=sandbox"
 
 
 def find_podman() -> Engine:
     """Ask Podman what it is."""
     if not shutil.which("podman"):
-        return Engine("podman", problem="there is no podman on PATH", remedy="install Podman, or use ENGINE=sandbox", gpu=_unknown("there is no podman"))
+        return Engine(
+            "podman",
+            problem="there is no podman on PATH",
+            remedy="install Podman, or use ENGINE=sandbox",
+            gpu=_unknown("there is no podman"),
+        )
     status, out, err = run("podman", "info", "--format", "json")
     if status:
-        return Engine("podman", problem=f"does not answer ({_reason({}, err)})", remedy="'podman info' says more, ENGINE=sandbox trains without",
-                      gpu=_unknown("podman does not answer"))
+        return Engine(
+            "podman",
+            problem=f"does not answer ({_reason({}, err)})",
+            remedy="'podman info' says more, ENGINE=sandbox trains without",
+            gpu=_unknown("podman does not answer"),
+        )
     return podman_engine(_json(out))
 
 
@@ -180,9 +253,19 @@ def podman_engine(info: dict) -> Engine:
     """Return what `podman info` said, as an Engine. Podman hands out GPUs by CDI alone; 4.x ignores --gpus silently."""
     version = (info.get("version") or {}).get("Version", "")
     specs = cdi_specs()
-    gpu = Gpu(AVAILABLE, f"CDI specification {specs[0]}", "cdi") if specs else Gpu(NOT_FOUND, "no CDI specification in /etc/cdi")
-    return Engine("podman", version, arch=(info.get("host") or {}).get("arch", ""), cpus=(info.get("host") or {}).get("cpus", 0), gpu=gpu,
-                  root_dir=(info.get("store") or {}).get("graphRoot", ""))
+    gpu = (
+        Gpu(AVAILABLE, f"CDI specification {specs[0]}", "cdi")
+        if specs
+        else Gpu(NOT_FOUND, "no CDI specification in /etc/cdi")
+    )
+    return Engine(
+        "podman",
+        version,
+        arch=(info.get("host") or {}).get("arch", ""),
+        cpus=(info.get("host") or {}).get("cpus", 0),
+        gpu=gpu,
+        root_dir=(info.get("store") or {}).get("graphRoot", ""),
+    )
 
 
 def cdi_specs(folders: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")) -> list[str]:
@@ -192,14 +275,27 @@ def cdi_specs(folders: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")) -> list[s
 
 def find_sandbox() -> Engine:
     """Try whether this machine lets us make the namespaces that the sandbox is made of."""
-    nothing = Gpu(AVAILABLE, "the sandbox sees this machine's devices") if Path("/dev/nvidia0").exists() else Gpu(NOT_FOUND, "no /dev/nvidia0")
+    nothing = (
+        Gpu(AVAILABLE, "the sandbox sees this machine's devices")
+        if Path("/dev/nvidia0").exists()
+        else Gpu(NOT_FOUND, "no /dev/nvidia0")
+    )
     if not shutil.which("unshare"):
-        return Engine("sandbox", problem="needs Linux namespaces ('unshare' of util-linux), which are not here", remedy="install Docker or Podman", gpu=nothing)
+        return Engine(
+            "sandbox",
+            problem="needs Linux namespaces ('unshare' of util-linux), which are not here",
+            remedy="install Docker or Podman",
+            gpu=nothing,
+        )
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     status, _, err = run("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", *user, "true")
     if status:
-        return Engine("sandbox", problem=f"namespaces are forbidden here ({_reason({}, err)})",
-                      remedy="run as root, allow user namespaces, or install Docker or Podman", gpu=nothing)
+        return Engine(
+            "sandbox",
+            problem=f"namespaces are forbidden here ({_reason({}, err)})",
+            remedy="run as root, allow user namespaces, or install Docker or Podman",
+            gpu=nothing,
+        )
     return Engine("sandbox", platform.release().split("-")[0], arch=platform.machine(), gpu=nothing)
 
 
@@ -212,15 +308,33 @@ def _unknown(reason: str) -> Gpu:
 
 def docker_gpu(info: dict, hook_on_path: bool, desktop: bool) -> Gpu:
     """Judge by three independent signs; none is proof, and without any of them `--gpus` may still work."""
-    devices = [device.get("ID", "") for device in info.get("DiscoveredDevices") or [] if isinstance(device, dict)]
+    devices = [
+        device.get("ID", "")
+        for device in info.get("DiscoveredDevices") or []
+        if isinstance(device, dict)
+    ]
     cdi = [name for name in devices if name.startswith("nvidia.com/gpu=")]
-    if "nvidia" in (info.get("Runtimes") or {}):  # the key itself: nvidia-cdi and nvidia-legacy are others
-        return Gpu(AVAILABLE, "runtime 'nvidia'" + (", which Docker Desktop lists on machines without a GPU too" if desktop else ""), "gpus")
+    if "nvidia" in (
+        info.get("Runtimes") or {}
+    ):  # the key itself: nvidia-cdi and nvidia-legacy are others
+        return Gpu(
+            AVAILABLE,
+            "runtime 'nvidia'"
+            + (", which Docker Desktop lists on machines without a GPU too" if desktop else ""),
+            "gpus",
+        )
     if cdi:
-        old = _version(info.get("ServerVersion", "")) < (29, 2)  # from 29.2 on --gpus itself looks for CDI first
+        old = _version(info.get("ServerVersion", "")) < (
+            29,
+            2,
+        )  # from 29.2 on --gpus itself looks for CDI first
         return Gpu(AVAILABLE, f"CDI device {cdi[0]}", "cdi" if old else "gpus")
     if hook_on_path:
-        return Gpu(AVAILABLE, "NVIDIA's container hook on PATH, though docker info does not show it", "gpus")
+        return Gpu(
+            AVAILABLE,
+            "NVIDIA's container hook on PATH, though docker info does not show it",
+            "gpus",
+        )
     return Gpu(NOT_FOUND, "neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook")
 
 
@@ -247,7 +361,11 @@ def find_aws() -> list[AwsCli]:
         if path:
             paths.setdefault(os.path.realpath(path), path)
     with ThreadPoolExecutor() as pool:  # each takes half a second to answer
-        found = list(pool.map(lambda path: AwsCli(path, aws_version(*run(path, "--version"))), paths.values()))
+        found = list(
+            pool.map(
+                lambda path: AwsCli(path, aws_version(*run(path, "--version"))), paths.values()
+            )
+        )
     first = next((number for number, aws in enumerate(found, 1) if aws.version[:1] >= (2,)), None)
     return found[:first]
 

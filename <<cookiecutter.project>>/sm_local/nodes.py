@@ -2,6 +2,7 @@
 
 A message can then say 1.10 where the value is 1.1, and 2024-01-01 where it is a date.
 """
+
 from __future__ import annotations
 
 import json
@@ -12,8 +13,15 @@ from typing import Any
 
 from .errors import SmLocalError
 
-YAML_TAGS = {"str": "string", "int": "integer", "float": "float", "bool": "boolean", "null": "null",
-             "map": "map", "seq": "list"}
+YAML_TAGS = {
+    "str": "string",
+    "int": "integer",
+    "float": "float",
+    "bool": "boolean",
+    "null": "null",
+    "map": "map",
+    "seq": "list",
+}
 YAML_ERRORS = {
     "but found another document": "a second document starts here; keep one request in a file",
     r"found character '\t' that cannot start any token": "a tab stands where only spaces may; indent with spaces",
@@ -28,13 +36,21 @@ def read_text(path: Path, name: object = "") -> str:
         return data.decode("utf-8-sig")
     except FileNotFoundError as error:
         if path.is_symlink():
-            raise SmLocalError(f"{name}: is a link to {os.readlink(path)}, which is not there; correct the link or remove it") from error
-        raise SmLocalError(f"{name}: no such file; make one, an empty file is a request too") from error
+            raise SmLocalError(
+                f"{name}: is a link to {os.readlink(path)}, which is not there; correct the link or remove it"
+            ) from error
+        raise SmLocalError(
+            f"{name}: no such file; make one, an empty file is a request too"
+        ) from error
     except OSError as error:
-        raise SmLocalError(f"{name}: cannot be read ({error.strerror}); make it a file that you may read") from error
+        raise SmLocalError(
+            f"{name}: cannot be read ({error.strerror}); make it a file that you may read"
+        ) from error
     except UnicodeDecodeError as error:
         line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
-        raise SmLocalError(f"{name}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from error
+        raise SmLocalError(
+            f"{name}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
+        ) from error
 
 
 def compose(path: Path, text: str) -> tuple[Any, Any]:
@@ -51,7 +67,9 @@ def compose(path: Path, text: str) -> tuple[Any, Any]:
         raise SmLocalError(f"{path}:{syntax_error(text, json_error or error)}") from error
     except (ValueError, OverflowError) as error:  # of chr()
         line = text.count("\n", 0, re.search(r"\\U(?!00(0|10))", text).start()) + 1
-        raise SmLocalError(f"{path}:{line}: \\U names a character beyond the last one, \\U0010FFFF; correct it") from error
+        raise SmLocalError(
+            f"{path}:{line}: \\U names a character beyond the last one, \\U0010FFFF; correct it"
+        ) from error
     return None if root is None or kind(root) == "null" else root, yaml.constructor.construct_object
 
 
@@ -67,7 +85,9 @@ def from_json(text: str) -> tuple[str, Exception | None]:
         json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         return text, error
-    text = re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text).replace("\t", " ")
+    text = re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text).replace(
+        "\t", " "
+    )
     text = re.sub(r'"([ \r]*\n\s*):', r'":\1', text)
     return re.sub(r"\\(?:u([0-9a-fA-F]{4})|.)", unescaped, text), None
 
@@ -80,13 +100,22 @@ def unescaped(escape: re.Match) -> str:
 def syntax_error(text: str, error: Exception) -> str:
     """Return the line and, in one line, the text of what a parser refused."""
     facts = vars(error)
-    start = facts.get("context_mark") if str(facts.get("context")).startswith("while scanning") else None
+    start = (
+        facts.get("context_mark")
+        if str(facts.get("context")).startswith("while scanning")
+        else None
+    )
     mark = start or facts.get("problem_mark")  # a quote that is never closed: where it opens
-    line = facts.get("lineno") or (mark.line if mark else text.count("\n", 0, facts.get("position", 0))) + 1
+    line = (
+        facts.get("lineno")
+        or (mark.line if mark else text.count("\n", 0, facts.get("position", 0))) + 1
+    )
     problem = facts.get("problem") or facts.get("reason") or facts.get("msg") or "nested too deeply"
     source = "".join(text.split("\n")[line - 1 : line]).strip()
     where = f"check {short(source)!r}" if source else "check the end of the file"
-    return f"{line}: " + YAML_ERRORS.get(problem, f"{problem[:1].lower()}{' '.join(problem[1:].split())}; {where}")
+    return f"{line}: " + YAML_ERRORS.get(
+        problem, f"{problem[:1].lower()}{' '.join(problem[1:].split())}; {where}"
+    )
 
 
 def kind(node: Any) -> str:
@@ -105,8 +134,15 @@ def pairs(node: Any, seen: set[int]) -> list[tuple[Any, Any, bool]]:
     own, merged = [], []
     for key, item in node.value:
         sources = item.value if item.id == "sequence" else [item]
-        if key.tag == "tag:yaml.org,2002:merge" and all(source.id == "mapping" for source in sources):
-            merged += [(k, v, True) for source in sources if id(source) not in seen for k, v, _ in pairs(source, seen)]
+        if key.tag == "tag:yaml.org,2002:merge" and all(
+            source.id == "mapping" for source in sources
+        ):
+            merged += [
+                (k, v, True)
+                for source in sources
+                if id(source) not in seen
+                for k, v, _ in pairs(source, seen)
+            ]
         else:
             own.append((key, item, False))
     return own + merged

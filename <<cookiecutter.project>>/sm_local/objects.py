@@ -8,6 +8,7 @@ URI is s3://bucket/key, or file:FOLDER for a folder of a person's own. Standard 
 Sources: API:S3DataSource (prefixes, manifests, shards); captured, and aws/sagemaker-python-sdk#3612 (names below the channel's
 folder), #723 (a manifest's keep their key). Which rule deals objects out to hosts is not documented: here in turn, by key.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -20,7 +21,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 MIRROR = Path("data/s3")
-MANIFESTS = ("ManifestFile", "AugmentedManifestFile")  # the types of which the S3Uri is a list; any other is a prefix
+MANIFESTS = (
+    "ManifestFile",
+    "AugmentedManifestFile",
+)  # the types of which the S3Uri is a list; any other is a prefix
 
 
 class Object(NamedTuple):
@@ -36,15 +40,29 @@ def main() -> None:
     options = arguments().parse_args()
     part, parts = map(int, options.shard.split("/"))
     try:
-        found = sorted(objects(options.uri, options.type, options.called), key=lambda one: os.fsencode(one.uri))
+        found = sorted(
+            objects(options.uri, options.type, options.called), key=lambda one: os.fsencode(one.uri)
+        )
     except (OSError, ValueError, RecursionError) as error:
         sys.exit(f"sm-local: {options.uri}: {error}")
     if not found and options.uri.startswith("s3://") and options.type not in MANIFESTS:
-        sys.exit(f"sm-local: {options.uri}: nothing of it is in {MIRROR} any more; 'make data' fetches it again")
+        sys.exit(
+            f"sm-local: {options.uri}: nothing of it is in {MIRROR} any more; 'make data' fetches it again"
+        )
     if options.verb == "manifest":
-        sys.stdout.write("".join(f"{line}\n" for line in [(options.called or options.uri).partition("://")[2].partition("/")[2], *(one.uri for one in found)]))
+        sys.stdout.write(
+            "".join(
+                f"{line}\n"
+                for line in [
+                    (options.called or options.uri).partition("://")[2].partition("/")[2],
+                    *(one.uri for one in found),
+                ]
+            )
+        )
     elif options.verb == "list":
-        sys.stdout.buffer.write(b"".join(os.fsencode(one.path) + b"\0" for one in found[part::parts]) + b"\0")
+        sys.stdout.buffer.write(
+            b"".join(os.fsencode(one.path) + b"\0" for one in found[part::parts]) + b"\0"
+        )
     else:
         link(found[part::parts], options.folder)
 
@@ -59,7 +77,9 @@ def arguments() -> argparse.ArgumentParser:
             verb.add_argument("folder", type=Path)
         verb.add_argument("uri")
         verb.add_argument("--type", default="S3Prefix")
-        verb.add_argument("--called", default="", help="the S3 URI that a folder of a person's own stands for")
+        verb.add_argument(
+            "--called", default="", help="the S3 URI that a folder of a person's own stands for"
+        )
         verb.add_argument("--shard", default="0/1", help="only every N-th object, from the K-th on")
     return parser
 
@@ -72,11 +92,19 @@ def objects(uri: str, kind: str, called: str = "") -> Iterator[Object]:
             name = path[len(folder) :] or os.path.basename(path)
             yield Object(path, name, f"{called.rstrip('/')}/{name}" if called else path)
     elif kind == "ManifestFile":
-        uris = dict.fromkeys(manifest_uris(here(uri).read_bytes()))  # one that stands there twice is one object
-        yield from (Object(str(here(full)), full.partition("://")[2].partition("/")[2], full) for full in uris)
+        uris = dict.fromkeys(
+            manifest_uris(here(uri).read_bytes())
+        )  # one that stands there twice is one object
+        yield from (
+            Object(str(here(full)), full.partition("://")[2].partition("/")[2], full)
+            for full in uris
+        )
     else:
         bucket, _, prefix = uri.partition("://")[2].partition("/")
-        yield from (Object(str(MIRROR / bucket / key), below(prefix, key), f"s3://{bucket}/{key}") for key in keys(bucket, prefix))
+        yield from (
+            Object(str(MIRROR / bucket / key), below(prefix, key), f"s3://{bucket}/{key}")
+            for key in keys(bucket, prefix)
+        )
 
 
 def here(uri: str) -> Path:
@@ -98,7 +126,9 @@ def keys(bucket: str, prefix: str) -> Iterator[str]:
     for name in os.listdir(root + folder) if os.path.isdir(root + folder) else ():
         if name.startswith(begin):
             path = os.path.join(root + folder, name) if folder else root + name
-            yield from (found[len(root) :] for found in (files(path) if os.path.isdir(path) else [path]))
+            yield from (
+                found[len(root) :] for found in (files(path) if os.path.isdir(path) else [path])
+            )
 
 
 def files(folder: str) -> Iterator[str]:
@@ -109,14 +139,25 @@ def files(folder: str) -> Iterator[str]:
 
 def below(prefix: str, key: str) -> str:
     """Return an object's path below its channel: what follows the prefix at a border of folders, else from its own base name on."""
-    border = prefix if prefix.endswith("/") or not prefix else f"{prefix}/" if key.startswith(f"{prefix}/") else prefix[: prefix.rfind("/") + 1]
+    border = (
+        prefix
+        if prefix.endswith("/") or not prefix
+        else f"{prefix}/"
+        if key.startswith(f"{prefix}/")
+        else prefix[: prefix.rfind("/") + 1]
+    )
     return key[len(border) :]
 
 
 def manifest_uris(text: bytes) -> list[str]:
     """Return the URIs of a manifest, `[{"prefix": "s3://…/"}, "rest", …]`. Raises ValueError for anything else."""
     entries = json.loads(text)
-    if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict) or not str(entries[0].get("prefix", "")).startswith("s3://"):
+    if (
+        not isinstance(entries, list)
+        or not entries
+        or not isinstance(entries[0], dict)
+        or not str(entries[0].get("prefix", "")).startswith("s3://")
+    ):
         raise ValueError('it must be a list that begins with {"prefix": "s3://…"}')
     if not all(isinstance(rest, str) and rest for rest in entries[1:]):
         raise ValueError("what follows the prefix must be strings")
@@ -136,19 +177,30 @@ def link(found: list[Object], folder: Path) -> None:
             os.makedirs(parent, exist_ok=True)
             made.add(parent)
         if os.path.islink(one.path) and not os.path.exists(one.path):
-            os.symlink(os.readlink(one.path), target)  # as it is in the channel of a whole folder: it leads nowhere
+            os.symlink(
+                os.readlink(one.path), target
+            )  # as it is in the channel of a whole folder: it leads nowhere
             continue
         path = os.path.realpath(one.path) if os.path.islink(one.path) else one.path
         try:
             os.link(path, target)
         except FileNotFoundError:
-            sys.exit(f"sm-local: {one.path}: it is not there any more; 'make data' fetches what is in S3")
+            sys.exit(
+                f"sm-local: {one.path}: it is not there any more; 'make data' fetches what is in S3"
+            )
         except FileExistsError:
-            sys.exit(f"sm-local: {one.uri}: another object has the name {one.name} in the channel too; write a longer S3Uri, or one that ends with '/'")
-        except OSError as error:  # another file system, or another person's files (fs.protected_hardlinks)
+            sys.exit(
+                f"sm-local: {one.uri}: another object has the name {one.name} in the channel too; write a longer S3Uri, or one that ends with '/'"
+            )
+        except (
+            OSError
+        ) as error:  # another file system, or another person's files (fs.protected_hardlinks)
             copied, why = copied + copy(path, target), error.strerror
     if copied:
-        print(f"sm-local: channel {folder.name}: {copied} files copied, for they cannot be linked into {folder.parts[0]} ({why})", file=sys.stderr)
+        print(
+            f"sm-local: channel {folder.name}: {copied} files copied, for they cannot be linked into {folder.parts[0]} ({why})",
+            file=sys.stderr,
+        )
 
 
 def copy(path: str, target: str) -> int:

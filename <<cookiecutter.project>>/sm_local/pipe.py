@@ -7,6 +7,7 @@ Ends when its file descriptor 3 reaches its end, which the job's recipe holds op
 your-algorithms-training-algo-running-container (FIFOs, epochs, early close), API:Channel, API:ShuffleConfig,
 augmented-manifest; RecordIO's framing is that of the sagemaker-training toolkit's recordio.py.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -29,7 +30,9 @@ from typing import BinaryIO
 from objects import MIRROR, inside
 
 MAGIC = 0xCED7230A
-BLOCK = 1 << 20  # bytes; also the size asked for the FIFO, 16 times the default: a quarter less time for big objects
+BLOCK = (
+    1 << 20
+)  # bytes; also the size asked for the FIFO, 16 times the default: a quarter less time for big objects
 F_SETPIPE_SZ = 1031  # of Linux; Python's fcntl has it from 3.10 on
 
 
@@ -56,11 +59,24 @@ def arguments() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gzip", action="store_true", help="inflate each object")
-    parser.add_argument("--recordio", action="store_true", help="make each object, or attribute, a record")
+    parser.add_argument(
+        "--recordio", action="store_true", help="make each object, or attribute, a record"
+    )
     parser.add_argument("--seed", type=int, help="shuffle, anew at the start of every epoch")
-    parser.add_argument("--attribute", action="append", default=[], help="the objects are augmented manifests: this one of their attributes; in this order")
-    parser.add_argument("--base", default="", help="the S3 URI of the manifest's own folder here; objects elsewhere are below data/s3/BUCKET")
-    parser.add_argument("--broken", type=Path, help="the file that gets the reason when the data cannot be read")
+    parser.add_argument(
+        "--attribute",
+        action="append",
+        default=[],
+        help="the objects are augmented manifests: this one of their attributes; in this order",
+    )
+    parser.add_argument(
+        "--base",
+        default="",
+        help="the S3 URI of the manifest's own folder here; objects elsewhere are below data/s3/BUCKET",
+    )
+    parser.add_argument(
+        "--broken", type=Path, help="the file that gets the reason when the data cannot be read"
+    )
     parser.add_argument("--recipe", type=int, help="the process that is told then, by SIGUSR1")
     parser.add_argument("folder", type=Path)
     parser.add_argument("channel")
@@ -73,7 +89,9 @@ def end_with_the_job() -> None:
     os._exit(0)
 
 
-def feed(fifo: Path, records: Iterator[tuple[str, bytes | BinaryIO]], options: argparse.Namespace) -> None:
+def feed(
+    fifo: Path, records: Iterator[tuple[str, bytes | BinaryIO]], options: argparse.Namespace
+) -> None:
     """Offer one epoch. A reader that closes early ends it: the next FIFO is for the next epoch."""
     if not fifo.exists():  # the first one is there before the job starts
         os.mkfifo(fifo)
@@ -96,7 +114,15 @@ def blaming(where: str) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise
-    except (OSError, EOFError, ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        RecursionError,
+        zlib.error,
+    ) as error:
         raise Broken(f"{where}: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -116,7 +142,9 @@ def widen(out: BinaryIO) -> None:
         fcntl.fcntl(out, F_SETPIPE_SZ, BLOCK)
 
 
-def epoch_records(listed: bytes, options: argparse.Namespace, epoch: int) -> Iterator[tuple[str, bytes | BinaryIO]]:
+def epoch_records(
+    listed: bytes, options: argparse.Namespace, epoch: int
+) -> Iterator[tuple[str, bytes | BinaryIO]]:
     """Yield what an epoch streams, and where it is from, in the order of the keys, or shuffled. Raises Broken."""
     if not listed.endswith(b"\0\0") and listed != b"\0":
         raise Broken("its objects could not be listed (above)")
@@ -139,7 +167,9 @@ def manifest_lines(path: Path) -> Iterator[tuple[Path, int, str]]:
     yield from ((path, number, line) for number, line in enumerate(lines, 1) if line.strip())
 
 
-def attributes(manifest: Path, number: int, line: str, options: argparse.Namespace) -> Iterator[tuple[str, bytes | BinaryIO]]:
+def attributes(
+    manifest: Path, number: int, line: str, options: argparse.Namespace
+) -> Iterator[tuple[str, bytes | BinaryIO]]:
     """Yield a manifest line's attributes in the order asked for; of NAME-ref the object that it names."""
     where = f"{manifest}:{number}"
     with blaming(where):
@@ -155,14 +185,23 @@ def attributes(manifest: Path, number: int, line: str, options: argparse.Namespa
         if here:
             yield from opened(f"{where}: {here}", here, options.gzip)
         else:
-            yield where, (value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))).encode()
+            yield (
+                where,
+                (
+                    value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+                ).encode(),
+            )
 
 
 def referred(manifest: Path, uri: object, base: str) -> Path:
     """Return where an object lies that a manifest names: beside the manifest, or in S3's mirror. Raises ValueError."""
     if not isinstance(uri, str) or not uri.startswith("s3://"):
         raise ValueError(f"{uri!r} is no S3 URI")
-    return inside(manifest.parent, uri[len(base) :]) if uri.startswith(base) else inside(MIRROR, uri[len("s3://") :])
+    return (
+        inside(manifest.parent, uri[len(base) :])
+        if uri.startswith(base)
+        else inside(MIRROR, uri[len("s3://") :])
+    )
 
 
 def opened(where: str, path: Path, inflate: bool) -> Iterator[tuple[str, BinaryIO]]:

@@ -2,6 +2,7 @@
 
 It runs without Python and without the Makefile, in the project's folder.
 """
+
 from __future__ import annotations
 
 import re
@@ -40,7 +41,10 @@ main "$@"
 
 def carried(body: str, files: list[str]) -> str:
     """Return the functions of bash/ that `body` needs, directly or through others, and the variables they share."""
-    parts = {name: split_functions((FUNCTIONS / f"{name}.sh").read_text(encoding="utf-8")) for name in files}
+    parts = {
+        name: split_functions((FUNCTIONS / f"{name}.sh").read_text(encoding="utf-8"))
+        for name in files
+    }
     known = {name: text for _, functions in parts.values() for name, text in functions.items()}
     needed: set[str] = set()
     found = words(body) & known.keys()
@@ -56,7 +60,11 @@ def carried(body: str, files: list[str]) -> str:
 
 def words(text: str) -> set[str]:
     """Return every word of a piece of Bash that may be a function's name."""
-    return set(re.findall(r"(?<![\w/.$-])\w+(?![\w/:])", re.sub(r"(^| )# .*", "", text, flags=re.MULTILINE)))
+    return set(
+        re.findall(
+            r"(?<![\w/.$-])\w+(?![\w/:])", re.sub(r"(^| )# .*", "", text, flags=re.MULTILINE)
+        )
+    )
 
 
 def split_functions(text: str) -> tuple[str, dict[str, str]]:
@@ -100,13 +108,23 @@ def train(job: Job, engine: Engine) -> str:
         f'pack {"never" if contract.leaves_files_loose(job) else job.settings["PACK"]} "$dir" || true',  # it has said why; the job ends as it ended
         "verdict",
     ]
-    return write("train", main, ["say", "folder", "job", "pack", *engine_functions(job, engine)], comment(job, engine))
+    return write(
+        "train",
+        main,
+        ["say", "folder", "job", "pack", *engine_functions(job, engine)],
+        comment(job, engine),
+    )
 
 
 def one_host(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that start one of the job's containers."""
     several = [f"on_host {host.name}"] if len(job.hosts) > 1 else []
-    return [*several, *furnishing(job, engine, host), *naming(job, engine, host), *show(engines.command(job, engine, host), "start_job ")]
+    return [
+        *several,
+        *furnishing(job, engine, host),
+        *naming(job, engine, host),
+        *show(engines.command(job, engine, host), "start_job "),
+    ]
 
 
 def shell(job: Job, engine: Engine) -> str:
@@ -119,7 +137,15 @@ def shell(job: Job, engine: Engine) -> str:
         "",
         *([] if sandboxed else ["need_image"]),
         *setting_up(job, engine, job.hosts),
-        *([] if sandboxed else ["name=$job-$$-shell", "terminal=(--interactive)", "if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi"]),
+        *(
+            []
+            if sandboxed
+            else [
+                "name=$job-$$-shell",
+                "terminal=(--interactive)",
+                "if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi",
+            ]
+        ),
         f"say {headline(job, engine)}",
         *channels.preparing(job, engine),
         "trap : INT TERM HUP USR1",  # they are for the shell inside; `:` and not '', which it would inherit
@@ -130,13 +156,20 @@ def shell(job: Job, engine: Engine) -> str:
         *clearing_up(job, engine),
         'leave_shell "$rc"',
     ]
-    return write("shell", main, ["say", "folder", "shell", *engine_functions(job, engine)], comment(job, engine))
+    return write(
+        "shell",
+        main,
+        ["say", "folder", "shell", *engine_functions(job, engine)],
+        comment(job, engine),
+    )
 
 
 def build(settings: dict[str, str], engine: Engine) -> str:
     """Return the recipe that makes the project's image from container/ and code/."""
     if engine.name == "sandbox":
-        main = ["say 'the sandbox needs no image: it runs container/train with the Python of this machine; nothing to build'"]
+        main = [
+            "say 'the sandbox needs no image: it runs container/train with the Python of this machine; nothing to build'"
+        ]
         return write("build", main, ["say"], "engine sandbox")
     command = [
         [engine.name, "build", "--tag", settings["IMAGE"], "--file", "container/Dockerfile"],
@@ -161,11 +194,25 @@ def pull_dlc(settings: dict[str, str], engine: Engine, region: str) -> str:
     if engine.name == "sandbox":
         raise SmLocalError("pull-dlc: needs Docker or Podman to keep images; the sandbox has none")
     source = images.dlc_source(settings["DLC"], region, settings["DLC_REGISTRY"])
-    host, login_region = images.dlc_login(source, region or settings["REGION"], settings["DLC_REGISTRY"])
+    host, login_region = images.dlc_login(
+        source, region or settings["REGION"], settings["DLC_REGISTRY"]
+    )
     arm = engine.arch in ("arm64", "aarch64")
-    arguments = [engine.name, source, images.dlc_local(settings["DLC"]), host, login_region,
-                 settings["PLATFORM"] or ("linux/amd64" if arm else ""), settings["UPDATE"]]
-    return write("pull-dlc", ["pull_dlc " + " ".join(map(word, arguments))], ["say", "pull"], f"engine {engine.name} {engine.version}")
+    arguments = [
+        engine.name,
+        source,
+        images.dlc_local(settings["DLC"]),
+        host,
+        login_region,
+        settings["PLATFORM"] or ("linux/amd64" if arm else ""),
+        settings["UPDATE"],
+    ]
+    return write(
+        "pull-dlc",
+        ["pull_dlc " + " ".join(map(word, arguments))],
+        ["say", "pull"],
+        f"engine {engine.name} {engine.version}",
+    )
 
 
 # Pieces
@@ -174,31 +221,60 @@ def pull_dlc(settings: dict[str, str], engine: Engine, region: str) -> str:
 def opening(job: Job, engine: Engine) -> list[str]:
     """Return the lines that name the engine and the image, for the functions that explain a refusal."""
     if engine.name == "sandbox":
-        plugged = ['if [[ ${1-} == plugged ]]; then plugged "${@:2}"; fi'] if len(job.hosts) > 1 else []
+        plugged = (
+            ['if [[ ${1-} == plugged ]]; then plugged "${@:2}"; fi'] if len(job.hosts) > 1 else []
+        )
         return [*plugged, 'if [[ ${1-} == inside ]]; then inside "${@:2}"; fi']
     named = "" if job.image == images.dlc_local(job.settings["DLC"]) else f" DLC={job.image}"
-    remedy = {"own": "run 'make build'", "dlc": f"run 'make pull-dlc{named}'"}.get(job.source, f"'{engine.name} pull {job.image}' fetches it")
+    remedy = {"own": "run 'make build'", "dlc": f"run 'make pull-dlc{named}'"}.get(
+        job.source, f"'{engine.name} pull {job.image}' fetches it"
+    )
     return [f"engine={engine.name} image={word(job.image)}", f"missing={word(remedy)}"]
 
 
 def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
     """Return the lines that make what all hosts share: the job's folder, the checkpoint folder, the network."""
-    uploaded = [path[len("/opt/ml/") :] if is_output(path) else name for name, path in job.uploaded.items()]
-    folders = [word(f"{folder(job, host)}/{name}".lstrip("/")) for host in hosts
-               for name in ["config", "model", "output/data", *uploaded, *channels.scratch(job, engine, host)]]
+    uploaded = [
+        path[len("/opt/ml/") :] if is_output(path) else name for name, path in job.uploaded.items()
+    ]
+    folders = [
+        word(f"{folder(job, host)}/{name}".lstrip("/"))
+        for host in hosts
+        for name in [
+            "config",
+            "model",
+            "output/data",
+            *uploaded,
+            *channels.scratch(job, engine, host),
+        ]
+    ]
     lines = channels.needs(job)
-    lines += show([["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]])
-    lines += ["[[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints"] if job.checkpoints else []
+    lines += show(
+        [["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]]
+    )
+    lines += (
+        ["[[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints"] if job.checkpoints else []
+    )
     if engine.owns_files:
         lines += ["give opt/ml/checkpoints checkpoints"] if job.checkpoints else []
         lines += ["give code code"] if mounts_code(job, engine) else []
-        lines += [f"give {word(channel.folder)} new-{channel.name}" for channel in job.channels
-                  if channel.folder and channels.mode(job, engine, channel) == "rw"]
+        lines += [
+            f"give {word(channel.folder)} new-{channel.name}"
+            for channel in job.channels
+            if channel.folder and channels.mode(job, engine, channel) == "rw"
+        ]
     if engine.name == "sandbox":
         lines += ["make_switch"] if len(hosts) > 1 else []
     else:
-        lines += [f"limit {job.settings['NOFILE']}", *(["limit_processes"] if engine.name == "podman" else [])]
-        lines += [" ".join(["own_network --driver bridge", *network_options(job)])] if engines.own_network(job) else []
+        lines += [
+            f"limit {job.settings['NOFILE']}",
+            *(["limit_processes"] if engine.name == "podman" else []),
+        ]
+        lines += (
+            [" ".join(["own_network --driver bridge", *network_options(job)])]
+            if engines.own_network(job)
+            else []
+        )
         lines += serving(job)
         lines += ["need_mps"] if engines.shares_gpus(job, engine) else []
     return lines
@@ -214,7 +290,11 @@ def network_options(job: Job) -> list[str]:
 def serving(job: Job) -> list[str]:
     """Return the line that serves credentials to the job."""
     role = [word(job.request["RoleArn"])] if job.settings["CREDENTIALS"] == "role" else []
-    return [" ".join(["start_credentials", ENDPOINT, job.region, *role])] if engines.gives_credentials(job) else []
+    return (
+        [" ".join(["start_credentials", ENDPOINT, job.region, *role])]
+        if engines.gives_credentials(job)
+        else []
+    )
 
 
 def folder(job: Job, host: Host) -> str:
@@ -224,13 +304,21 @@ def folder(job: Job, host: Host) -> str:
 
 def furnishing(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that write a host's config files and lay out its /opt/ml, which itself is never a mount (captured)."""
-    lines = [f'printf %s {timed(job, text)} > "$at/config/{name}"' for name, text in contract.config_files(job, host).items()]
+    lines = [
+        f'printf %s {timed(job, text)} > "$at/config/{name}"'
+        for name, text in contract.config_files(job, host).items()
+    ]
     lines += ['bind "$at/config" /opt/ml/input/config']
     lines += channels.lines(job, engine, host)
     lines += ['bind "$at/model" /opt/ml/model', 'bind "$at/output" /opt/ml/output']
     lines += ["bind code /opt/ml/code"] if mounts_code(job, engine) else []
-    asked = {job.checkpoints: "opt/ml/checkpoints", **{path: f'"$at/{name}"' for name, path in job.uploaded.items() if not is_output(path)}}
-    lines += [f"bind {asked[path]} {word(path)}" for path in sorted(asked) if path]  # the outer of two first
+    asked = {
+        job.checkpoints: "opt/ml/checkpoints",
+        **{path: f'"$at/{name}"' for name, path in job.uploaded.items() if not is_output(path)},
+    }
+    lines += [
+        f"bind {asked[path]} {word(path)}" for path in sorted(asked) if path
+    ]  # the outer of two first
     lines += ["share_gpus"] if engines.shares_gpus(job, engine) else []
     if engine.name == "sandbox":
         lines += in_namespaces(job, host)
@@ -241,14 +329,24 @@ def in_namespaces(job: Job, host: Host) -> list[str]:
     """Return the lines that make the sandbox of one host; several are 10.0.0.1 … on a switch of their own."""
     name, shm = contract.hostname(job.region, host.name), job.settings["SHM"]
     if len(job.hosts) == 1:
-        return [f"in_namespaces {name} {shm} {word(f'127.0.0.1 {host.name} {name}')}{' --net' if job.isolated else ''}"]
-    names = "\n".join(f"10.0.0.{number} {one.name} {contract.hostname(job.region, one.name)}" for number, one in enumerate(job.hosts, 1))
-    return [f"in_namespaces {name} {shm} {word(names)}", f"on_switch {host.name.rpartition('-')[2]}"]
+        return [
+            f"in_namespaces {name} {shm} {word(f'127.0.0.1 {host.name} {name}')}{' --net' if job.isolated else ''}"
+        ]
+    names = "\n".join(
+        f"10.0.0.{number} {one.name} {contract.hostname(job.region, one.name)}"
+        for number, one in enumerate(job.hosts, 1)
+    )
+    return [
+        f"in_namespaces {name} {shm} {word(names)}",
+        f"on_switch {host.name.rpartition('-')[2]}",
+    ]
 
 
 def timed(job: Job, text: str) -> str:
     """Return a config file's text as a Bash word, the time of the job's name in its place."""
-    return f'"${{job#{job.stem}}}"'.join(word(part) for part in text.split(contract.compact(contract.TIME).strip('"')))
+    return f'"${{job#{job.stem}}}"'.join(
+        word(part) for part in text.split(contract.compact(contract.TIME).strip('"'))
+    )
 
 
 def clearing_up(job: Job, engine: Engine) -> list[str]:
@@ -266,15 +364,32 @@ def notes(job: Job, engine: Engine) -> tuple[str, ...]:
     if job.isolated and job.settings["CREDENTIALS"] != "off":
         lines.append("no credentials reach the container: EnableNetworkIsolation, as on SageMaker")
     if engine.name == "sandbox" and len(job.hosts) > 1 and not job.isolated:
-        lines.append("the hosts reach each other and nothing else: the sandbox has no way out of their network")
-    left_out = [name for name, given in (("TrainingImage", job.source == "other"), *((key, job.settings[key]) for key in ("DOCKER_ARGS", "PLATFORM"))) if given]
+        lines.append(
+            "the hosts reach each other and nothing else: the sandbox has no way out of their network"
+        )
+    left_out = [
+        name
+        for name, given in (
+            ("TrainingImage", job.source == "other"),
+            *((key, job.settings[key]) for key in ("DOCKER_ARGS", "PLATFORM")),
+        )
+        if given
+    ]
     if engine.name == "sandbox" and left_out:
         lines.append(f"the sandbox has no containers: {', '.join(left_out)} left out")
     if engines.shares_gpus(job, engine):
-        lines.append(f"each host may keep {100 // len(job.hosts)} % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, "
-                     "and a host that crashes can take the others with it")
-    if job.channels and job.settings["CHANNELS"] == "cow" and channels.default_mode(job, engine) == "ro":
-        lines.append(f"channels are read-only: {engine.name} cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours")
+        lines.append(
+            f"each host may keep {100 // len(job.hosts)} % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, "
+            "and a host that crashes can take the others with it"
+        )
+    if (
+        job.channels
+        and job.settings["CHANNELS"] == "cow"
+        and channels.default_mode(job, engine) == "ro"
+    ):
+        lines.append(
+            f"channels are read-only: {engine.name} cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours"
+        )
     return tuple(lines)
 
 
@@ -296,16 +411,28 @@ def naming(job: Job, engine: Engine, host: Host) -> list[str]:
     """Return the lines that name the container and keep two jobs off one checkpoint folder."""
     if engine.name == "sandbox":
         return ["lock_checkpoints"] if job.checkpoints and host == job.hosts[0] else []
-    return [f"checkpoints_name {word(job.stem)}" if job.checkpoints and host == job.hosts[0] else f"name=$job-$$-{host.name}"]
+    return [
+        f"checkpoints_name {word(job.stem)}"
+        if job.checkpoints and host == job.hosts[0]
+        else f"name=$job-$$-{host.name}"
+    ]
 
 
 def engine_functions(job: Job, engine: Engine) -> list[str]:
     """Return the files of bash/ that a recipe for this engine carries."""
     if engine.name == "sandbox":
         return ["sandbox", "overlay", "view", "pipe"]
-    return ["view", "pipe", *(["build"] if job.source == "own" else []), "container", engine.name, *(["credentials"] if engines.gives_credentials(job) else []),
-            *(["mps"] if engines.shares_gpus(job, engine) else []),
-            *(["overlay"] if engine.name == "docker" else []), *(["handback"] if engine.owns_files else [])]
+    return [
+        "view",
+        "pipe",
+        *(["build"] if job.source == "own" else []),
+        "container",
+        engine.name,
+        *(["credentials"] if engines.gives_credentials(job) else []),
+        *(["mps"] if engines.shares_gpus(job, engine) else []),
+        *(["overlay"] if engine.name == "docker" else []),
+        *(["handback"] if engine.owns_files else []),
+    ]
 
 
 def gpu_words(job: Job, engine: Engine) -> str:

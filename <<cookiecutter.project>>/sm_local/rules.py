@@ -3,6 +3,7 @@
 Pure: request → (where, what) for everything that is wrong. A rule sees only values of the right type; None is one that
 was of the wrong type and has been reported.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -15,7 +16,10 @@ GROUPS, PREFERENCES = "ResourceConfig.InstanceGroups", "ResourceConfig.InstanceP
 KEEP_ALIVE, SPOT = "ResourceConfig.KeepAlivePeriodInSeconds", "EnableManagedSpotTraining"
 RUN, WAIT = "StoppingCondition.MaxRuntimeInSeconds", "StoppingCondition.MaxWaitTimeInSeconds"
 S3, FILE_SYSTEM = "DataSource.S3DataSource", "DataSource.FileSystemDataSource"
-INTERVAL, INTERVALS = "ProfilerConfig.ProfilingIntervalInMilliseconds", (100, 200, 500, 1000, 5000, 60000)
+INTERVAL, INTERVALS = (
+    "ProfilerConfig.ProfilingIntervalInMilliseconds",
+    (100, 200, 500, 1000, 5000, 60000),
+)
 MODES = {"File", "FastFile", "Pipe"}
 LONGEST = 28 * 24 * 60 * 60  # seconds (API:StoppingCondition; the model itself has no maximum)
 
@@ -90,7 +94,10 @@ def names_differ(body: dict) -> Broken:
         names = [dig(item, key) for item in dig(body, path) or []]
         for i, name in enumerate(names):
             if name and name in names[:i]:
-                yield f"{path}[{i}].{key}", f"is {name!r}, as {path}[{names.index(name)}] is; write another name"
+                yield (
+                    f"{path}[{i}].{key}",
+                    f"is {name!r}, as {path}[{names.index(name)}] is; write another name",
+                )
 
 
 def modes_fit(body: dict) -> Broken:
@@ -100,7 +107,10 @@ def modes_fit(body: dict) -> Broken:
             found = dig(channel, key)
             if found is not None and value in (None, found) and mode in MODES.difference(allowed):
                 what = f"is {value!r}, which works" if value else "works"
-                yield f"{path}.{key}", f"{what} in {' and '.join(allowed)} mode only; the channel's InputMode is {mode}"
+                yield (
+                    f"{path}.{key}",
+                    f"{what} in {' and '.join(allowed)} mode only; the channel's InputMode is {mode}",
+                )
 
 
 def one_source(body: dict) -> Broken:
@@ -117,7 +127,10 @@ def groups_exist(body: dict) -> Broken:
     for path, channel, _ in channels(body):
         for i, name in enumerate(dig(channel, f"{S3}.InstanceGroupNames") or []):
             if name and name not in known:
-                yield f"{path}.{S3}.InstanceGroupNames[{i}]", f"is {name!r}; {GROUPS} has no group of that name"
+                yield (
+                    f"{path}.{S3}.InstanceGroupNames[{i}]",
+                    f"is {name!r}; {GROUPS} has no group of that name",
+                )
 
 
 def fifos_have_names_of_their_own(body: dict) -> Broken:
@@ -126,7 +139,10 @@ def fifos_have_names_of_their_own(body: dict) -> Broken:
     for path, channel, mode in channels(body):
         stem, _, number = (dig(channel, "ChannelName") or "").rpartition("_")
         if mode != "Pipe" and stem in piped and number.isdecimal():
-            yield f"{path}.ChannelName", f"is {dig(channel, 'ChannelName')!r}, as a FIFO of the Pipe channel {stem!r} is called; write another name"
+            yield (
+                f"{path}.ChannelName",
+                f"is {dig(channel, 'ChannelName')!r}, as a FIFO of the Pipe channel {stem!r} is called; write another name",
+            )
 
 
 def preferences_count_once(body: dict) -> Broken:
@@ -134,7 +150,10 @@ def preferences_count_once(body: dict) -> Broken:
     counts = [dig(preference, "InstanceCount") for preference in dig(body, PREFERENCES) or []]
     given = sum(count is not None for count in counts)
     if counts and 0 < given < len(counts):
-        yield PREFERENCES, "has InstanceCount on only some of the preferences; write it on all of them, or once in ResourceConfig"
+        yield (
+            PREFERENCES,
+            "has InstanceCount on only some of the preferences; write it on all of them, or once in ResourceConfig",
+        )
     elif counts and bool(given) == (dig(body, "ResourceConfig.InstanceCount") is not None):
         where = "both on the preferences and" if given else "neither on the preferences nor"
         yield PREFERENCES, f"has InstanceCount {where} in ResourceConfig; write it in one place"
@@ -147,8 +166,19 @@ def profiler_interval_is_one_of(body: dict) -> Broken:
         yield INTERVAL, f"is {interval}; the API wants one of {', '.join(map(str, INTERVALS))}"
 
 
-RULES = (either_or, wait_only_for_spot, wait_covers_run, run_is_not_too_long, names_differ, modes_fit, one_source,
-         groups_exist, fifos_have_names_of_their_own, preferences_count_once, profiler_interval_is_one_of)
+RULES = (
+    either_or,
+    wait_only_for_spot,
+    wait_covers_run,
+    run_is_not_too_long,
+    names_differ,
+    modes_fit,
+    one_source,
+    groups_exist,
+    fifos_have_names_of_their_own,
+    preferences_count_once,
+    profiler_interval_is_one_of,
+)
 
 
 def broken_rules(body: dict) -> Broken:

@@ -1,4 +1,5 @@
 """How this machine runs a job: settings.env, settings.local.env and the command line, in rising order. Standard library only."""
+
 from __future__ import annotations
 
 import difflib
@@ -13,8 +14,10 @@ from .errors import SmLocalError
 
 FILES = ("settings.env", "settings.local.env")
 # [HOST[:PORT]/]NAME[:TAG][@DIGEST], as engines read it, or an image's ID
-IMAGE_NAME = (r"((\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
-              r"(:\w[\w.-]{0,127})?(@[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-f]{32,})?")
+IMAGE_NAME = (
+    r"((\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
+    r"(:\w[\w.-]{0,127})?(@[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-f]{32,})?"
+)
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,17 @@ def choice(*values: str) -> Rule:
 
 RULES = {
     "ENGINE": choice("auto", "docker", "podman", "sandbox"),
-    "GPU": Rule("auto", r"auto|none|required|all|\d+(,\d+)*", "auto, none, required, all, or devices such as 0,1"),
+    "GPU": Rule(
+        "auto",
+        r"auto|none|required|all|\d+(,\d+)*",
+        "auto, none, required, all, or devices such as 0,1",
+    ),
     "IMAGE": Rule("", IMAGE_NAME, "an image name such as churn:latest, or dlc on the command line"),
     "BASE_IMAGE": Rule("python:3.12-slim", IMAGE_NAME, "an image name such as python:3.12-slim"),
     "DLC": Rule("", IMAGE_NAME, "repository:tag of a Deep Learning Container"),
-    "DLC_REGISTRY": Rule("", r"[\w.:-]+", "a registry host such as 763104351884.dkr.ecr.us-west-2.amazonaws.com"),
+    "DLC_REGISTRY": Rule(
+        "", r"[\w.:-]+", "a registry host such as 763104351884.dkr.ecr.us-west-2.amazonaws.com"
+    ),
     "REGION": Rule("us-west-2", r"[a-z]+(-[a-z]+)+-\d+", "a region such as us-west-2"),
     "HOST_GPUS": choice("all", "split", "mps"),
     "CODE": choice("auto", "mount", "baked"),
@@ -45,7 +54,11 @@ RULES = {
     "CHANNELS": choice("cow", "ro", "rw"),
     "MANIFESTS": choice("off", "on"),
     "NETWORK": choice("bridge", "own"),
-    "LIMITS": Rule("off", r"off|on|(cpus|memory|gpus)(,(cpus|memory|gpus))*", "off, on, or some of cpus,memory,gpus"),
+    "LIMITS": Rule(
+        "off",
+        r"off|on|(cpus|memory|gpus)(,(cpus|memory|gpus))*",
+        "off, on, or some of cpus,memory,gpus",
+    ),
     "CREDENTIALS": choice("off", "session", "role"),
     "SHM": Rule("2g", r"[1-9]\d{0,8}[kmg]|[1-9]\d{0,14}b?", "a size such as 512m or 8g"),
     "NOFILE": Rule("65536", r"[1-9]\d{0,8}", "a number of open files"),
@@ -85,7 +98,9 @@ def _read_file(path: Path, name: str, values: dict[str, str], problems: list[str
             continue
         key, equals, value = line.partition("=")
         if not equals:
-            problems.append(f"{name}:{number}: {line.strip()!r} has no '='; write KEY=value, or # in front of a comment")
+            problems.append(
+                f"{name}:{number}: {line.strip()!r} has no '='; write KEY=value, or # in front of a comment"
+            )
         else:
             _set(values, key.strip(), value.strip(), f"{name}:{number}: ", problems)
 
@@ -94,7 +109,10 @@ def _set(values: dict[str, str], key: str, value: str, where: str, problems: lis
     rule = RULES.get(key)
     if rule is None:
         near = difflib.get_close_matches(key.upper(), RULES, 1)
-        problems.append(f"{where}{key} is not a setting; " + (f"did you mean {near[0]}?" if near else f"settings are {', '.join(RULES)}"))
+        problems.append(
+            f"{where}{key} is not a setting; "
+            + (f"did you mean {near[0]}?" if near else f"settings are {', '.join(RULES)}")
+        )
     elif value and not re.fullmatch(rule.pattern, value, re.ASCII):
         problems.append(f"{where}{key} is {value!r}; write {rule.wanted}")
     elif key == "DOCKER_ARGS" and not _splits(value):

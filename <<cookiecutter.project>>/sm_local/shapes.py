@@ -1,4 +1,5 @@
 """What the API's own model says of a value. The template's tools/refresh_api.py cuts api.json from botocore."""
+
 from __future__ import annotations
 
 import difflib
@@ -16,7 +17,11 @@ REQUEST, DESCRIBE = "CreateTrainingJobRequest", "DescribeTrainingJobResponse"
 # says of it "read-only and isn't accepted"; ResponseMetadata is what boto3 adds.
 READ_ONLY = {
     *(SHAPES[DESCRIBE]["members"].keys() - SHAPES[REQUEST]["members"].keys()),
-    *("ResourceConfig.SelectedInstanceType", "ResourceConfig.SelectedInstanceCount", "ResponseMetadata"),
+    *(
+        "ResourceConfig.SelectedInstanceType",
+        "ResourceConfig.SelectedInstanceCount",
+        "ResponseMetadata",
+    ),
 }
 # Required by the API, yet not demanded here: what opt/ml or a default stands for, and where in AWS data lies, which a
 # job on this machine never asks. All else that is required is demanded as soon as its structure is given.
@@ -26,7 +31,12 @@ MAY_BE_LEFT_OUT = {
     "Channel": {"DataSource"},
     "CheckpointConfig": {"S3Uri"},
     "DebugHookConfig": {"S3OutputPath"},
-    "FileSystemDataSource": {"FileSystemId", "FileSystemAccessMode", "FileSystemType", "DirectoryPath"},
+    "FileSystemDataSource": {
+        "FileSystemId",
+        "FileSystemAccessMode",
+        "FileSystemType",
+        "DirectoryPath",
+    },
     "OutputDataConfig": {"S3OutputPath"},
     "S3DataSource": {"S3DataType", "S3Uri"},
     "TensorBoardOutputConfig": {"S3OutputPath"},
@@ -34,12 +44,23 @@ MAY_BE_LEFT_OUT = {
 # New instance types come monthly: one that api.json does not know gets a note, not an error.
 OPEN_ENUMS = {"TrainingInstanceType", "ProcessingInstanceType"}
 
-BEYOND = {"integer": 1 << 31, "long": 1 << 63}  # what the smithy model of these types takes ends here
+BEYOND = {
+    "integer": 1 << 31,
+    "long": 1 << 63,
+}  # what the smithy model of these types takes ends here
 SAME_TYPE = {"long": "integer", "double": "float", "structure": "map"}
-COUNTED = {"string": ("character", "characters"), "list": ("item", "items"), "map": ("entry", "entries")}
+COUNTED = {
+    "string": ("character", "characters"),
+    "list": ("item", "items"),
+    "map": ("entry", "entries"),
+}
 # The patterns are Java's. \w is \p{L}, \p{N} and the underscore, which the patterns that have these allow as well.
-JAVA = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r" \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
-        r"\p{Alnum}": "a-zA-Z0-9"}
+JAVA = {
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\d",
+    r"\p{Z}": r" \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+    r"\p{Alnum}": "a-zA-Z0-9",
+}
 
 
 def type_of(name: str) -> str:
@@ -78,13 +99,19 @@ def alternatives(value: str, enum: list[str]) -> str:
     if len(enum) <= 8:
         return "the API wants " + " or ".join([", ".join(enum[:-1]), enum[-1]][len(enum) == 1 :])
     near = ", ".join(difflib.get_close_matches(value, enum, 3))
-    return f"this copy of the API (botocore {API['botocore']}) does not know it" + (f", but {near}" if near else "")
+    return f"this copy of the API (botocore {API['botocore']}) does not know it" + (
+        f", but {near}" if near else ""
+    )
 
 
 def matches(pattern: str, value: str) -> bool:
     """Tell whether a value is all of a pattern; one that Python cannot read matches everything."""
     try:
-        return bool(re.fullmatch(re.sub(r"\\p\{\w+\}", lambda found: JAVA.get(found[0], found[0]), pattern), value))
+        return bool(
+            re.fullmatch(
+                re.sub(r"\\p\{\w+\}", lambda found: JAVA.get(found[0], found[0]), pattern), value
+            )
+        )
     except re.error:
         return True
 
@@ -97,12 +124,20 @@ def unknown_key(name: str, key: str) -> str:
         return f"is not a key of the API here; it belongs in {home}"
     lower = {member.lower(): member for member in SHAPES[name]["members"]}
     near = difflib.get_close_matches(key.lower(), lower, 1)
-    return "is not a key of the API; " + (f"did you mean {lower[near[0]]}?" if near else "remove it")
+    return "is not a key of the API; " + (
+        f"did you mean {lower[near[0]]}?" if near else "remove it"
+    )
 
 
 def find_below(name: str, key: str) -> str:
     """Return the path from a structure to the nearest one below it that has a key, '' if none has."""
     structures = SHAPES[name].get("members", {})
-    direct = [member for member, shape in structures.items() if key in SHAPES[shape].get("members", ())]
-    deeper = (f"{member}.{path}" for member, shape in structures.items() if (path := find_below(shape, key)))
+    direct = [
+        member for member, shape in structures.items() if key in SHAPES[shape].get("members", ())
+    ]
+    deeper = (
+        f"{member}.{path}"
+        for member, shape in structures.items()
+        if (path := find_below(shape, key))
+    )
     return direct[0] if direct else next(deeper, "")
