@@ -303,7 +303,7 @@ def pipe(place: Workplace, rounds: int) -> list[Row]:
     folder, here = place.folder / "pipe", place.environment()
     folder.mkdir()
     (folder / "data").write_bytes(bytes(1 << 30))
-    feeder = shlex.quote(str(place.baked() / "sm_local/pipe.py"))
+    feeder = shlex.quote(str(place.baked() / "sm_local/libexec/pipe.py"))
     by_cat = "rm -f f; mkfifo f; for e in 0 1 2; do cat data > f & cat f > /dev/null; wait; done"
     by_feeder = f"""rm -f end c_*; mkfifo end; printf 'data\\0\\0' | python3 {feeder} --broken broken --recipe $$ -- . c 3< end 5>&- & exec 5> end
 for e in 0 1 2; do until [ -p c_$e ]; do sleep 0.01; done; cat c_$e > /dev/null; done; exec 5>&-; wait"""

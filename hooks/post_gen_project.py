@@ -12,7 +12,7 @@ answers = json.loads(r"""
 
 def run_doctor():
     """Print the doctor's report; return its exit status. A bake does not fail because the report cannot be made."""
-    command = [sys.executable, "-B", "-m", "sm_local.doctor"]
+    command = [sys.executable, "-B", "-m", "sm_local.verbs.doctor"]
     environment = {
         key: value for key, value in os.environ.items() if key != "MAKELEVEL"
     }  # a make around this bake is not the project's

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from sm_local import engine as engines
-from sm_local import job as jobs
 from sm_local import recipe
 from sm_local import settings as setting
+from sm_local.kinds import job as jobs
 from sm_local.machine import AVAILABLE, Engine, Gpu
 
 ENGINES = {

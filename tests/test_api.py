@@ -1,4 +1,3 @@
-# ruff: noqa: E501  the transcripts below hold whole lines, as a user reads them
 """Requests as people write them, and every line that they get to read."""
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "<<cookiecutter.project>>"
 sys.path.insert(0, str(TEMPLATE))
 
-from sm_local import api, shapes  # noqa: E402
 from sm_local.errors import SmLocalError  # noqa: E402
+from sm_local.request import reading as api  # noqa: E402
+from sm_local.request import shapes  # noqa: E402
 
 # A file, then what it is told: the lines that start with the file's name.
 BROKEN = r"""

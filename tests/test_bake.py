@@ -474,7 +474,7 @@ def test_the_project_passes_its_own_lint(tmp_path):
         cwd=project,
         check=True,
     )
-    scripts = [str(path.relative_to(project)) for path in project.glob("sm_local/scripts/*.sh")]
+    scripts = [str(path.relative_to(project)) for path in project.glob("sm_local/libexec/*.sh")]
     subprocess.run(["shellcheck", "-x", *scripts, "container/train"], cwd=project, check=True)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT, clean_environment, make, need, need_podman
-from sm_local import checks, conform
-from sm_local.checks import CHECKS, PROBE, Context, Image, Run, judge
+from sm_local.verbs import checks, conform
+from sm_local.verbs.checks import CHECKS, PROBE, Context, Image, Run, judge
 
 pytestmark = pytest.mark.linux
 APPLETS = (

@@ -8,12 +8,14 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from sm_local import contract, engine, recipe, shapes
-from sm_local import job as jobs
+from sm_local import engine, recipe
 from sm_local import settings as setting
 from sm_local.errors import SmLocalError
-from sm_local.job import Channel, Host
+from sm_local.kinds import contract
+from sm_local.kinds import job as jobs
+from sm_local.kinds.job import Channel, Host
 from sm_local.machine import AVAILABLE, Engine, Gpu
+from sm_local.request import shapes
 
 SETTINGS = {
     **{key: rule.default for key, rule in setting.RULES.items()},

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from conftest import clean_environment, jobs, last_job, make, need_podman, script
 from servers import moto_serving
-from sm_local.credentials import Credentials
 from sm_local.errors import SmLocalError
+from sm_local.libexec.credentials import Credentials
 from terminal import eventually
 from test_ownership import as_user, hand_over
 
@@ -132,7 +132,7 @@ def test_an_unprivileged_caller_serves_at_another_port(asking):
     }  # root's own Python, say of pyenv, is not for others
     for what in ([], ["aws"]):
         subprocess.run(
-            ["bash", "sm_local/scripts/venv.sh", *what],
+            ["bash", "sm_local/libexec/venv.sh", *what],
             cwd=asking,
             check=True,
             capture_output=True,

@@ -19,10 +19,11 @@ from botocore.exceptions import IncompleteReadError
 from botocore.response import StreamingBody
 from conftest import clean_environment, containers, jobs, last_job, make, script
 from servers import moto_serving
-from sm_local import data, objects
 from sm_local.errors import SmLocalError
-from sm_local.job import Channel
-from sm_local.objects import below, manifest_uris
+from sm_local.kinds.job import Channel
+from sm_local.libexec import objects
+from sm_local.libexec.objects import below, manifest_uris
+from sm_local.s3 import fetch as data
 from terminal import CTRL_C, Terminal, eventually
 from test_ownership import as_user, hand_over, roots, run
 
@@ -435,7 +436,7 @@ def test_a_prefix_that_is_a_folder_costs_nothing_for_each_file(project, s3):
     )
     fetch(project, s3)
     make(project, "recipe", "ENGINE=sandbox")
-    (project / "sm_local/objects.py").write_text("raise SystemExit('looked at the files')")
+    (project / "sm_local/libexec/objects.py").write_text("raise SystemExit('looked at the files')")
     script(
         project,
         "print(sorted(os.listdir('/opt/ml/input/data/x')), len(os.listdir('/opt/ml/input/data/y')))",
@@ -667,7 +668,7 @@ def test_a_manifest_may_name_an_object_twice_and_a_missing_one_is_named(project,
 def test_an_interrupted_fetch_leaves_no_mark(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/many/"})
     make(project, "sm_local/.venv/aws", timeout=180)
-    slow = Path(project) / "sm_local/data.py"
+    slow = Path(project) / "sm_local/s3/fetch.py"
     slow.write_text(slow.read_text().replace(SLOW, f"    time.sleep(30)\n{SLOW}", 1))
     process = subprocess.Popen(
         ["make", "data"],
@@ -693,7 +694,7 @@ def test_an_interrupted_fetch_leaves_no_mark(project, s3):
 def test_ctrl_c_ends_it_at_once_and_says_how_to_go_on(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/big/"}, {"name": "y", "uri": "s3://bkt/many/"})
     make(project, "sm_local/.venv/aws", timeout=180)
-    slow = Path(project) / "sm_local/data.py"
+    slow = Path(project) / "sm_local/s3/fetch.py"
     slow.write_text(
         slow.read_text().replace(
             SLOW, f"    time.sleep(0 if one.key == 'big/file' else 60)\n{SLOW}", 1
@@ -728,7 +729,7 @@ def test_a_fetch_of_what_changed_takes_the_mark_away_until_it_is_whole(project, 
         and "; check the network, the proxy and AWS_ENDPOINT_URL\n" in done.stdout
     )
     assert list((project / "data/s3/.ready").iterdir())  # nothing was asked for yet
-    slow = Path(project) / "sm_local/data.py"
+    slow = Path(project) / "sm_local/s3/fetch.py"
     slow.write_text(
         slow.read_text().replace(
             SLOW, f"    raise OSError(28, 'No space left on device')\n{SLOW}", 1

@@ -16,7 +16,7 @@ PAGES = sorted(
         TEMPLATE / "opt/ml/README.md",
     ]
 )
-API = json.loads((TEMPLATE / "sm_local/api.json").read_text())["shapes"]
+API = json.loads((TEMPLATE / "sm_local/request/api.json").read_text())["shapes"]
 
 
 def make_help(folder) -> str:

@@ -7,7 +7,7 @@ import pytest
 from conftest import clean_environment, make, script
 from sm_local import engine, recipe
 from sm_local.errors import SmLocalError
-from sm_local.job import Host
+from sm_local.kinds.job import Host
 from sm_local.machine import AVAILABLE, Engine, Gpu
 from test_contract import DOCKER, JOB, hosts, settled
 

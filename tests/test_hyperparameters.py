@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from sm_local import hyperparameters
 from sm_local.errors import SmLocalError
+from sm_local.request import hyperparameters
 
 FILE = "opt/ml/input/config/hyperparameters.json"
 SHAPE = """write HP="epochs=3 name='two words'\""""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings, strategies
-from sm_local import job as jobs
 from sm_local import settings as setting
-from sm_local import shapes
 from sm_local.errors import SmLocalError
-from sm_local.job import Channel, Host
+from sm_local.kinds import job as jobs
+from sm_local.kinds.job import Channel, Host
+from sm_local.request import shapes
 
 DLC = "pytorch:2.13-cpu-amzn2023-sagemaker"
 AWS_IMAGE = f"763104351884.dkr.ecr.us-west-2.amazonaws.com/{DLC}"

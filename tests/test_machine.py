@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sm_local import doctor, machine, settings
+from sm_local import machine, settings
 from sm_local.errors import SmLocalError
 from sm_local.machine import AVAILABLE, NOT_FOUND, UNKNOWN, AwsCli, Engine, Gpu
+from sm_local.verbs import doctor
 
 cdi_specs = machine.cdi_specs  # the real one
 CLEAN = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", *settings.RULES)

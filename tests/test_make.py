@@ -111,7 +111,7 @@ def test_nothing_changed_runs_no_python(project, counted):
             lambda project: (project / "sm_local/contract.py").open("a").write("\n"), id="python"
         ),
         pytest.param(
-            lambda project: (project / "sm_local/bash/job.sh").open("a").write("\n"), id="bash"
+            lambda project: (project / "sm_local/lib/job.sh").open("a").write("\n"), id="bash"
         ),
         pytest.param(
             lambda project: (project / "sm_local/instances.tsv").open("a").write("\n"), id="table"

@@ -128,7 +128,7 @@ def test_make_chown_gives_back_what_others_own_in_the_caller_s_jobs_alone(theirs
         check=True,
     )
     done = subprocess.run(
-        [*as_user(theirs), "bash", "sm_local/scripts/chown.sh"],
+        [*as_user(theirs), "bash", "sm_local/libexec/chown.sh"],
         cwd=theirs,
         capture_output=True,
         text=True,
@@ -293,7 +293,7 @@ def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
         subprocess.run(["chown", f"{USER}:{USER}", left, left.parent], check=True)
     assert roots(theirs)
     done = subprocess.run(
-        [*as_user(theirs), "bash", "sm_local/scripts/chown.sh"],
+        [*as_user(theirs), "bash", "sm_local/libexec/chown.sh"],
         cwd=theirs,
         capture_output=True,
         text=True,
@@ -303,7 +303,7 @@ def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
     assert done.returncode == 0 and "yours again: output code" in done.stderr, done.stderr
     assert roots(theirs) == []
     done = subprocess.run(
-        [*as_user(theirs), "bash", "sm_local/scripts/chown.sh"],
+        [*as_user(theirs), "bash", "sm_local/libexec/chown.sh"],
         cwd=theirs,
         capture_output=True,
         text=True,
@@ -315,7 +315,7 @@ def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
 
 def clean(project) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [*as_user(project), "bash", "sm_local/scripts/clean.sh", "1"],
+        [*as_user(project), "bash", "sm_local/libexec/clean.sh", "1"],
         cwd=project,
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from conftest import clean_environment, jobs, last_job, make, need_podman, script
-from sm_local.job import Channel
+from sm_local.kinds.job import Channel
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 

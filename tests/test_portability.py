@@ -118,7 +118,7 @@ def test_the_patterns_find_what_they_are_for(pattern, found_in, not_in):
 
 SCRIPTS = [
     path
-    for pattern in ("sm_local/scripts/*.sh", "sm_local/bash/*.sh", "container/train")
+    for pattern in ("sm_local/libexec/*.sh", "sm_local/lib/*.sh", "container/train")
     for path in sorted(TEMPLATE.glob(pattern))
 ]
 SCRIPTS += sorted(REPO.glob("tools/*.sh"))

@@ -583,7 +583,7 @@ def test_a_refused_pull_is_explained(desk, refusing, repo):
 def test_the_public_gallery_has_its_own_hints(words, hint):
     program = '. "$0/say.sh"; . "$0/pull.sh"; engine=docker host="" image=public.ecr.aws/x:1; pull_hint "$1"'
     done = subprocess.run(
-        ["bash", "-euc", program, str(TEMPLATE / "sm_local/bash"), words],
+        ["bash", "-euc", program, str(TEMPLATE / "sm_local/lib"), words],
         capture_output=True,
         text=True,
         check=True,

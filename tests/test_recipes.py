@@ -14,9 +14,9 @@ import pytest
 from conftest import TEMPLATE, clean_environment, last_job, make, script
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sm_local import job as jobs
 from sm_local import recipe
-from sm_local.job import Channel, Host
+from sm_local.kinds import job as jobs
+from sm_local.kinds.job import Channel, Host
 from sm_local.machine import AVAILABLE, Engine, Gpu
 from test_contract import JOB, SETTINGS, hosts, settled
 
@@ -171,7 +171,7 @@ def test_every_recipe_passes_shellcheck(recipes, tmp_path):
 def test_every_function_is_carried_by_some_recipe_and_none_for_nothing(recipes):
     known = {
         name
-        for path in (TEMPLATE / "sm_local/bash").glob("*.sh")
+        for path in (TEMPLATE / "sm_local/lib").glob("*.sh")
         for name in recipe.split_functions(path.read_text())[1]
     }
     carried: set[str] = set()

@@ -5,8 +5,8 @@ set -euo pipefail
 main() {
   local template='<<cookiecutter.project>>'
   ruff check --no-cache .
-  shellcheck .ci/run tools/*.sh "$template/container/train" "$template/sm_local/probe.sh"
-  (cd "$template" && shellcheck -x sm_local/scripts/*.sh)    # bash/*.sh are checked as recipes carry them: tests/test_recipes.py
+  shellcheck .ci/run tools/*.sh "$template/container/train" "$template/sm_local/libexec/probe.sh"
+  (cd "$template" && shellcheck -x sm_local/libexec/*.sh)    # bash/*.sh are checked as recipes carry them: tests/test_recipes.py
   echo "lint: clean"
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make sm_local/api.json anew from a botocore wheel.
+"""Make sm_local/request/api.json anew from a botocore wheel.
 
 usage: refresh_api.py [WHEEL]    without WHEEL: the newest one, by `pip download`
 
@@ -20,7 +20,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import wheels
 
-API = Path(__file__).resolve().parent.parent / "<<cookiecutter.project>>" / "sm_local" / "api.json"
+API = (
+    Path(__file__).resolve().parent.parent
+    / "<<cookiecutter.project>>"
+    / "sm_local"
+    / "request"
+    / "api.json"
+)
 ROOTS = ("CreateTrainingJobRequest", "DescribeTrainingJobResponse")
 KEPT = ("type", "required", "min", "max", "pattern", "enum")
 MODEL = re.compile(r"botocore/data/sagemaker/([0-9-]+)/service-2\.json\.gz")

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from . import engine as engines
-from . import job as jobs
 from . import machine, recipe, settings
 from .errors import SmLocalError
+from .kinds import job as jobs
 
 VERBS = ("train", "shell", "build", "pull-dlc", "data")
 GIVEN = ("JOB", "HP", *settings.RULES)
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 def fetch(given: dict[str, str]) -> None:
     """Fetch what a job's S3 channels name. Raises SmLocalError."""
-    from . import data
+    from .s3 import fetch as data
 
     values = settings.read(Path(), {key: value for key, value in given.items() if key != "IMAGE"})
     data.fetch(jobs.load(Path(), values, given), data.connect(values["REGION"]))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import shlex
 
-from . import contract
 from .errors import SmLocalError
-from .job import UPLOADED, Host, Job
+from .kinds import contract
+from .kinds.job import UPLOADED, Host, Job
 from .machine import AVAILABLE, Engine
 
 Lines = list  # of lists of Bash words

@@ -9,14 +9,15 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from . import channels, contract, images
 from . import engine as engines
+from . import images
 from .engine import word
 from .errors import SmLocalError
-from .job import Host, Job
+from .kinds import channels, contract
+from .kinds.job import Host, Job
 from .machine import Engine
 
-FUNCTIONS = Path(__file__).parent / "bash"
+FUNCTIONS = Path(__file__).parent / "lib"
 OUTPUT = "/opt/ml/output"
 ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (captured)
 

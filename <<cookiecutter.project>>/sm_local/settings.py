@@ -9,8 +9,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import nodes
 from .errors import SmLocalError
+from .request import nodes
 
 FILES = ("settings.env", "settings.local.env")
 # [HOST[:PORT]/]NAME[:TAG][@DIGEST], as engines read it, or an image's ID

@@ -5,9 +5,9 @@
 # the command line, the recipe and the log do not show it.
 start_credentials() {
   local variable=''
-  if [[ ! -e sm_local/.venv/aws ]]; then bash sm_local/scripts/venv.sh aws; fi
+  if [[ ! -e sm_local/.venv/aws ]]; then bash sm_local/libexec/venv.sh aws; fi
   mkfifo "$dir/.in" "$dir/.out"
-  ( sm_local/.venv/bin/python -m sm_local.credentials "$@" < "$dir/.in" > "$dir/.out" & )
+  ( sm_local/.venv/bin/python -m sm_local.libexec.credentials "$@" < "$dir/.in" > "$dir/.out" & )
   exec 6> "$dir/.in"
   read -r variable < "$dir/.out" || true
   rm "$dir/.in" "$dir/.out"

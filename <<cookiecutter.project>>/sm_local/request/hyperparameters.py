@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from ..errors import SmLocalError
 from . import shapes
-from .errors import SmLocalError
 from .nodes import read_text, short
 
 PATH = Path("opt/ml/input/config/hyperparameters.json")

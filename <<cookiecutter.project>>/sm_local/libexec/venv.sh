@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# usage: bash sm_local/scripts/venv.sh        make sm_local/.venv, what the tool itself needs; a .venv of yours is not touched
-#        bash sm_local/scripts/venv.sh aws    add what the verbs that talk to AWS need
+# usage: bash sm_local/libexec/venv.sh        make sm_local/.venv, what the tool itself needs; a .venv of yours is not touched
+#        bash sm_local/libexec/venv.sh aws    add what the verbs that talk to AWS need
 # `ready` and `aws` are written last: what is half made is made again.
 set -euo pipefail
-source sm_local/bash/say.sh
+source sm_local/lib/say.sh
 
 main() {
   local venv=sm_local/.venv version

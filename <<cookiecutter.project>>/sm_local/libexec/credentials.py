@@ -1,6 +1,6 @@
 """Serve AWS credentials to a job's containers the way SageMaker does: at 169.254.170.2, fetched anew before they expire.
 
-usage: python -m sm_local.credentials ADDRESS REGION [ROLE-ARN]
+usage: python -m sm_local.libexec.credentials ADDRESS REGION [ROLE-ARN]
 
 Prints the variable that tells the container where, NAME=value, and serves until its stdin ends: the job's recipe holds it
 open. The credentials are the caller's own, or the role's that those may assume; they are in this process alone. What is
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from .errors import SmLocalError
+from ..errors import SmLocalError
 
 EARLY = timedelta(
     minutes=16

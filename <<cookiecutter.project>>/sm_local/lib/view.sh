@@ -22,7 +22,7 @@ full_prefix() {
 view() {
   need_python "$1"
   mkdir -p "$at/views/$1"
-  python3 -B sm_local/objects.py link "$at/views/$1" "${objects[@]}" || exit 1
+  python3 -B sm_local/libexec/objects.py link "$at/views/$1" "${objects[@]}" || exit 1
 }
 
 # view_prefix CHANNEL: as view, but there is no need of it for a prefix that is one folder, and nothing beside it: O(1).
@@ -49,7 +49,7 @@ shown() {
 list_objects() {
   need_python "$1"
   mkdir -p "$at/manifests"
-  python3 -B sm_local/objects.py manifest "${objects[@]}" > "$at/manifests/$1-manifest" || exit 1
+  python3 -B sm_local/libexec/objects.py manifest "${objects[@]}" > "$at/manifests/$1-manifest" || exit 1
 }
 
 # drop_views: they were links to files that lie elsewhere.

@@ -1,6 +1,6 @@
 """Print what this machine has and what to do about what it lacks. Standard library only: the template's hook runs it too.
 
-usage: python -m sm_local.doctor    exits with 1 if something that the settings demand is missing
+usage: python -m sm_local.verbs.doctor    exits with 1 if something that the settings demand is missing
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import machine, settings
-from .errors import SmLocalError
-from .machine import AVAILABLE, UNKNOWN, AwsCli, Engine, Gpu
+from .. import machine, settings
+from ..errors import SmLocalError
+from ..machine import AVAILABLE, UNKNOWN, AwsCli, Engine, Gpu
 
 GET_AWS = "get v2: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 GIB = 1024**3

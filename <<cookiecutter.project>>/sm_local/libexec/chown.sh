@@ -3,10 +3,10 @@
 # In your jobs' folders everything becomes yours, elsewhere root's files alone: a colleague's stay his. Links are not followed.
 # In the channels (a job can write there with CHANNELS=rw only) root's files count only when they are newer than the first job.
 set -euo pipefail
-source sm_local/bash/say.sh
-source sm_local/bash/container.sh
-source sm_local/bash/handback.sh
-source sm_local/scripts/running.sh
+source sm_local/lib/say.sh
+source sm_local/lib/container.sh
+source sm_local/lib/handback.sh
+source sm_local/libexec/running.sh
 
 main() {
   local folder others=()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import SmLocalError
+from ..errors import SmLocalError
 from .nodes import compose, kind, line_number, pairs, read_text, short, shown
 from .rules import broken_rules
 from .shapes import (

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: make clean [YES=1]    delete all jobs' folders and generated files, after showing them; asks first
 set -euo pipefail
-source sm_local/bash/say.sh
-source sm_local/scripts/running.sh
+source sm_local/lib/say.sh
+source sm_local/libexec/running.sh
 
 main() {
   local path doomed=() answer=${1-} why

@@ -2,8 +2,8 @@
 # usage: make stop [STOP_GRACE=seconds]    stop this project's running jobs as StopTrainingJob does: SIGTERM, then SIGKILL
 # The grace time is the one typed, else the one that the job was started with. Needs neither Python nor a valid job.yaml.
 set -euo pipefail
-source sm_local/bash/say.sh
-source sm_local/scripts/running.sh
+source sm_local/lib/say.sh
+source sm_local/libexec/running.sh
 
 main() {
   local grace engine what job doubt noted='' found=0

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: make jobs    what ran, when (UTC, in the name), how it ended; newest last. Needs neither Python nor a valid job.yaml.
 set -euo pipefail
-source sm_local/bash/say.sh
-source sm_local/scripts/running.sh
+source sm_local/lib/say.sh
+source sm_local/libexec/running.sh
 
 row() { printf '%-44s %-11s %5s %8s  %s\n' "$@"; }
 

@@ -6,7 +6,7 @@
 state=$(
   exec 2>&1
   cksum -- "${1:-job.yaml}" settings.env settings.local.env opt/ml/input/config/hyperparameters.json \
-    sm_local/*.py sm_local/*.json sm_local/*.tsv sm_local/bash/*.sh "${DOCKER_CONFIG:-$HOME/.docker}/config.json" /etc/docker/daemon.json /etc/hostname
+    sm_local/*.py sm_local/*.tsv sm_local/*/*.py sm_local/*/*.json sm_local/lib/*.sh "${DOCKER_CONFIG:-$HOME/.docker}/config.json" /etc/docker/daemon.json /etc/hostname
   echo opt/ml/input/data/*/
   echo "$2" "$DOCKER_HOST" "$DOCKER_CONTEXT"
   echo /var/run/docker.soc[k] "$HOME"/.docker/run/docker.soc[k] "$XDG_RUNTIME_DIR"/docker.soc[k]
@@ -17,7 +17,7 @@ sum=$(printf '%s\n' "$state" | cksum)
 kept=recipes/.kept/${sum% *}-${sum#* }
 if [ -d "$kept" ]; then
   for recipe in "$kept"/*.sh; do
-    [ ! -e "$recipe" ] || [ "$recipe" -ef "recipes/${recipe##*/}" ] || sh sm_local/scripts/show.sh "$recipe"
+    [ ! -e "$recipe" ] || [ "$recipe" -ef "recipes/${recipe##*/}" ] || sh sm_local/libexec/show.sh "$recipe"
   done
 elif ! mkdir -p "$kept" 2> /dev/null; then
   echo "sm-local: recipes/ cannot be written; is this folder yours, and its disk not read-only?" >&2

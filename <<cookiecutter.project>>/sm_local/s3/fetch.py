@@ -20,9 +20,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import objects
-from .errors import SmLocalError
-from .job import Channel, Job
+from ..errors import SmLocalError
+from ..kinds.job import Channel, Job
+from ..libexec import objects
 
 AT_ONCE = 16  # S3 answers many calls at once; a single one seldom fills a line
 TRIES = 4  # of one object, each from where the last one broke off

@@ -8,11 +8,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import api, hyperparameters, images
-from .errors import SmLocalError
-from .nodes import short
-from .rules import dig
-from .settings import IMAGE_NAME
+from .. import images
+from ..errors import SmLocalError
+from ..request import hyperparameters, reading
+from ..request.nodes import short
+from ..request.rules import dig
+from ..settings import IMAGE_NAME
 
 CHANNELS = Path("opt/ml/input/data")
 READY = "data/s3/.ready"
@@ -107,7 +108,7 @@ class Job:
 def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
     """Read the job that `make` was asked for; `given` are the command line's values. Raises SmLocalError."""
     path = root / given.get("JOB", "job.yaml")
-    file, request = str(path), api.read(path)
+    file, request = str(path), reading.read(path)
     body = request.body
     algorithm, resources = body.get("AlgorithmSpecification", {}), body.get("ResourceConfig", {})
     image, source = choose_image(request, algorithm.get("TrainingImage", ""), settings, given)
@@ -164,7 +165,7 @@ def account(role: str) -> str:
 
 
 def choose_image(
-    request: api.Request, training_image: str, settings: dict[str, str], given: dict[str, str]
+    request: reading.Request, training_image: str, settings: dict[str, str], given: dict[str, str]
 ) -> tuple[str, str]:
     """Return the image and where it comes from. The command line wins over job.yaml, job.yaml over the settings."""
     image = given.get("IMAGE") or training_image or settings["IMAGE"]
@@ -183,7 +184,7 @@ def choose_image(
     return image, "dlc" if images.is_dlc(image) else "other"
 
 
-def choose_hosts(request: api.Request, resources: dict) -> tuple[Host, ...]:
+def choose_hosts(request: reading.Request, resources: dict) -> tuple[Host, ...]:
     """Return the job's hosts, algo-1 … algo-N; those of instance groups are numbered in the request's order.
 
     Of InstancePreferences SageMaker takes the first of which there is capacity: here the first.
@@ -207,7 +208,7 @@ def choose_hosts(request: api.Request, resources: dict) -> tuple[Host, ...]:
     )
 
 
-def local_path(request: api.Request, config: str, default: str) -> str:
+def local_path(request: reading.Request, config: str, default: str) -> str:
     """Return where a folder that the request asks for is in the container; '' if it does not: then there is none (captured)."""
     if config not in request.body:
         return ""
@@ -226,7 +227,7 @@ def local_path(request: api.Request, config: str, default: str) -> str:
     return path
 
 
-def one_folder_each(request: api.Request, paths: dict[str, str]) -> None:
+def one_folder_each(request: reading.Request, paths: dict[str, str]) -> None:
     """Refuse two folders at one place in the container."""
     for n, (config, path) in enumerate(paths.items()):
         for other in [*paths][:n]:
@@ -258,7 +259,7 @@ def choose_environment(body: dict, source: str, values: dict[str, str]) -> dict[
     return environment
 
 
-def choose_channels(request: api.Request, root: Path, mode: str) -> tuple[Channel, ...]:
+def choose_channels(request: reading.Request, root: Path, mode: str) -> tuple[Channel, ...]:
     """Return the request's channels, else one for every folder of opt/ml/input/data."""
     if "InputDataConfig" in request.body:
         return tuple(

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .errors import SmLocalError
+from ..errors import SmLocalError
 
 YAML_TAGS = {
     "str": "string",

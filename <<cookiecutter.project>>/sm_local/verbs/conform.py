@@ -1,6 +1,6 @@
 """Judge how far a container here is what SageMaker gives: run probe.sh in any image, by the recipes that people run.
 
-usage: python -m sm_local.conform [--json]    IMAGE, ENGINE and the other settings come from the environment, as for every verb
+usage: python -m sm_local.verbs.conform [--json]    IMAGE, ENGINE and the other settings come from the environment, as for every verb
 
 checks.py judges what the probe saw. Exits with 1 when something differs. The probe's requests are good for SageMaker itself.
 """
@@ -21,9 +21,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import engine as engines
-from . import job as jobs
-from . import machine, recipe, settings
+from .. import engine as engines
+from .. import machine, recipe, settings
+from ..errors import SmLocalError
+from ..kinds import job as jobs
+from ..machine import Engine
 from .checks import (
     ARGUMENTS,
     CHECKS,
@@ -36,8 +38,6 @@ from .checks import (
     judge,
     loaded,
 )
-from .errors import SmLocalError
-from .machine import Engine
 
 LONGEST = 60  # seconds a job may take
 CREDENTIALS = {
@@ -208,7 +208,7 @@ def furnish(place: Path, root: Path) -> None:
         (place / folder).mkdir(parents=True)
     (place / "sm_local").symlink_to((root / "sm_local").resolve())
     for target in (place / "opt/ml/input/data/probe/probe.sh", place / "container/train"):
-        shutil.copy(root / "sm_local/probe.sh", target)
+        shutil.copy(root / "sm_local/libexec/probe.sh", target)
         target.chmod(0o755)
     for key, content in OBJECTS.items():
         path = place / "data/s3/bkt" / key

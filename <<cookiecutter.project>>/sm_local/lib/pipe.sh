@@ -10,8 +10,8 @@ feed() {
   mkfifo "$at/pipes/${channel}_0"
   if [[ ! -p $dir/.feeders ]]; then mkfifo "$dir/.feeders"; fi
   ( {
-    python3 -B sm_local/objects.py list "${objects[@]}" |
-      python3 -B sm_local/pipe.py "$@" --broken "$dir/broken" --recipe $$ -- "$at/pipes" "$channel"
+    python3 -B sm_local/libexec/objects.py list "${objects[@]}" |
+      python3 -B sm_local/libexec/pipe.py "$@" --broken "$dir/broken" --recipe $$ -- "$at/pipes" "$channel"
   } 3< "$dir/.feeders" 4>&- 5>&- 6>&- 8>&- 9<&- & )
   exec 5> "$dir/.feeders"
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: make pack [JOB=output/NAME]    make a job's model.tar.gz and output.tar.gz, the last job's unless one is named
 set -euo pipefail
-source sm_local/bash/say.sh
-source sm_local/bash/pack.sh
+source sm_local/lib/say.sh
+source sm_local/lib/pack.sh
 
 main() {
   local dir=${1-}

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import api, contract
-from . import job as jobs
-from .errors import SmLocalError
-from .machine import Engine
+from ..errors import SmLocalError
+from ..kinds import contract
+from ..kinds import job as jobs
+from ..machine import Engine
+from ..request import reading
 
 PROBE = "/opt/ml/input/data/probe/probe.sh"
 ARGUMENTS = ["$HOME", "two words", "--flag"]
@@ -155,7 +156,7 @@ def refused(place: Path, request: dict, words: str) -> str:
     path = place / "refused.json"
     path.write_text(json.dumps(request))
     try:
-        api.read(path)
+        reading.read(path)
     except SmLocalError as error:
         if words in str(error):
             return f"refused ({words})"

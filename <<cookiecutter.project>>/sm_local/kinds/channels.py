@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..engine import word
+from ..libexec.objects import MANIFESTS
+from ..machine import Engine
 from . import contract
-from .engine import word
 from .job import Channel, Host, Job
-from .machine import Engine
-from .objects import MANIFESTS
 
 DATA = "/opt/ml/input/data"
 AUGMENTED = "AugmentedManifestFile"

@@ -1,0 +1,1 @@
+"""Kinds of job: a request in, a Plan out."""

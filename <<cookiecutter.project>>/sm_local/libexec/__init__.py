@@ -1,0 +1,1 @@
+"""What Make and recipes start: scripts, and Python that needs the standard library alone."""

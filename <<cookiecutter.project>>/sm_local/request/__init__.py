@@ -1,0 +1,1 @@
+"""What a person wrote, checked: YAML or JSON against the API's own model."""

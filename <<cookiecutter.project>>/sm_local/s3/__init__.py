@@ -1,0 +1,1 @@
+"""The mirror of S3 that `make data` fills."""
