@@ -5,9 +5,7 @@ It runs without Python and without the Makefile, in the project's folder.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from pathlib import Path
 
 from . import engine as engines
 from . import images
@@ -17,67 +15,26 @@ from .kinds import channels, contract
 from .kinds.job import Host, Job
 from .machine import Engine
 
-FUNCTIONS = Path(__file__).parent / "lib"
 OUTPUT = "/opt/ml/output"
 ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (captured)
 
 
 def write(verb: str, main: list[str], files: list[str], comment: str) -> str:
-    """Return the text of a recipe. One main() called on the last line: Bash has read all of it before the job starts."""
+    """Return the text of a recipe: main() called on the last line, so Bash reads all of it first."""
+    sources = "\n".join(f"source sm_local/lib/{name}.sh" for name in files)
     body = "\n".join("  " + line if line else "" for line in main)
     return f"""#!/usr/bin/env bash
 # usage: bash recipes/{verb}.sh    in the project's folder
 # {comment}
 set -euo pipefail
+{sources}
 
 main() {{
 {body}
 }}
 
-{carried(body, files)}
-
 main "$@"
 """
-
-
-def carried(body: str, files: list[str]) -> str:
-    """Return the functions of bash/ that `body` needs, directly or through others, and the variables they share."""
-    parts = {
-        name: split_functions((FUNCTIONS / f"{name}.sh").read_text(encoding="utf-8"))
-        for name in files
-    }
-    known = {name: text for _, functions in parts.values() for name, text in functions.items()}
-    needed: set[str] = set()
-    found = words(body) & known.keys()
-    while found:
-        needed |= found
-        found = {word for name in found for word in words(known[name])} & known.keys() - needed
-    texts = []
-    for head, functions in parts.values():
-        chosen = [text for name, text in functions.items() if name in needed]
-        texts += [head, *chosen] if chosen else []
-    return "\n\n".join(filter(None, texts))
-
-
-def words(text: str) -> set[str]:
-    """Return every word of a piece of Bash that may be a function's name."""
-    return set(
-        re.findall(
-            r"(?<![\w/.$-])\w+(?![\w/:])", re.sub(r"(^| )# .*", "", text, flags=re.MULTILINE)
-        )
-    )
-
-
-def split_functions(text: str) -> tuple[str, dict[str, str]]:
-    """Split a file of bash/ into its head (variables) and its functions, each with the comment above it."""
-    head, functions = [], {}
-    for block in re.split(r"\n\n+", text.strip()):
-        name = re.search(r"^(\w+)\(\) \{", block, re.MULTILINE)
-        if name:
-            functions[name.group(1)] = block
-        elif not block.startswith("#") or re.search(r"^\w+=", block, re.MULTILINE):
-            head.append(block)
-    return "\n".join(head), functions
 
 
 def show(lines: list[list[str]], first: str = "") -> list[str]:

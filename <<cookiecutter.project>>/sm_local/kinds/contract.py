@@ -313,7 +313,9 @@ def snake(name: str) -> str:
 
 def limits(instance_type: str) -> tuple[int, int, int]:
     """Return vCPUs, GPUs and GiB of memory of an instance type; KeyError for one that the table does not have."""
-    table = (Path(__file__).parent.parent / "instances.tsv").read_text(encoding="utf-8").splitlines()
+    table = (
+        (Path(__file__).parent.parent / "instances.tsv").read_text(encoding="utf-8").splitlines()
+    )
     figures = {
         name: tuple(map(int, rest))
         for name, *rest in (line.split("\t") for line in table if not line.startswith("#"))
