@@ -12,9 +12,9 @@ answers = json.loads(r"""
 
 def run_doctor():
     """Print the doctor's report; return its exit status. A bake does not fail because the report cannot be made."""
-    command = [sys.executable, "-B", "-m", "sm_local.verbs.doctor"]
+    command = [sys.executable, "-B", "-m", "sm_local", "doctor"]
     environment = {
-        key: value for key, value in os.environ.items() if key != "MAKELEVEL"
+        key: value for key, value in os.environ.items() if key != "SM_LOCAL_GIVEN"
     }  # a make around this bake is not the project's
     try:
         return subprocess.run(

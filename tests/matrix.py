@@ -5,34 +5,45 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sm_local import engine as engines
-from sm_local import recipe
 from sm_local import settings as setting
-from sm_local.kinds import job as jobs
-from sm_local.machine import AVAILABLE, Engine, Gpu
+from sm_local.machine import AVAILABLE, EngineFacts, Gpu
+from sm_local.plan import Plan
+from sm_local.verbs import build, planning, pull, run, shell
 
 ENGINES = {
-    "docker": Engine("docker", "28.2.2", owns_files=True, same_kernel=True, arch="x86_64", cpus=8),
-    "docker-with-gpu": Engine(
+    "docker": EngineFacts(
         "docker",
         "28.2.2",
         owns_files=True,
+        can_overlay=True,
+        same_kernel=True,
+        arch="x86_64",
+        cpus=8,
+    ),
+    "docker-with-gpu": EngineFacts(
+        "docker",
+        "28.2.2",
+        owns_files=True,
+        can_overlay=True,
         same_kernel=True,
         cpus=8,
         gpu=Gpu(AVAILABLE, "runtime 'nvidia'", "gpus", 4),
     ),
-    "docker-cdi": Engine(
+    "docker-cdi": EngineFacts(
         "docker",
         "28.2.2",
         owns_files=True,
+        can_overlay=True,
         same_kernel=True,
         cpus=8,
         gpu=Gpu(AVAILABLE, "CDI", "cdi", 4),
     ),
-    "desktop": Engine("docker", "28.2.2", desktop=True, same_kernel=False, arch="arm64", cpus=8),
-    "rootless": Engine("docker", "28.2.2", same_kernel=True, cpus=8),
-    "podman": Engine("podman", "5.2", same_kernel=True, cpus=8),
-    "sandbox": Engine("sandbox", "6.1", same_kernel=True),
+    "desktop": EngineFacts(
+        "docker", "28.2.2", desktop=True, same_kernel=False, arch="arm64", cpus=8
+    ),
+    "rootless": EngineFacts("docker", "28.2.2", same_kernel=True, cpus=8),
+    "podman": EngineFacts("podman", "5.2", can_overlay=True, same_kernel=True, cpus=8),
+    "sandbox": EngineFacts("sandbox", "6.1", has_images=False, can_overlay=True, same_kernel=True),
 }
 DEFAULTS = {key: rule.default for key, rule in setting.RULES.items()}
 SETTINGS = {**DEFAULTS, "IMAGE": "churn:latest", "DLC": "pytorch:2.13-cpu-amzn2023-sagemaker"}
@@ -203,14 +214,21 @@ def request(name: str) -> dict:
     }
 
 
-def write(verb: str, engine: str, job: str = "plain", option: str = "defaults") -> str:
-    """Return a recipe; furnish() has made the current folder a project. Raises SmLocalError for what is refused."""
-    values, facts = {**SETTINGS, **OPTIONS[option]}, ENGINES[engine]
-    if verb == "build":
-        return recipe.build(values, facts)
-    if verb == "pull-dlc":
-        return recipe.pull_dlc(values, facts, "us-west-2")
+def plan(engine: str, job: str = "plain", option: str = "defaults", alone: bool = False) -> Plan:
+    """Return a plan; furnish() has made the current folder a project. Raises SmLocalError."""
     Path("job.yaml").write_text(json.dumps(request(job)))
-    loaded = jobs.load(Path(), values, {})
-    engines.check(loaded, facts, {})
-    return {"train": recipe.train, "shell": recipe.shell}[verb](loaded, facts)
+    facts = planning.engine_of(ENGINES[engine])
+    return planning.make_plan("training", {**SETTINGS, **OPTIONS[option]}, {}, facts, alone)
+
+
+def write(verb: str, engine: str, job: str = "plain", option: str = "defaults") -> str:
+    """Return a recipe. Raises SmLocalError for what is refused."""
+    values, where = {**SETTINGS, **OPTIONS[option]}, planning.engine_of(ENGINES[engine])
+    if verb == "build":
+        return build.build({**values, "PLATFORM": "linux/amd64"}, where).text()
+    if verb == "pull-dlc":
+        return pull.pull(values, where, "us-west-2").text()
+    planned = plan(engine, job, option, alone=verb == "shell")
+    if verb == "shell":
+        return shell.shell(planned, where).text()
+    return run.run(verb, planned, where).text()

@@ -1,21 +1,40 @@
-"""Write a verb's recipe to stdout, or fetch a job's data; the only place that prints an error and exits.
+"""Do one verb: the table of verbs, and the only place that prints an error and exits.
 
-usage: python -m sm_local VERB     VERB is train, shell, build, pull-dlc or data; values come from the environment as make exports them
+usage: python -m sm_local VERB [WORD…]
+
+Values come from the environment: SM_LOCAL_GIVEN names those that were typed behind `make`, which
+exports them. A verb returns the text of its recipe, which is printed, or an exit status.
 """
 
 from __future__ import annotations
 
+import difflib
+import importlib
+import io
 import os
 import sys
-from pathlib import Path
 
-from . import engine as engines
-from . import machine, recipe, settings
+from . import settings
 from .errors import SmLocalError
-from .kinds import job as jobs
 
-VERBS = ("train", "shell", "build", "pull-dlc", "data")
-GIVEN = ("JOB", "HP", *settings.RULES)
+# verb: module and function; imported when asked for, as some need more than the standard library
+VERBS = {
+    "train": ("verbs.run", "train"),
+    "shell": ("verbs.shell", "write"),
+    "build": ("verbs.build", "write"),
+    "pull-dlc": ("verbs.pull", "write"),
+    "data": ("verbs.data", "run"),
+    "doctor": ("verbs.doctor", "run"),
+    "conform": ("verbs.conform", "run_all"),
+}
+OTHERS = (
+    "JOB",
+    "HP",
+    "VERB",
+    "FULL",
+    "JSON",
+    "YES",
+)  # what the command line knows besides settings
 
 
 def main(arguments: list[str]) -> int:
@@ -23,51 +42,42 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in VERBS:
         print(f"usage: python -m sm_local {'|'.join(VERBS)}", file=sys.stderr)
         return 2
-    sys.stdout.reconfigure(
-        encoding="utf-8", errors="surrogateescape"
-    )  # a recipe has values byte for byte
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a recipe has values byte for byte
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    module_name, function = VERBS[arguments[0]]
     try:
-        given = {key: os.environ[key] for key in GIVEN if os.environ.get(key)}
-        if arguments[0] == "data":
-            fetch(given)
-        else:
-            print(write(arguments[0], given), end="")
+        module = importlib.import_module(f".{module_name}", __package__)
+        result = getattr(module, function)(read_given())
     except KeyboardInterrupt:
-        print(
-            "sm-local: interrupted"
-            + ("; 'make data' again goes on from here" if arguments[0] == "data" else ""),
-            file=sys.stderr,
+        said = getattr(
+            sys.modules.get(f"{__package__}.{module_name}"), "INTERRUPTED", "interrupted"
         )
+        print(f"sm-local: {said}", file=sys.stderr)
         return 130
     except SmLocalError as error:
         print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         return 1
+    if isinstance(result, int):
+        return result
+    print(result, end="")
     return 0
 
 
-def fetch(given: dict[str, str]) -> None:
-    """Fetch what a job's S3 channels name. Raises SmLocalError."""
-    from .s3 import fetch as data
+def read_given() -> dict[str, str]:
+    """Return the command line's values. Raises SmLocalError for a name that means nothing."""
+    names = os.environ.get("SM_LOCAL_GIVEN", "").split()
+    known = (*settings.RULES, *OTHERS)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SmLocalError("\n".join(misspelt(name, known) for name in unknown))
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
-    values = settings.read(Path(), {key: value for key, value in given.items() if key != "IMAGE"})
-    data.fetch(jobs.load(Path(), values, given), data.connect(values["REGION"]))
 
-
-def write(verb: str, given: dict[str, str]) -> str:
-    """Return a verb's recipe; `given` are the command line's values. Raises SmLocalError."""
-    root = Path()
-    # IMAGE names the project's own image for `build`; for the others it may be any, and the settings' one stays its own
-    values = settings.read(
-        root, {key: value for key, value in given.items() if key != "IMAGE" or verb == "build"}
-    )
-    engine = machine.require(machine.find_engine(values["ENGINE"]))
-    if verb == "build":
-        return recipe.build(values, engine)
-    if verb == "pull-dlc":
-        return recipe.pull_dlc(values, engine, given.get("REGION", ""))
-    job = jobs.load(root, values, given)
-    engines.check(job, engine, given)
-    return {"train": recipe.train, "shell": recipe.shell}[verb](job, engine)
+def misspelt(name: str, known: tuple[str, ...]) -> str:
+    """Say that a name means nothing, and which is nearest."""
+    near = difflib.get_close_matches(name.upper(), known, 1)
+    hint = f"did you mean {near[0]}?" if near else "settings.env lists the settings; HP and JOB"
+    return f"{name}={os.environ.get(name, '')}: make knows no {name}; {hint}"
 
 
 if __name__ == "__main__":

@@ -33,13 +33,15 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineFacts:
     """What runs containers here. `problem` and `remedy` are set when it is there but cannot be used."""
 
     name: str
     version: str = ""
     problem: str = ""
     remedy: str = ""
+    has_images: bool = True  # the sandbox has none: it runs this machine's programs
+    can_overlay: bool = False  # folders of this machine can be mounted copy-on-write
     owns_files: bool = False  # root inside is root outside: files must be handed back, and channels can be overlaid
     desktop: bool = False
     same_kernel: bool = (
@@ -115,7 +117,7 @@ def other_machine(host: str) -> bool:
     return not re.match(r"(localhost|127(\.\d+){3}|\[::1\])?(:\d+)?(/|$)", address)
 
 
-def find_engine(wanted: str) -> Engine:
+def find_engine(wanted: str) -> EngineFacts:
     """Return the engine that the setting ENGINE means here; `auto` is the sandbox only where no engine is there at all."""
     if wanted == "auto":
         wanted = (
@@ -129,17 +131,17 @@ def find_engine(wanted: str) -> Engine:
     )
 
 
-def require(engine: Engine) -> Engine:
+def require(engine: EngineFacts) -> EngineFacts:
     """Return the engine if it can be used; raise SmLocalError with the remedy otherwise."""
     if engine.problem:
         raise SmLocalError(f"{engine.name}: {engine.problem}; {engine.remedy}")
     return engine
 
 
-def find_docker() -> Engine:
+def find_docker() -> EngineFacts:
     """Ask the Docker daemon what it is."""
     if not shutil.which("docker"):
-        return Engine(
+        return EngineFacts(
             "docker",
             problem="there is no docker client on PATH",
             remedy="install Docker, or use ENGINE=sandbox",
@@ -152,7 +154,7 @@ def find_docker() -> Engine:
             1
         ].strip()
     if other_machine(host):
-        return Engine(
+        return EngineFacts(
             "docker",
             problem=f"{name} is {host}, another machine, which does not see this one's folders",
             remedy=f"{remedy}, or use ENGINE=sandbox",
@@ -167,14 +169,14 @@ def find_docker() -> Engine:
     )
 
 
-def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> Engine:
-    """Return what `docker info --format '{{json .}}'` said, as an Engine. A daemon that is down gives valid JSON and status 1."""
+def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> EngineFacts:
+    """Return what `docker info --format '{{json .}}'` said, as an EngineFacts. A daemon that is down gives valid JSON and status 1."""
     info = _json(out)
     if "host" in info and "store" in info:  # podman behind the name `docker`
         return podman_engine(info)
     if status or not info.get("ServerVersion"):
         reason = _reason(info, err)
-        return Engine(
+        return EngineFacts(
             "docker",
             problem=f"does not answer ({reason})",
             remedy=_docker_remedy(reason),
@@ -188,10 +190,11 @@ def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> Engine
         and "name=userns" not in security
         and sys.platform == "linux"
     )
-    return Engine(
+    return EngineFacts(
         "docker",
         info["ServerVersion"],
         owns_files=local_root,
+        can_overlay=local_root,
         desktop=desktop,
         same_kernel=sys.platform == "linux" and not desktop,
         arch=info.get("Architecture") or "",
@@ -229,10 +232,10 @@ def _docker_remedy(reason: str) -> str:
     return f"{start}, or train without: ENGINE=sandbox"
 
 
-def find_podman() -> Engine:
+def find_podman() -> EngineFacts:
     """Ask Podman what it is."""
     if not shutil.which("podman"):
-        return Engine(
+        return EngineFacts(
             "podman",
             problem="there is no podman on PATH",
             remedy="install Podman, or use ENGINE=sandbox",
@@ -240,7 +243,7 @@ def find_podman() -> Engine:
         )
     status, out, err = run("podman", "info", "--format", "json")
     if status:
-        return Engine(
+        return EngineFacts(
             "podman",
             problem=f"does not answer ({_reason({}, err)})",
             remedy="'podman info' says more, ENGINE=sandbox trains without",
@@ -249,8 +252,8 @@ def find_podman() -> Engine:
     return podman_engine(_json(out))
 
 
-def podman_engine(info: dict) -> Engine:
-    """Return what `podman info` said, as an Engine. Podman hands out GPUs by CDI alone; 4.x ignores --gpus silently."""
+def podman_engine(info: dict) -> EngineFacts:
+    """Return what `podman info` said, as an EngineFacts. Podman hands out GPUs by CDI alone; 4.x ignores --gpus silently."""
     version = (info.get("version") or {}).get("Version", "")
     specs = cdi_specs()
     gpu = (
@@ -258,9 +261,10 @@ def podman_engine(info: dict) -> Engine:
         if specs
         else Gpu(NOT_FOUND, "no CDI specification in /etc/cdi")
     )
-    return Engine(
+    return EngineFacts(
         "podman",
         version,
+        can_overlay=True,
         arch=(info.get("host") or {}).get("arch", ""),
         cpus=(info.get("host") or {}).get("cpus", 0),
         gpu=gpu,
@@ -273,7 +277,7 @@ def cdi_specs(folders: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")) -> list[s
     return [str(path) for folder in folders for path in sorted(Path(folder).glob("nvidia*"))]
 
 
-def find_sandbox() -> Engine:
+def find_sandbox() -> EngineFacts:
     """Try whether this machine lets us make the namespaces that the sandbox is made of."""
     nothing = (
         Gpu(AVAILABLE, "the sandbox sees this machine's devices")
@@ -281,8 +285,10 @@ def find_sandbox() -> Engine:
         else Gpu(NOT_FOUND, "no /dev/nvidia0")
     )
     if not shutil.which("unshare"):
-        return Engine(
+        return EngineFacts(
             "sandbox",
+            has_images=False,
+            can_overlay=True,
             problem="needs Linux namespaces ('unshare' of util-linux), which are not here",
             remedy="install Docker or Podman",
             gpu=nothing,
@@ -290,13 +296,23 @@ def find_sandbox() -> Engine:
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     status, _, err = run("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", *user, "true")
     if status:
-        return Engine(
+        return EngineFacts(
             "sandbox",
+            has_images=False,
+            can_overlay=True,
             problem=f"namespaces are forbidden here ({_reason({}, err)})",
             remedy="run as root, allow user namespaces, or install Docker or Podman",
             gpu=nothing,
         )
-    return Engine("sandbox", platform.release().split("-")[0], arch=platform.machine(), gpu=nothing)
+    version = platform.release().split("-")[0]
+    return EngineFacts(
+        "sandbox",
+        version,
+        has_images=False,
+        can_overlay=True,
+        arch=platform.machine(),
+        gpu=nothing,
+    )
 
 
 # GPU runtime

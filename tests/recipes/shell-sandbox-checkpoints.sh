@@ -7,11 +7,11 @@
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
   say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
   trap : INT TERM HUP USR1
-  printf %s '{}' > "$at/config/hyperparameters.json"
-  printf %s '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}' > "$at/config/inputdataconfig.json"
-  printf %s '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
-  printf %s '[]' > "$at/config/metric-definition-regex.json"
-  printf %s '{"LocalPath":"/opt/ml/checkpoints"}' > "$at/config/checkpointconfig.json"
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+  write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
+  write_config checkpointconfig.json '{"LocalPath":"/opt/ml/checkpoints"}'
   bind "$at/config" /opt/ml/input/config
   cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
   cow opt/ml/input/data/stream /opt/ml/input/data/stream stream
@@ -24,9 +24,9 @@
   rc=0
   "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
     TERM="${TERM:-dumb}" \
-    CUDA_VISIBLE_DEVICES= \
-    TRAINING_JOB_NAME="$job" \
-    TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    CUDA_VISIBLE_DEVICES='' \
+    TRAINING_JOB_NAME=Churn-1"$stamp" \
+    TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
     AWS_REGION=us-west-2 \
     DMLC_INTERFACE=eth0 \
     NVIDIA_VISIBLE_DEVICES=void \

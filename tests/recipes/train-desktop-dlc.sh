@@ -8,10 +8,10 @@
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image 763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13'
   say "channels are read-only: docker cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours"
-  printf %s '{}' > "$at/config/hyperparameters.json"
-  printf %s '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}' > "$at/config/inputdataconfig.json"
-  printf %s '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
-  printf %s '[]' > "$at/config/metric-definition-regex.json"
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+  write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
   bind "$at/config" /opt/ml/input/config
   bind opt/ml/input/data/extra /opt/ml/input/data/extra readonly
   bind opt/ml/input/data/stream /opt/ml/input/data/stream readonly
@@ -25,15 +25,15 @@
     --hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1 \
     --shm-size 2g "${limits[@]}" \
     --platform linux/amd64 \
-    --env TRAINING_JOB_NAME="$job" \
-    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    --env TRAINING_JOB_NAME=Churn-1"$stamp" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
     --env AWS_REGION=us-west-2 \
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     --env SAGEMAKER_PROGRAM=train.py \
     "${mounts[@]}" \
     763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13 train
-  ( trap '' INT TERM HUP; point_links "$dir" ) || true
+  point_links "$dir"
   wait_job
   if ! started; then not_started; fi
   pack auto "$dir" || true

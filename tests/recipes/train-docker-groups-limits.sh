@@ -15,10 +15,10 @@
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   start_helper churn:latest
   on_host algo-1
-  printf %s '{}' > "$at/config/hyperparameters.json"
-  printf %s '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}' > "$at/config/inputdataconfig.json"
-  printf %s '{"current_host":"algo-1","current_instance_type":"ml.g5.xlarge","current_group_name":"a","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"a","instance_type":"ml.g5.xlarge","hosts":["algo-1"]},{"instance_group_name":"b","instance_type":"ml.c5.xlarge","hosts":["algo-2"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
-  printf %s '[]' > "$at/config/metric-definition-regex.json"
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}'
+  write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.g5.xlarge","current_group_name":"a","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"a","instance_type":"ml.g5.xlarge","hosts":["algo-1"]},{"instance_group_name":"b","instance_type":"ml.c5.xlarge","hosts":["algo-2"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
   bind "$at/config" /opt/ml/input/config
   bind "$at/pipes" /opt/ml/input/data
   cow opt/ml/input/data/training /opt/ml/input/data/training training
@@ -33,18 +33,18 @@
     --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
     --shm-size 2g "${limits[@]}" \
     --cpus 4 --memory 16g --memory-swap 16g \
-    --env TRAINING_JOB_NAME="$job" \
-    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    --env TRAINING_JOB_NAME=Churn-1"$stamp" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
     --env AWS_REGION=us-west-2 \
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
     churn:latest train
   on_host algo-2
-  printf %s '{}' > "$at/config/hyperparameters.json"
-  printf %s '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}' > "$at/config/inputdataconfig.json"
-  printf %s '{"current_host":"algo-2","current_instance_type":"ml.c5.xlarge","current_group_name":"b","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"a","instance_type":"ml.g5.xlarge","hosts":["algo-1"]},{"instance_group_name":"b","instance_type":"ml.c5.xlarge","hosts":["algo-2"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
-  printf %s '[]' > "$at/config/metric-definition-regex.json"
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+  write_config resourceconfig.json '{"current_host":"algo-2","current_instance_type":"ml.c5.xlarge","current_group_name":"b","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"a","instance_type":"ml.g5.xlarge","hosts":["algo-1"]},{"instance_group_name":"b","instance_type":"ml.c5.xlarge","hosts":["algo-2"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
   bind "$at/config" /opt/ml/input/config
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
@@ -57,15 +57,15 @@
     --hostname ip-10-0-0-2.us-west-2.compute.internal --network "$job-$$" --network-alias algo-2 \
     --shm-size 2g "${limits[@]}" \
     --cpus 4 --memory 8g --memory-swap 8g \
-    --env TRAINING_JOB_NAME="$job" \
-    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    --env TRAINING_JOB_NAME=Churn-1"$stamp" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
     --env AWS_REGION=us-west-2 \
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
     churn:latest train
   ( warn_if_stale & )
-  ( trap '' INT TERM HUP; point_links "$dir/algo-1" ) || true
+  point_links "$dir/algo-1"
   wait_job
   drop_network
   finish_helper churn:latest

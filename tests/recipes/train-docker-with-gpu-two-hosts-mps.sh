@@ -17,11 +17,11 @@
   say "each host may keep 50 % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, and a host that crashes can take the others with it"
   start_helper churn:latest
   on_host algo-1
-  printf %s '{}' > "$at/config/hyperparameters.json"
-  printf %s '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}' > "$at/config/inputdataconfig.json"
-  printf %s '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
-  printf %s '[]' > "$at/config/metric-definition-regex.json"
-  printf %s '{"LocalPath":"/state"}' > "$at/config/checkpointconfig.json"
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+  write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
+  write_config checkpointconfig.json '{"LocalPath":"/state"}'
   bind "$at/config" /opt/ml/input/config
   cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
   cow opt/ml/input/data/stream /opt/ml/input/data/stream stream
@@ -37,19 +37,19 @@
     --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
     --ipc host "${limits[@]}" \
     --gpus all \
-    --env TRAINING_JOB_NAME="$job" \
-    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    --env TRAINING_JOB_NAME=Churn-1"$stamp" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
     --env AWS_REGION=us-west-2 \
     --env DMLC_INTERFACE=eth0 \
     --env CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=50 \
     "${mounts[@]}" \
     churn:latest train
   on_host algo-2
-  printf %s '{}' > "$at/config/hyperparameters.json"
-  printf %s '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}' > "$at/config/inputdataconfig.json"
-  printf %s '{"current_host":"algo-2","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
-  printf %s '[]' > "$at/config/metric-definition-regex.json"
-  printf %s '{"LocalPath":"/state"}' > "$at/config/checkpointconfig.json"
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+  write_config resourceconfig.json '{"current_host":"algo-2","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
+  write_config checkpointconfig.json '{"LocalPath":"/state"}'
   bind "$at/config" /opt/ml/input/config
   cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
   cow opt/ml/input/data/stream /opt/ml/input/data/stream stream
@@ -65,15 +65,15 @@
     --hostname ip-10-0-0-2.us-west-2.compute.internal --network "$job-$$" --network-alias algo-2 \
     --ipc host "${limits[@]}" \
     --gpus all \
-    --env TRAINING_JOB_NAME="$job" \
-    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    --env TRAINING_JOB_NAME=Churn-1"$stamp" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
     --env AWS_REGION=us-west-2 \
     --env DMLC_INTERFACE=eth0 \
     --env CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=50 \
     "${mounts[@]}" \
     churn:latest train
   ( warn_if_stale & )
-  ( trap '' INT TERM HUP; point_links "$dir/algo-1" ) || true
+  point_links "$dir/algo-1"
   wait_job
   drop_network
   finish_helper churn:latest

@@ -29,10 +29,10 @@
   view many
   list_objects many
   on_host algo-1
-  printf %s '{}' > "$at/config/hyperparameters.json"
-  printf %s '{"training":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"},"many":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"},"other":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}' > "$at/config/inputdataconfig.json"
-  printf %s '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
-  printf %s '[]' > "$at/config/metric-definition-regex.json"
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"training":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"},"many":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"},"other":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}'
+  write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
   bind "$at/config" /opt/ml/input/config
   bind "$at/pipes" /opt/ml/input/data
   cow "$at/views/training" /opt/ml/input/data/training training
@@ -48,18 +48,18 @@
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 1
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
-    CUDA_VISIBLE_DEVICES= \
-    TRAINING_JOB_NAME="$job" \
-    TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    CUDA_VISIBLE_DEVICES='' \
+    TRAINING_JOB_NAME=Churn-1"$stamp" \
+    TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
     AWS_REGION=us-west-2 \
     DMLC_INTERFACE=eth0 \
     NVIDIA_VISIBLE_DEVICES=void \
     "$PWD"/container/train
   on_host algo-2
-  printf %s '{}' > "$at/config/hyperparameters.json"
-  printf %s '{"training":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"},"many":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"},"other":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}' > "$at/config/inputdataconfig.json"
-  printf %s '{"current_host":"algo-2","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
-  printf %s '[]' > "$at/config/metric-definition-regex.json"
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"training":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"},"many":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"},"other":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}'
+  write_config resourceconfig.json '{"current_host":"algo-2","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
   bind "$at/config" /opt/ml/input/config
   bind "$at/pipes" /opt/ml/input/data
   cow "$at/views/training" /opt/ml/input/data/training training
@@ -75,18 +75,18 @@
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 2
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-2.us-west-2.compute.internal \
-    CUDA_VISIBLE_DEVICES= \
-    TRAINING_JOB_NAME="$job" \
-    TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    CUDA_VISIBLE_DEVICES='' \
+    TRAINING_JOB_NAME=Churn-1"$stamp" \
+    TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
     AWS_REGION=us-west-2 \
     DMLC_INTERFACE=eth0 \
     NVIDIA_VISIBLE_DEVICES=void \
     "$PWD"/container/train
-  ( trap '' INT TERM HUP; point_links "$dir/algo-1" ) || true
+  point_links "$dir/algo-1"
   wait_job
+  drop_scratch
   drop_pipes
   drop_views
-  drop_scratch
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict

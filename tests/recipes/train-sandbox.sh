@@ -6,10 +6,10 @@
     config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
     cow/stream/work cow/training/upper cow/training/work
   say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
-  printf %s '{}' > "$at/config/hyperparameters.json"
-  printf %s '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}' > "$at/config/inputdataconfig.json"
-  printf %s '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}' > "$at/config/resourceconfig.json"
-  printf %s '[]' > "$at/config/metric-definition-regex.json"
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+  write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
   bind "$at/config" /opt/ml/input/config
   cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
   cow opt/ml/input/data/stream /opt/ml/input/data/stream stream
@@ -19,14 +19,14 @@
   bind code /opt/ml/code
   in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
-    CUDA_VISIBLE_DEVICES= \
-    TRAINING_JOB_NAME="$job" \
-    TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"${job#Churn-1}" \
+    CUDA_VISIBLE_DEVICES='' \
+    TRAINING_JOB_NAME=Churn-1"$stamp" \
+    TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
     AWS_REGION=us-west-2 \
     DMLC_INTERFACE=eth0 \
     NVIDIA_VISIBLE_DEVICES=void \
     "$PWD"/container/train
-  ( trap '' INT TERM HUP; point_links "$dir" ) || true
+  point_links "$dir"
   wait_job
   drop_scratch
   if ! started; then not_started; fi

@@ -1,1 +1,9 @@
-"""Kinds of job: a request in, a Plan out."""
+"""Kinds of job: each has plan(root, settings, given, alone) -> Plan. None knows an engine."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from . import training
+
+KINDS: dict[str, ModuleType] = {"training": training}

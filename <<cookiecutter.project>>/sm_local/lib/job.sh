@@ -140,7 +140,9 @@ still_running() {
 
 # point_links FOLDER: opt/ml/model and opt/ml/output show the last job's; what a person had there is kept. What was there stays
 # in the job's folder until the verdict: nobody knows yet whether the engine refuses the job.
-point_links() {
+point_links() { ( trap '' INT TERM HUP; move_links "$1" ) || true; }      # Ctrl-C reaches `ln` too
+
+move_links() {
   local name
   for name in model output; do
     if [[ -L opt/ml/$name ]]; then

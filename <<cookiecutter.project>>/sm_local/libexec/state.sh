@@ -6,7 +6,7 @@
 state=$(
   exec 2>&1
   cksum -- "${1:-job.yaml}" settings.env settings.local.env opt/ml/input/config/hyperparameters.json \
-    sm_local/*.py sm_local/*.tsv sm_local/*/*.py sm_local/*/*.json sm_local/lib/*.sh "${DOCKER_CONFIG:-$HOME/.docker}/config.json" /etc/docker/daemon.json /etc/hostname
+    sm_local/*.py sm_local/*.tsv sm_local/*/*.py sm_local/*/*.json "${DOCKER_CONFIG:-$HOME/.docker}/config.json" /etc/docker/daemon.json /etc/hostname
   echo opt/ml/input/data/*/
   echo "$2" "$DOCKER_HOST" "$DOCKER_CONTEXT"
   echo /var/run/docker.soc[k] "$HOME"/.docker/run/docker.soc[k] "$XDG_RUNTIME_DIR"/docker.soc[k]

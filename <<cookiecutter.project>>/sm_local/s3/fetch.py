@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SmLocalError
-from ..kinds.job import Channel, Job
+from ..kinds.channels import Channel
+from ..kinds.job import Job
 from ..libexec import objects
 
 AT_ONCE = 16  # S3 answers many calls at once; a single one seldom fills a line

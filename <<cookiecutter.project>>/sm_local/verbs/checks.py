@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..engines import Engine
 from ..errors import SmLocalError
 from ..kinds import contract
 from ..kinds import job as jobs
-from ..machine import Engine
+from ..kinds.common import compact
 from ..request import reading
 
 PROBE = "/opt/ml/input/data/probe/probe.sh"
@@ -281,9 +282,7 @@ def hyperparameters(c: Context) -> str:
     refused(c.place, {"HyperParameters": {f"k{n}": "" for n in range(101)}}, "has 101 ")
     refused(c.place, {"HyperParameters": {"k": "x" * 2501}}, "has 2501 characters")
     refused(c.place, {"HyperParameters": {"k": 3}}, "the API wants a string")
-    return same(
-        c.runs["both"].seen("config/hyperparameters.json"), contract.compact(HYPERPARAMETERS)
-    )
+    return same(c.runs["both"].seen("config/hyperparameters.json"), compact(HYPERPARAMETERS))
 
 
 def input_data_config(c: Context) -> str:

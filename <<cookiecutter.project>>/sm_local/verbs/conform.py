@@ -1,6 +1,6 @@
 """Judge how far a container here is what SageMaker gives: run probe.sh in any image, by the recipes that people run.
 
-usage: python -m sm_local.verbs.conform [--json]    IMAGE, ENGINE and the other settings come from the environment, as for every verb
+usage: python -m sm_local conform
 
 checks.py judges what the probe saw. Exits with 1 when something differs. The probe's requests are good for SageMaker itself.
 """
@@ -14,18 +14,19 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .. import engine as engines
-from .. import machine, recipe, settings
+from .. import machine
+from ..engines import Engine
 from ..errors import SmLocalError
-from ..kinds import job as jobs
-from ..machine import Engine
+from ..kinds import training
+from ..kinds.channels import READY
+from . import planning
+from . import run as recipes
 from .checks import (
     ARGUMENTS,
     CHECKS,
@@ -39,6 +40,7 @@ from .checks import (
     loaded,
 )
 
+INTERRUPTED = "conform: interrupted"
 LONGEST = 60  # seconds a job may take
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIDCONFORM",
@@ -72,6 +74,14 @@ def s3_channel(name: str, uri: str, **more: object) -> dict:
         **more.pop("s3", {}),
     }
     return {"ChannelName": name, "DataSource": {"S3DataSource": s3}, **more}
+
+
+def run_all(given: dict[str, str]) -> int:
+    """Print the table; return the exit status. Raises SmLocalError."""
+    with observed(Path(), given) as context:
+        rows = rows_of(context)
+    print(json.dumps(rows, indent=1, ensure_ascii=False) if given.get("JSON") else show(rows))
+    return int(any(row["verdict"] == "differs" for row in rows))
 
 
 def requests() -> dict[str, tuple[dict, dict[str, str]]]:
@@ -214,7 +224,7 @@ def furnish(place: Path, root: Path) -> None:
         path = place / "data/s3/bkt" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    (place / jobs.READY).mkdir()
+    (place / READY).mkdir()
 
 
 def run(
@@ -240,7 +250,7 @@ def run(
         "STOP_GRACE": "3",
         "INTERRUPT_GRACE": "3",
     }
-    if engine.name != "sandbox":
+    if engine.facts.has_images:
         given["DOCKER_ARGS"] = " ".join(
             [values["DOCKER_ARGS"], *map(shlex.quote, image_arguments(place, image, name))]
         )
@@ -249,10 +259,10 @@ def run(
         if channel.ready:
             (place / channel.ready).touch()
     try:
-        engines.check(job, engine, {})
+        plan = planning.finish(training.plan_of(job), given, engine)
     except SmLocalError as error:
         return Run(untold=str(error).replace(f"{place / name}.json: ", ""))
-    (place / f"{name}.sh").write_text(recipe.train(job, engine))
+    (place / f"{name}.sh").write_text(recipes.run("train", plan, engine).text())
     for _ in range(20):
         status, said = execute(place, name)
         if (
@@ -302,14 +312,14 @@ def execute(place: Path, name: str) -> tuple[int, str]:
 
 def image_of(engine: Engine, name: str) -> Image:
     """Return what an image says of itself. Raises SmLocalError when it is not here."""
-    if engine.name == "sandbox":
+    if not engine.facts.has_images:
         return Image()
     status, out, _ = machine.run(
-        engine.name, "image", "inspect", "--format", "{{json .Config}}", name
+        engine.facts.name, "image", "inspect", "--format", "{{json .Config}}", name
     )
     if status:
         raise SmLocalError(
-            f"image '{name}' is not here; run 'make build', or '{engine.name} pull {name}'"
+            f"image '{name}' is not here; run 'make build', or '{engine.facts.name} pull {name}'"
         )
     config = json.loads(out)
     return Image(
@@ -323,8 +333,8 @@ def image_of(engine: Engine, name: str) -> Image:
 @contextlib.contextmanager
 def observed(root: Path, given: dict[str, str]) -> Iterator[Context]:
     """Run the probe's jobs; what they saw is there until the end of the block. Raises SmLocalError when they cannot run at all."""
-    values = settings.read(root, given)
-    engine = machine.require(machine.find_engine(values["ENGINE"]))
+    values = planning.read_settings(given, builds=True)
+    engine = planning.find_engine(values)
     image = image_of(engine, values["IMAGE"])
     (root / "recipes").mkdir(exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="conform-", dir=(root / "recipes").resolve()))
@@ -347,7 +357,7 @@ def all_runs(place: Path, engine: Engine, values: dict[str, str], image: Image) 
         runs = {name: task.result() for name, task in tasks.items()}
         if (
             runs["entrypoint"].folder / "output/data/seen/toolkit"
-        ).exists() and engine.name != "sandbox":
+        ).exists() and engine.facts.has_images:
             return {
                 **runs,
                 "toolkit": pool.submit(
@@ -383,24 +393,3 @@ def show(rows: list[dict]) -> str:
     return "\n".join(
         [*lines, ", ".join(f"{number} {verdict}" for verdict, number in count.items())]
     )
-
-
-def main(arguments: list[str]) -> int:
-    """Print the table; return the exit status."""
-    try:
-        with observed(
-            Path(), {key: os.environ[key] for key in settings.RULES if os.environ.get(key)}
-        ) as context:
-            rows = rows_of(context)
-    except KeyboardInterrupt:
-        print("sm-local: conform: interrupted", file=sys.stderr)
-        return 130
-    except SmLocalError as error:
-        print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
-        return 1
-    print(json.dumps(rows, indent=1, ensure_ascii=False) if "--json" in arguments else show(rows))
-    return int(any(row["verdict"] == "differs" for row in rows))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,11 +1,12 @@
-"""Print what this machine has and what to do about what it lacks. Standard library only: the template's hook runs it too.
+"""`make doctor`: print what this machine has, and what to do about what it lacks.
 
-usage: python -m sm_local.verbs.doctor    exits with 1 if something that the settings demand is missing
+Standard library only: the template's hook runs it too.
+
+usage: python -m sm_local doctor    exits with 1 if the settings demand something that is missing
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -13,26 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .. import machine, settings
-from ..errors import SmLocalError
-from ..machine import AVAILABLE, UNKNOWN, AwsCli, Engine, Gpu
+from ..machine import AVAILABLE, UNKNOWN, AwsCli, EngineFacts, Gpu
 
 GET_AWS = "get v2: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 GIB = 1024**3
 
 
-def main() -> int:
-    """Print the report; return the exit status."""
-    try:
-        # make exports what its command line has; what the shell exports, PLATFORM say, is not about us, and the hook has no make
-        given = (
-            {key: os.environ[key] for key in settings.RULES if os.environ.get(key)}
-            if os.environ.get("MAKELEVEL")
-            else {}
-        )
-        values = settings.read(Path(), given)
-    except SmLocalError as error:
-        print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
-        return 1
+def run(given: dict[str, str]) -> int:
+    """Print the report; return the exit status. Raises SmLocalError for bad settings."""
+    values = settings.read(Path(), given)
     with ThreadPoolExecutor() as pool:  # both wait for a child, `aws` for most of a second
         aws = pool.submit(machine.find_aws)
         engine = machine.find_engine(values["ENGINE"])
@@ -46,7 +36,7 @@ def main() -> int:
 
 
 def report(
-    engine: Engine, values: dict[str, str], aws: list[AwsCli], free: int
+    engine: EngineFacts, values: dict[str, str], aws: list[AwsCli], free: int
 ) -> tuple[list[str], list[str]]:
     """Return the lines to print and what the settings demand and this machine lacks. Pure."""
     lines = [
@@ -72,12 +62,15 @@ def gpu_demand(gpu: Gpu, wanted: str) -> str:
     return f"GPU={wanted}, but the GPU runtime is {gpu.verdict} ({gpu.reason}); install the NVIDIA Container Toolkit, or set GPU=auto"
 
 
-def engine_line(engine: Engine) -> str:
+def engine_line(engine: EngineFacts) -> str:
     """Say which engine, its version, and whether it answers."""
     if engine.problem:
         return f"{engine.name}: {engine.problem}; {engine.remedy}"
-    if engine.name == "sandbox":
-        return "none here; the sandbox (Linux namespaces) trains with this machine's Python, without an image"
+    if not engine.has_images:
+        return (
+            "none here; the sandbox (Linux namespaces) trains with this machine's Python, "
+            "without an image"
+        )
     return f"{engine.name} {engine.version} answers"
 
 
@@ -122,7 +115,7 @@ def disk_line(free: int) -> str:
     )
 
 
-def machine_line(engine: Engine) -> str:
+def machine_line(engine: EngineFacts) -> str:
     """Say the architecture, and when images will be emulated."""
     here = platform.machine()
     text = f"{here} {platform.system()}"
@@ -131,7 +124,3 @@ def machine_line(engine: Engine) -> str:
     if engine.desktop:
         text += "; Docker Desktop"
     return text
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Docker."""
+
+from __future__ import annotations
+
+from ..plan import Plan
+from ..script import call
+from .oci import OCI
+
+
+class Docker(OCI):
+    """Docker, whose daemon mostly runs as root: then files are handed back to the caller."""
+
+    def libraries(self, plan: Plan) -> tuple[str, ...]:
+        """Return Docker's files of lib/ that the plan needs."""
+        handback = ("handback",) if self.facts.owns_files else ()
+        return (*super().libraries(plan), "overlay", *handback)
+
+    def before(self, plan: Plan) -> list[str]:
+        """Root inside, yours outside: say what is to be handed back."""
+        given = [call("give", folder, name) for folder, name in plan.handed_back.items()]
+        return [*(given if self.facts.owns_files else []), *super().before(plan)]
+
+    def beside(self, plan: Plan) -> list[str]:
+        """Start the helper that hands files back when the job has ended."""
+        return [call("start_helper", plan.image)] if self.facts.owns_files else []
+
+    def after(self, plan: Plan) -> list[str]:
+        """Remove the job's own network; let the helper work."""
+        finish = [call("finish_helper", plan.image)] if self.facts.owns_files else []
+        return [*super().after(plan), *finish]

@@ -1,0 +1,139 @@
+"""`make train`: run a plan as SageMaker would. Knows no kind of job and no engine."""
+
+from __future__ import annotations
+
+from ..engines import Engine
+from ..plan import Container, Feed, Mount, Piece, Plan, Prefix, View
+from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_folder, own
+from . import planning
+
+LIBRARIES = ("say", "folder", "job", "pack")
+ROW = 6  # folders in a line
+
+
+def train(given: dict[str, str]) -> str:
+    """Return the recipe of `make train`. Raises SmLocalError."""
+    return _planned("train", "training", given)
+
+
+def process(given: dict[str, str]) -> str:
+    """Return the recipe of `make process`. Raises SmLocalError."""
+    return _planned("process", "processing", given)
+
+
+def _planned(verb: str, kind: str, given: dict[str, str]) -> str:
+    values = planning.read_settings(given)
+    engine = planning.find_engine(values)
+    return run(verb, planning.make_plan(kind, values, given, engine), engine).text()
+
+
+def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
+    """Return the recipe of a job, from top to bottom as it runs."""
+    headline = engine.headline(plan)
+    recipe = Recipe(verb, headline, libraries(LIBRARIES, plan, engine))
+    recipe.bash(*engine.opening(plan))
+    recipe.bash(assign(stop_grace=plan.stop_grace, interrupt_grace=plan.interrupt_grace), "")
+    make_folders(recipe, plan, engine)
+    recipe.bash(*engine.before(plan))
+    recipe.call("say", glue(JOB, ":", f" {headline}"))
+    for note in plan.notes:
+        recipe.call("say", note)
+    make_views(recipe, plan)
+    recipe.bash(*engine.beside(plan))
+    for container in plan.containers:
+        start(recipe, plan, engine, container)
+    recipe.bash(*engine.meanwhile(plan))
+    recipe.call("point_links", host_folder(plan.below(plan.containers[0], "").rstrip("/")))
+    recipe.call("wait_job")
+    recipe.bash(*engine.after(plan), *drop_views(plan))
+    recipe.bash("if ! started; then not_started; fi")
+    recipe.call("pack", plan.archives, DIR, otherwise="true")  # it has said why
+    recipe.call("verdict")
+    return recipe
+
+
+def libraries(verb: tuple[str, ...], plan: Plan, engine: Engine) -> tuple[str, ...]:
+    """Return the files of lib/ that a recipe sources."""
+    feeds = any(isinstance(piece, Feed) for one in plan.containers for piece in one.layout)
+    views = plan.checks or any(container.views for container in plan.containers)
+    pipes = feeds or "drop_pipes" in drop_views(plan)
+    data = [name for name, needed in (("view", views), ("pipe", pipes)) if needed]
+    return (*verb, *data, *engine.libraries(plan))
+
+
+def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:
+    """Refuse a job whose data is not here; make its folder, and in it what its hosts mount."""
+    for check in plan.checks:
+        recipe.call(*check)
+    folders = [
+        plan.below(container, name)
+        for container in plan.containers
+        for name in (*container.folders, *engine.scratch(container))
+    ]
+    rows = [folders[first : first + ROW] for first in range(0, len(folders), ROW)]
+    recipe.command("", [["new_job", plan.stem], *rows])
+    if plan.locked:
+        recipe.bash("[[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints")
+
+
+def make_views(recipe: Recipe, plan: Plan) -> None:
+    """Make what shows objects that lie elsewhere, before the first of the hosts starts."""
+    for container in plan.containers:
+        if container.views and plan.several:
+            recipe.call("on_host", container.host)
+        objects: tuple[str, ...] = ()
+        for view in container.views:
+            make_view(recipe, view, objects)
+            objects = view.objects
+
+
+def make_view(recipe: Recipe, view: View, objects: tuple[str, ...]) -> None:
+    """Make one view; its objects are named only where they are not the last view's."""
+    if view.objects != objects:
+        recipe.bash(assign_array("objects", view.objects))
+    recipe.call(view.function, view.channel)
+
+
+def start(recipe: Recipe, plan: Plan, engine: Engine, container: Container) -> None:
+    """Start one host."""
+    furnish(recipe, plan, engine, container)
+    recipe.bash(*engine.claim(plan, container))
+    recipe.command("start_job", engine.run(plan, container))
+
+
+def furnish(recipe: Recipe, plan: Plan, engine: Engine, container: Container) -> None:
+    """Write a host's config files and lay out its folders."""
+    if plan.several:
+        recipe.call("on_host", container.host)
+    for name, text in container.files.items():
+        recipe.call("write_config", name, text)
+    for piece in container.layout:
+        lay_out(recipe, piece)
+    recipe.bash(*engine.furnish(plan, container))
+
+
+def lay_out(recipe: Recipe, piece: Piece) -> None:
+    """Put one folder, or one FIFO, into a container."""
+    if isinstance(piece, Feed):
+        recipe.bash(assign_array("objects", piece.objects))
+        recipe.call("feed", piece.channel, *piece.options)
+    elif isinstance(piece, Prefix):
+        recipe.call("shown", piece.channel, piece.folder)
+    else:
+        mount(recipe, piece)
+
+
+def mount(recipe: Recipe, piece: Mount) -> None:
+    """Mount one folder or file."""
+    source = own(piece.source) if piece.own else piece.source or VIEW
+    if piece.mode == "cow":
+        recipe.call("cow", source, piece.target, piece.channel)
+    else:
+        recipe.call("bind", source, piece.target, *["readonly"][: piece.mode == "ro"])
+
+
+def drop_views(plan: Plan) -> list[str]:
+    """Return what removes FIFOs and views, which only the running job needed."""
+    pipes = any(mount.own and mount.source == "pipes" for mount in plan.mounts)
+    views = any(container.views for container in plan.containers)
+    return [*(["drop_pipes"] if pipes else []), *(["drop_views"] if views else [])]

@@ -1,0 +1,37 @@
+"""`make shell`: a shell where `make train` would run, with a job's folder of its own."""
+
+from __future__ import annotations
+
+from ..engines import Engine
+from ..plan import Plan
+from ..script import JOB, Bash, Recipe, glue
+from . import planning
+from .run import drop_views, furnish, libraries, make_folders, make_views
+
+LIBRARIES = ("say", "folder", "shell")
+
+
+def write(given: dict[str, str]) -> str:
+    """Return the recipe of `make shell`: as algo-1, without the other hosts."""
+    values = planning.read_settings(given)
+    engine = planning.find_engine(values)
+    return shell(planning.make_plan("training", values, given, engine, alone=True), engine).text()
+
+
+def shell(plan: Plan, engine: Engine) -> Recipe:
+    """Return the recipe of a shell, from top to bottom as it runs."""
+    headline, container = engine.headline(plan), plan.containers[0]
+    recipe = Recipe("shell", headline, libraries(LIBRARIES, plan, engine))
+    recipe.bash(*engine.opening(plan), "", *engine.before_shell(plan))
+    make_folders(recipe, plan, engine)
+    recipe.bash(*engine.before(plan), *engine.name_shell(plan))
+    recipe.call("say", glue(JOB, ":", f" {headline}"))
+    make_views(recipe, plan)
+    # signals are for the shell inside; `:` and not '', which it would inherit
+    recipe.bash("trap : INT TERM HUP USR1", *engine.beside(plan))
+    furnish(recipe, plan, engine, container)
+    recipe.bash("rc=0")
+    recipe.command("", engine.shell(plan, container), otherwise="rc=$?")
+    recipe.bash(*engine.after(plan), *drop_views(plan))
+    recipe.call("leave_shell", Bash('"$rc"'))
+    return recipe
