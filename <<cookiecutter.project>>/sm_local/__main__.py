@@ -20,6 +20,7 @@ from .errors import SmLocalError
 # verb: module and function; imported when asked for, as some need more than the standard library
 VERBS = {
     "train": ("verbs.run", "train"),
+    "process": ("verbs.run", "process"),
     "shell": ("verbs.shell", "write"),
     "build": ("verbs.build", "write"),
     "pull-dlc": ("verbs.pull", "write"),

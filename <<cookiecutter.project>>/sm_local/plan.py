@@ -70,6 +70,7 @@ class Container:
     files: dict[str, str]  # config files: name, text
     layout: tuple[Piece, ...]  # what is mounted, in this order
     views: tuple[View, ...] = ()
+    without_gpu: dict[str, str] = field(default_factory=dict)  # variables of a host that has none
     folders: tuple[str, ...] = ()  # to be made below the host's folder of the job
     gpus: str = "none"  # in the words of the setting GPU
     gpu_limit: int | None = None  # at most so many
@@ -95,6 +96,7 @@ class Plan:
     remedy: str  # what to do when the image is missing; '' where that depends on the engine
     containers: tuple[Container, ...]
     results: tuple[str, ...]  # folders of opt/ml that become links to this job's
+    produces: str  # the folder below /opt/ml that the job is run for
     checks: tuple[tuple[str, ...], ...] = ()  # commands of lib/, before anything is made
     handed_back: dict[str, str] = field(default_factory=dict)  # written by the job: folder, name
     locked: str = ""  # the folder that only one job may use at a time

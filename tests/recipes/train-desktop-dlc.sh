@@ -33,8 +33,8 @@
     --env SAGEMAKER_PROGRAM=train.py \
     "${mounts[@]}" \
     763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13 train
-  point_links "$dir"
+  point_links "$dir" model output
   wait_job
   if ! started; then not_started; fi
   pack auto "$dir" || true
-  verdict
+  verdict model

@@ -37,9 +37,9 @@
     --env 'A=b c' --publish 127.0.0.1:1:1 \
     --entrypoint /bin/sh churn:latest -c "echo \$HOME; it's" 'a b' ''
   ( warn_if_stale & )
-  point_links "$dir"
+  point_links "$dir" model output
   wait_job
   finish_helper churn:latest
   if ! started; then not_started; fi
   pack auto "$dir" || true
-  verdict
+  verdict model

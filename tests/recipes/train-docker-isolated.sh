@@ -35,10 +35,10 @@
     "${mounts[@]}" \
     churn:latest train
   ( warn_if_stale & )
-  point_links "$dir"
+  point_links "$dir" model output
   wait_job
   drop_network
   finish_helper churn:latest
   if ! started; then not_started; fi
   pack auto "$dir" || true
-  verdict
+  verdict model

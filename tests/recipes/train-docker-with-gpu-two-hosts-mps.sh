@@ -73,10 +73,10 @@
     "${mounts[@]}" \
     churn:latest train
   ( warn_if_stale & )
-  point_links "$dir/algo-1"
+  point_links "$dir/algo-1" model output
   wait_job
   drop_network
   finish_helper churn:latest
   if ! started; then not_started; fi
   pack auto "$dir" || true
-  verdict
+  verdict model

@@ -34,9 +34,9 @@
     "${mounts[@]}" \
     churn:latest train
   ( warn_if_stale & )
-  point_links "$dir"
+  point_links "$dir" model output
   wait_job
   finish_helper churn:latest
   if ! started; then not_started; fi
   pack auto "$dir" || true
-  verdict
+  verdict model

@@ -35,8 +35,8 @@
     "${mounts[@]}" \
     churn:latest train
   ( warn_if_stale & )
-  point_links "$dir"
+  point_links "$dir" model output
   wait_job
   if ! started; then not_started; fi
   pack auto "$dir" || true
-  verdict
+  verdict model

@@ -82,11 +82,11 @@
     DMLC_INTERFACE=eth0 \
     NVIDIA_VISIBLE_DEVICES=void \
     "$PWD"/container/train
-  point_links "$dir/algo-1"
+  point_links "$dir/algo-1" model output
   wait_job
   drop_scratch
   drop_pipes
   drop_views
   if ! started; then not_started; fi
   pack auto "$dir" || true
-  verdict
+  verdict model

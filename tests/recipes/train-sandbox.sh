@@ -26,9 +26,9 @@
     DMLC_INTERFACE=eth0 \
     NVIDIA_VISIBLE_DEVICES=void \
     "$PWD"/container/train
-  point_links "$dir"
+  point_links "$dir" model output
   wait_job
   drop_scratch
   if ! started; then not_started; fi
   pack auto "$dir" || true
-  verdict
+  verdict model

@@ -71,4 +71,8 @@ class Engine(Protocol):
         """Return what makes the project's image. Raises SmLocalError."""
 
 
-ENGINES: dict[str, Callable[[EngineFacts], Engine]] = {"docker": Docker, "podman": Podman, "sandbox": Sandbox}
+ENGINES: dict[str, Callable[[EngineFacts], Engine]] = {
+    "docker": Docker,
+    "podman": Podman,
+    "sandbox": Sandbox,
+}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..machine import EngineFacts
 from ..plan import Container, Mount, Plan
 
-CODE = "code"
+CODE, TARGET = "code", "/opt/ml/code"
 
 
 def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
@@ -39,4 +39,4 @@ def without_code(container: Container) -> Container:
 
 def is_code(piece: object) -> bool:
     """Return whether a piece of a layout is the user's code/."""
-    return isinstance(piece, Mount) and piece.source == CODE and not piece.own
+    return isinstance(piece, Mount) and piece.target == TARGET and not piece.own

@@ -17,13 +17,14 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
     found = [gpus_of(plan, container, wanted, sharing, facts) for container in plan.containers]
     used = [uses_gpu(gpus, wanted, facts) for gpus in found]
     shares = sharing == "mps" and plan.several and used[0] and facts.has_images
+    percent = 100 // len(found) if shares else 0
     containers = [
-        replace(one, gpus=gpus, variables={**one.variables, **variables(plan, uses, shares)})
+        replace(one, gpus=gpus, variables={**one.variables, **variables(one, uses, percent)})
         for one, gpus, uses in zip(plan.containers, found, used)
     ]
     words = gpu_words(wanted, facts, used[0])
     plan = replace(plan, containers=tuple(containers), shares_gpus=shares, gpu_words=words)
-    return plan.noting(mps_note(len(containers))) if shares else plan
+    return plan.noting(mps_note(percent)) if shares else plan
 
 
 def gpus_of(plan: Plan, one: Container, wanted: str, sharing: str, facts: EngineFacts) -> str:
@@ -65,11 +66,10 @@ def share(devices: list[str], number: int, hosts: int) -> list[str]:
     return devices[len(devices) * number // hosts : len(devices) * (number + 1) // hosts]
 
 
-def variables(plan: Plan, uses: bool, shares: bool) -> dict[str, str]:
-    """Return what the platform sets: `void` on instances without a GPU (captured)."""
-    void = {} if uses else {"NVIDIA_VISIBLE_DEVICES": "void"}
-    percent = str(100 // len(plan.containers))
-    return {**void, **({"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": percent} if shares else {})}
+def variables(container: Container, uses: bool, percent: int) -> dict[str, str]:
+    """Return what tells a host of its GPUs; `percent` is its share of their threads, or 0."""
+    share = {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": str(percent)} if percent else {}
+    return {**({} if uses else container.without_gpu), **share}
 
 
 def gpu_words(wanted: str, facts: EngineFacts, uses: bool) -> str:
@@ -79,9 +79,9 @@ def gpu_words(wanted: str, facts: EngineFacts, uses: bool) -> str:
     return "CPU" if wanted == NONE else f"CPU (GPU runtime {facts.gpu.verdict})"
 
 
-def mps_note(hosts: int) -> str:
+def mps_note(percent: int) -> str:
     """Say what hosts that share GPUs share."""
     return (
-        f"each host may keep {100 // hosts} % of a GPU's threads busy (MPS); its memory and "
+        f"each host may keep {percent} % of a GPU's threads busy (MPS); its memory and "
         "bandwidth are not divided, and a host that crashes can take the others with it"
     )

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from . import training
+from . import processing, training
 
-KINDS: dict[str, ModuleType] = {"training": training}
+KINDS: dict[str, ModuleType] = {"training": training, "processing": processing}

@@ -31,6 +31,7 @@ def plan_of(job: Job) -> Plan:
         remedy=job.remedy,
         containers=tuple(container(job, host) for host in job.hosts),
         results=("model", "output"),
+        produces="model",
         checks=tuple(layout.checks(job)),
         handed_back={CHECKPOINTS: "checkpoints"} if job.checkpoints else {},
         locked=CHECKPOINTS if job.checkpoints else "",
@@ -60,6 +61,7 @@ def container(job: Job, host: Host) -> Container:
             "TRAINING_JOB_ARN": contract.arn_prefix(job) + STAMP,
             **contract.platform_environment(job),
         },
+        without_gpu={"NVIDIA_VISIBLE_DEVICES": "void"},  # (captured)
         environment=job.environment,
         files=config_files(job, host),
         layout=tuple(layout.layout(job, host)),

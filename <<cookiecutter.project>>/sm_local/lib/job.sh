@@ -138,13 +138,14 @@ still_running() {
   return 1
 }
 
-# point_links FOLDER: opt/ml/model and opt/ml/output show the last job's; what a person had there is kept. What was there stays
+# point_links FOLDER NAME...: opt/ml/NAME shows the last job's; what a person had there is kept. What was there stays
 # in the job's folder until the verdict: nobody knows yet whether the engine refuses the job.
-point_links() { ( trap '' INT TERM HUP; move_links "$1" ) || true; }      # Ctrl-C reaches `ln` too
+point_links() { ( trap '' INT TERM HUP; move_links "$@" ) || true; }      # Ctrl-C reaches `ln` too
 
 move_links() {
-  local name
-  for name in model output; do
+  local name folder=$1
+  shift
+  for name; do
     if [[ -L opt/ml/$name ]]; then
       cp -RP "opt/ml/$name" "$dir/.$name"
     elif [[ -d opt/ml/$name ]]; then
@@ -156,7 +157,7 @@ move_links() {
         say "opt/ml/$name held files of yours; they are in output/before-$job/$name now"
       fi
     fi
-    ln -sfn "../../$1/$name" "opt/ml/$name"       # not mv: that would move the link into the old job's folder
+    ln -sfn "../../$folder/$name" "opt/ml/$name"       # not mv: that would move the link into the old job's folder
   done
 }
 
@@ -185,7 +186,7 @@ not_started() {
   explain_refusal "$error"
 }
 
-# verdict: one line that says how the job ended and where its files are; exits as the container did.
+# verdict PRODUCT: one line that says how the job ended and where its files are; exits as the container did.
 verdict() {
   local status=Completed now='' oom=''
   if (( rc == 137 )) && out_of_memory; then oom=1; fi
@@ -199,7 +200,7 @@ verdict() {
   { echo "$status $SECONDS" > "$dir/status"; } 2> /dev/null || true
   if [[ $unwritten ]]; then say "the job's exit status could not be written to $dir/exit-code, and is not known; is the disk full?"; exit "${ending:-1}"; fi
   case $status in
-    Completed) say "Completed in $SECONDS s; model: $at/model$(emptiness "$at/model")" ;;
+    Completed) say "Completed in $SECONDS s; $1: $at/$1$(emptiness "$1")" ;;
     Stopped)   say "Stopped after $SECONDS s, exit code $rc$(meaning "$rc"): $dir" ;;
     Failed)    say "Failed after $SECONDS s: $(failure_reason "$rc")$(meaning "$rc"); log, model and output are in $dir" ;;
   esac
@@ -208,7 +209,13 @@ verdict() {
 }
 
 # emptiness FOLDER: a job that saved nothing has mostly saved it elsewhere.
-emptiness() { local entry; for entry in "$1"/* "$1"/.[!.]*; do if [[ -e $entry ]]; then return 0; fi; done; echo " (empty: nothing was written to /opt/ml/model)"; }
+emptiness() {
+  local entry
+  for entry in "$at/$1"/* "$at/$1"/.[!.]*; do
+    if [[ -e $entry ]]; then return 0; fi
+  done
+  echo " (empty: nothing was written to /opt/ml/$1)"
+}
 
 # failure_reason STATUS: the FailureReason that DescribeTrainingJob would show, at most 1024 characters.
 failure_reason() {

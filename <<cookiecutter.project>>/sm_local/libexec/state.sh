@@ -5,7 +5,7 @@
 # Calls at the same time with other values do not meet. recipes/*.sh, which people read, are the last ones used.
 state=$(
   exec 2>&1
-  cksum -- "${1:-job.yaml}" settings.env settings.local.env opt/ml/input/config/hyperparameters.json \
+  cksum -- "${1:-job.yaml}" processing.yaml settings.env settings.local.env opt/ml/input/config/hyperparameters.json \
     sm_local/*.py sm_local/*.tsv sm_local/*/*.py sm_local/*/*.json "${DOCKER_CONFIG:-$HOME/.docker}/config.json" /etc/docker/daemon.json /etc/hostname
   echo opt/ml/input/data/*/
   echo "$2" "$DOCKER_HOST" "$DOCKER_CONTEXT"

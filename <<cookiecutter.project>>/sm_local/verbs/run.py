@@ -43,12 +43,13 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     for container in plan.containers:
         start(recipe, plan, engine, container)
     recipe.bash(*engine.meanwhile(plan))
-    recipe.call("point_links", host_folder(plan.below(plan.containers[0], "").rstrip("/")))
+    first = host_folder(plan.below(plan.containers[0], "").rstrip("/"))
+    recipe.call("point_links", first, *plan.results)
     recipe.call("wait_job")
     recipe.bash(*engine.after(plan), *drop_views(plan))
     recipe.bash("if ! started; then not_started; fi")
     recipe.call("pack", plan.archives, DIR, otherwise="true")  # it has said why
-    recipe.call("verdict")
+    recipe.call("verdict", plan.produces)
     return recipe
 
 
