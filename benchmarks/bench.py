@@ -81,7 +81,10 @@ def arguments() -> argparse.ArgumentParser:
 
 def machine() -> str:
     """Return this machine in words."""
-    return f"{platform.system()} {platform.release().split('-')[0]} on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return (
+        f"{platform.system()} {platform.release().split('-')[0]} on {platform.machine()}, "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}"
+    )
 
 
 def progress(text: str) -> None:

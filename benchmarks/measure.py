@@ -46,8 +46,8 @@ class Case:
         seconds = time.perf_counter() - start
         if done.returncode:
             raise SystemExit(
-                f"bench: {self.name} failed with {done.returncode}: {' '.join(self.command)[:400]}\n"
-                + done.stdout.decode(errors="replace")[-3000:]
+                f"bench: {self.name} failed with {done.returncode}: "
+                f"{' '.join(self.command)[:400]}\n" + done.stdout.decode(errors="replace")[-3000:]
             )
         return {self.name: seconds, **self.parts(epoch, epoch + seconds)}
 

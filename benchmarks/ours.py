@@ -119,7 +119,8 @@ def watch(place: Workplace) -> Path:
     real = shutil.which("docker", path=place.environment()["PATH"])
     (folder / "recipe-starts").write_text(f"[[ ${{0##*/}} != train.sh ]] || {note}\n")
     (folder / "docker").write_text(
-        f'#!/usr/bin/env bash\n[[ $1 == run ]] || exec {real} "$@"\n{note}\n{real} "$@"\nrc=$?\n{note}\nexit "$rc"\n'
+        f'#!/usr/bin/env bash\n[[ $1 == run ]] || exec {real} "$@"\n{note}\n{real} "$@"\nrc=$?\n'
+        f'{note}\nexit "$rc"\n'
     )
     (folder / "docker").chmod(0o755)
     return folder / "stamps"
@@ -161,7 +162,10 @@ def hosts(place: Workplace, rounds: int) -> list[Row]:
         shlex.join(bare(project, place.image, "--network", place.name, "--network-alias", name))
         for name in ("algo-1", "algo-2")
     )
-    pair = f"docker network create {place.name} && {{ {one} & {two} && wait $!; }} && docker network rm {place.name}"
+    pair = (
+        f"docker network create {place.name} && {{ {one} & {two} && wait $!; }} && docker "
+        f"network rm {place.name}"
+    )
     cases = [
         Case(f"two {BARE} on a network", ["bash", "-c", pair], project, here, cleaner(project)),
         Case(f"{TRAIN}, two hosts", ["make", "train"], project, here, cleaner(project)),

@@ -133,7 +133,8 @@ def peer_environment(place: Workplace, endpoint: str) -> dict[str, str]:
     """Return our environment with moto for AWS, telemetry off, temporary files here, and the engine's plugins found."""
     config, temporary = place.folder / "sagemaker.yaml", place.folder / "tmp"
     config.write_text(
-        'SchemaVersion: "1.0"\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n'
+        'SchemaVersion: "1.0"\nSageMaker:\n  PythonSDK:\n    Modules:\n'
+        "      TelemetryOptOut: true\n"
     )
     temporary.mkdir(exist_ok=True)
     return place.environment(

@@ -171,7 +171,8 @@ class Workplace:
             if client.images.list(name):
                 return name
         raise SystemExit(
-            f"bench: no image {' or '.join(wanted)} is here; 'docker pull {BASES[0]}' fetches one, --base names another"
+            f"bench: no image {' or '.join(wanted)} is here; 'docker pull {BASES[0]}' fetches "
+            "one, --base names another"
         )
 
     def as_user(self, project: Path) -> list[str]:

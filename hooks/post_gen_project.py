@@ -35,5 +35,6 @@ if status and answers["gpu"] == "required":
     print("sm-local: not baked: gpu=required; answer gpu=auto to bake it anyway", file=sys.stderr)
     sys.exit(1)
 print(
-    f"\n{answers['project']} is ready:  cd {answers['project']} && make build && make train      (make help: all verbs)"
+    f"\n{answers['project']} is ready:  cd {answers['project']} && make build && make train      "
+    "(make help: all verbs)"
 )

@@ -17,7 +17,10 @@ IMAGE = (
 def check_project(name):
     """Return what is wrong with a name that must do as folder, image and job name."""
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 40:
-        return f"project is {name!r}; write lower-case letters, digits and single hyphens, at most 40, such as churn-model"
+        return (
+            f"project is {name!r}; write lower-case letters, digits and single hyphens, at most "
+            "40, such as churn-model"
+        )
     return None
 
 

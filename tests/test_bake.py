@@ -13,7 +13,10 @@ from conftest import REPO, TEMPLATE, bake, clean_environment, make
 
 ANSWERS = json.loads((REPO / "cookiecutter.json").read_text())
 RENDERED = {"job.yaml", "settings.env", "README.md"}
-NO_GPU = "GPU       not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); jobs run on the CPU"
+NO_GPU = (
+    "GPU       not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); jobs run "
+    "on the CPU"
+)
 GET_AWS = "get v2: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 RUNTIMES = {"runc": {"path": "runc"}}
 INFO = {
@@ -121,7 +124,8 @@ def test_with_cookiecutter_and_nothing_else(cookiecutter_alone, tmp_path, machin
     done = command(cookiecutter_alone, tmp_path, path=machine())
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(
-        "\nmy-model is ready:  cd my-model && make build && make train      (make help: all verbs)\n"
+        "\nmy-model is ready:  cd my-model && make build && make train      (make help: all "
+        "verbs)\n"
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["my-model"]
 
@@ -210,7 +214,8 @@ def test_a_project_name_that_will_not_do_is_refused_before_anything_is_made(newe
     done = command(newest, tmp_path, f"project={name}")
     assert done.returncode != 0
     assert done.stderr.splitlines()[0] == (
-        f"sm-local: project is {name!r}; write lower-case letters, digits and single hyphens, at most 40, such as churn-model"
+        f"sm-local: project is {name!r}; write lower-case letters, digits and single "
+        "hyphens, at most 40, such as churn-model"
     )
     assert not any((tmp_path / "out").glob("**/*")) and sorted(tmp_path.glob("*.py")) == []
 
@@ -256,7 +261,10 @@ def test_no_aws(newest, tmp_path, machine):
     assert lines[:3] == [
         "engine    docker 28.2.2 answers",
         NO_GPU,
-        f"AWS CLI   none on PATH; only 'make pull-dlc REGION=…' needs it (SSO login exists in v2 alone); {GET_AWS}",
+        (
+            "AWS CLI   none on PATH; only 'make pull-dlc REGION=…' needs it (SSO login exists "
+            f"in v2 alone); {GET_AWS}"
+        ),
     ]
 
 
@@ -284,9 +292,9 @@ def test_v1_first_on_path_and_v2_behind_it(newest, tmp_path, machine):
     (later / "aws").chmod(0o755)
     lines = report(newest, tmp_path, f"{path}:{later}")
     assert (
-        f"AWS CLI   1.46.3 at {path}/aws is v1 and first on PATH; 'make pull-dlc' takes v2 at {later}/aws"
-        in lines
-    )
+        f"AWS CLI   1.46.3 at {path}/aws is v1 and first on PATH; 'make pull-dlc' takes v2 "
+        f"at {later}/aws"
+    ) in lines
 
 
 def test_v1_alone_on_stderr(newest, tmp_path, machine):
@@ -294,9 +302,9 @@ def test_v1_alone_on_stderr(newest, tmp_path, machine):
         aws=aws_that_says("aws-cli/1.10.46 Python/2.7.11 Darwin/15.6.0 botocore/1.4.36", 2)
     )
     assert (
-        f"AWS CLI   1.10.46 at {path}/aws is not v2, which 'make pull-dlc REGION=…' needs (SSO login exists in v2 alone); {GET_AWS}"
-        in report(newest, tmp_path, path)
-    )
+        f"AWS CLI   1.10.46 at {path}/aws is not v2, which 'make pull-dlc REGION=…' needs "
+        f"(SSO login exists in v2 alone); {GET_AWS}"
+    ) in report(newest, tmp_path, path)
 
 
 def test_v2(newest, tmp_path, machine):
@@ -305,7 +313,10 @@ def test_v2(newest, tmp_path, machine):
 
 
 def test_an_engine_that_is_down(newest, tmp_path, machine):
-    error = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+    error = (
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker "
+        "daemon running?"
+    )
     path = machine(
         docker=docker_that_says(
             {"ServerVersion": "", "Runtimes": None, "ServerErrors": [error]}, 1, error
@@ -319,7 +330,10 @@ def test_an_engine_that_is_down(newest, tmp_path, machine):
     )
     lines = report(newest, tmp_path, path)
     assert lines[:2] == [
-        f"engine    docker: does not answer ({error.rstrip('.')}); {start}, or train without: ENGINE=sandbox",
+        (
+            f"engine    docker: does not answer ({error.rstrip('.')}); {start}, or train "
+            "without: ENGINE=sandbox"
+        ),
         "GPU       unknown: docker does not answer",
     ]
 
@@ -333,7 +347,10 @@ def test_an_nvidia_runtime(newest, tmp_path, machine):
     )
     assert report(newest, tmp_path, path)[:2] == [
         "engine    docker 28.2.2 answers",
-        "GPU       looks available (runtime 'nvidia'); flag --gpus; only a run proves it: make shell, then nvidia-smi",
+        (
+            "GPU       looks available (runtime 'nvidia'); flag --gpus; only a run proves it: "
+            "make shell, then nvidia-smi"
+        ),
     ]
 
 
@@ -358,7 +375,8 @@ def test_a_gpu_that_is_required_and_not_there_stops_the_bake(newest, tmp_path, m
     )
     assert done.returncode != 0
     assert done.stderr.splitlines()[:2] == [
-        "sm-local: GPU=required, but the GPU runtime is not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); "
+        "sm-local: GPU=required, but the GPU runtime is not found (neither runtime 'nvidia' nor "
+        "a CDI device nor NVIDIA's hook); "
         "install the NVIDIA Container Toolkit, or set GPU=auto",
         "sm-local: not baked: gpu=required; answer gpu=auto to bake it anyway",
     ]

@@ -185,10 +185,9 @@ def test_an_image_in_which_the_probe_cannot_run_says_why(project, image, reason)
 def test_an_image_that_is_not_here_is_one_line(project, daemon):
     done = make(project, "conform", "ENGINE=docker", "IMAGE=nowhere/none:1", timeout=200)
     assert (
-        "sm-local: image 'nowhere/none:1' is not here; run 'make build', or 'docker pull nowhere/none:1'\n"
-        in done.stdout
-        and done.returncode == 2
-    )
+        "sm-local: image 'nowhere/none:1' is not here; run 'make build', or 'docker pull "
+        "nowhere/none:1'\n"
+    ) in done.stdout and done.returncode == 2
     assert not list((project / "recipes").glob("conform-*"))
 
 

@@ -204,12 +204,19 @@ def endpoints(project) -> int:
     return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
 
 
-NONE = "you have no AWS credentials; 'aws configure' or 'aws sso login' gets some, CREDENTIALS=off runs without"
+NONE = (
+    "you have no AWS credentials; 'aws configure' or 'aws sso login' gets some, CREDENTIALS=off "
+    "runs without"
+)
 PODMAN = (
-    "their endpoint needs Docker on this machine's own Linux, run by root; else pass yours by name: "
+    "their endpoint needs Docker on this machine's own Linux, run by root; else pass yours by "
+    "name: "
     "DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'"
 )
-SANDBOX = "the sandbox serves none and needs none, for your HOME, ~/.aws included, is there; set CREDENTIALS=off"
+SANDBOX = (
+    "the sandbox serves none and needs none, for your HOME, ~/.aws included, is there; set "
+    "CREDENTIALS=off"
+)
 
 
 @engine

@@ -95,7 +95,8 @@ time.sleep(60)
 def test_ctrl_c_stops_every_host(project, docker):
     script(
         project,
-        "signal.signal(signal.SIGTERM, lambda *_: (open('/opt/ml/model/stopped', 'w'), sys.exit(0)))\nprint('ready', flush=True); time.sleep(60)",
+        "signal.signal(signal.SIGTERM, lambda *_: (open('/opt/ml/model/stopped', 'w'), "
+        "sys.exit(0)))\nprint('ready', flush=True); time.sleep(60)",
     )
     (project / "job.yaml").write_text(TWO)
     make(project, "recipe")
@@ -161,17 +162,17 @@ def test_eleven_hosts_are_sorted_as_text(project):
 def test_two_hosts_in_the_sandbox(project):
     script(
         project,
-        ALL_REDUCE
-        + "print(open('/proc/sys/kernel/hostname').read().strip(), sorted(os.listdir('/sys/class/net')), flush=True)",
+        ALL_REDUCE + "print(open('/proc/sys/kernel/hostname').read().strip(), "
+        "sorted(os.listdir('/sys/class/net')), flush=True)",
     )
     (project / "job.yaml").write_text(TWO + "CheckpointConfig: {}\n")
     done = make(project, "train", "ENGINE=sandbox")
     assert done.returncode == 0, done.stdout
     assert "algo-1 | sum 30\n" in done.stdout and "algo-2 | sum 30\n" in done.stdout
     assert (
-        "sm-local: the hosts reach each other and nothing else: the sandbox has no way out of their network\n"
-        in done.stdout
-    )
+        "sm-local: the hosts reach each other and nothing else: the sandbox has no way out "
+        "of their network\n"
+    ) in done.stdout
     assert "algo-2 | ip-10-0-0-2.us-west-2.compute.internal " in done.stdout
     (job,) = jobs(project)
     with tarfile.open(job / "model.tar.gz") as archive:
@@ -212,7 +213,8 @@ time.sleep(60)
 def test_make_stop_ends_every_host_of_the_sandbox(project):
     script(
         project,
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('ready', flush=True); time.sleep(60)",
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "print('ready', flush=True); time.sleep(60)",
     )
     (project / "job.yaml").write_text(TWO)
     process = subprocess.Popen(
@@ -283,7 +285,8 @@ def test_where_the_sandbox_cannot_have_several_hosts_it_says_so(project, tmp_pat
         env=clean_environment(PATH=f"{tmp_path}:{os.environ['PATH']}"),
     )
     assert done.stdout.splitlines()[0] == (
-        "sm-local: several hosts in the sandbox need network namespaces, and this machine lets nobody make "
+        "sm-local: several hosts in the sandbox need network namespaces, and this machine lets "
+        "nobody make "
         "network namespaces and bridges; use ENGINE=docker or ENGINE=podman"
     )
     assert done.returncode == 2 and jobs(project) == []

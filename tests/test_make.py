@@ -32,7 +32,10 @@ def counted(project) -> Path:
         [
             python,
             "-c",
-            "import ruamel.yaml, os; print(os.path.dirname(os.path.dirname(os.path.dirname(ruamel.yaml.__file__))))",
+            (
+                "import ruamel.yaml, os; "
+                "print(os.path.dirname(os.path.dirname(os.path.dirname(ruamel.yaml.__file__))))"
+            ),
         ],
         capture_output=True,
         text=True,
@@ -369,9 +372,9 @@ def test_an_index_that_does_not_answer_leaves_no_ready_environment(project):
     done = make(project, "recipe", env=clean_environment(**refuse_index()), timeout=200)
     assert done.returncode == 2
     assert (
-        "sm-local: sm_local/.venv was not made: the packages of sm_local/requirements.txt did not come (above); try again, or set your index\n"
-        in done.stdout
-    )
+        "sm-local: sm_local/.venv was not made: the packages of sm_local/requirements.txt "
+        "did not come (above); try again, or set your index\n"
+    ) in done.stdout
     assert (
         not (project / "sm_local/.venv/ready").exists()
         and list((project / "recipes").glob("*.sh")) == []
@@ -428,9 +431,9 @@ def test_a_path_in_which_python_makes_no_environment_is_named(project, tmp_path)
     )
     assert done.returncode == 2 and "Error: " not in done.stdout
     assert (
-        f"sm-local: Python makes no venv where the path has a colon; give {place} another name, or install uv\n"
-        in done.stdout
-    )
+        f"sm-local: Python makes no venv where the path has a colon; give {place} another "
+        "name, or install uv\n"
+    ) in done.stdout
 
 
 def test_a_python_that_is_too_old_is_named(project, tmp_path):
@@ -508,7 +511,8 @@ def test_a_job_file_that_is_not_there(project):
 def test_a_job_can_be_stopped_when_its_request_cannot_be_read(project):
     script(
         project,
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('up', flush=True); time.sleep(60)",
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "print('up', flush=True); time.sleep(60)",
     )
     process = subprocess.Popen(
         ["make", "train"],

@@ -110,7 +110,10 @@ def test_what_a_job_gave_to_others_is_the_caller_s_in_its_folder_alone(theirs):
 
 
 def test_make_chown_gives_back_what_others_own_in_the_caller_s_jobs_alone(theirs, built):
-    leave = "for j in mine colleague; do mkdir -p output/$j/model/d; touch output/$j/recipe.sh output/$j/model/d/f; chown -R 4711:4711 output/$j; done"
+    leave = (
+        "for j in mine colleague; do mkdir -p output/$j/model/d; touch output/$j/recipe.sh "
+        "output/$j/model/d/f; chown -R 4711:4711 output/$j; done"
+    )
     subprocess.run(
         [
             "docker",
@@ -206,7 +209,8 @@ def test_after_kill_9_of_the_recipe(theirs, docker):
 def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
     dockerfile = theirs.parent / "Dockerfile"
     dockerfile.write_text(
-        f"FROM {built}\nRUN rm -f /bin/chown /usr/bin/chown /bin/sh /bin/dash /usr/bin/sh /usr/bin/dash /bin/bash /usr/bin/find\n"
+        f"FROM {built}\nRUN rm -f /bin/chown /usr/bin/chown /bin/sh /bin/dash /usr/bin/sh "
+        "/usr/bin/dash /bin/bash /usr/bin/find\n"
     )
     subprocess.run(
         [
@@ -225,7 +229,8 @@ def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
     try:
         script(theirs, WRITES)
         (theirs / "job.yaml").write_text(
-            "AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\nCheckpointConfig: {}\n"
+            "AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\n"
+            "CheckpointConfig: {}\n"
         )
         hand_over(theirs, "IMAGE=sm-local-test-bare:latest", "CODE=mount")
         done = run(theirs)
@@ -272,7 +277,10 @@ def test_channels_rw_gives_back_what_is_new_and_leaves_a_colleague_s_data(theirs
 def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
     left = theirs / "output/job-1/model"
     left.mkdir(parents=True)
-    leave = "mkdir -p output/job-1/model/d && touch output/job-1/recipe.sh output/job-1/model/d/f code/x && ln -s /etc output/job-1/model/l"
+    leave = (
+        "mkdir -p output/job-1/model/d && touch output/job-1/recipe.sh output/job-1/model/d/f "
+        "code/x && ln -s /etc output/job-1/model/l"
+    )
     subprocess.run(
         [
             "docker",

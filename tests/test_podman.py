@@ -123,9 +123,9 @@ def test_a_runtime_that_refuses_is_no_failure_of_the_script(project, in_podman, 
         env=clean_environment(CONTAINERS_CONF=str(tmp_path / "containers.conf")),
     )
     assert (
-        f"sm-local: podman did not start the job: Error: OCI runtime error: {runtime}: no containers on this machine\n"
-        in done.stdout
-    )
+        f"sm-local: podman did not start the job: Error: OCI runtime error: {runtime}: no "
+        "containers on this machine\n"
+    ) in done.stdout
     assert done.returncode == 2 and "AlgorithmError" not in done.stdout and jobs(project) == []
 
 

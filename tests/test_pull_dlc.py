@@ -24,7 +24,10 @@ pytestmark = pytest.mark.engine
 PASSWORD = "123456789012-auth-token"  # moto's, for its own account
 TAG = "2.13-cpu-test"
 LOCAL = f"sm-local/dlc/pytorch:{TAG}"
-SSO = "[profile corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = us-west-2\nsso_account_id = 123456789012\nsso_role_name = ds\n"
+SSO = (
+    "[profile corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = us-west-2\n"
+    "sso_account_id = 123456789012\nsso_role_name = ds\n"
+)
 
 
 def executable(path: Path, text: str) -> Path:
@@ -308,20 +311,31 @@ def test_a_token_that_aws_refuses_is_explained_and_nobody_logs_in(desk, changes,
     ("words", "hint"),
     [
         (
-            "(ExpiredTokenException) when calling the GetAuthorizationToken operation: The security token included in the request is expired",
+            (
+                "(ExpiredTokenException) when calling the GetAuthorizationToken operation: The "
+                "security token included in the request is expired"
+            ),
             "temporary",
         ),
         (
-            "(UnrecognizedClientException) when calling the GetAuthorizationToken operation: The security token included in the request is invalid.",
+            (
+                "(UnrecognizedClientException) when calling the GetAuthorizationToken operation: "
+                "The security token included in the request is invalid."
+            ),
             "a wrong key, a region that your account has not enabled",
         ),
         (
-            "(AccessDeniedException) when calling the GetAuthorizationToken operation: User: arn:aws:iam::1:user/u is not authorized to perform: "
-            "ecr:GetAuthorizationToken on resource: * because no identity-based policy allows the action",
+            "(AccessDeniedException) when calling the GetAuthorizationToken operation: User: "
+            "arn:aws:iam::1:user/u is not authorized to perform: "
+            "ecr:GetAuthorizationToken on resource: * because no identity-based policy allows "
+            "the action",
             "AmazonEC2ContainerRegistryReadOnly",
         ),
         (
-            "(InvalidSignatureException) when calling the GetAuthorizationToken operation: Signature expired",
+            (
+                "(InvalidSignatureException) when calling the GetAuthorizationToken operation: "
+                "Signature expired"
+            ),
             "clock",
         ),
         ("something new", "above are AWS's own words"),
@@ -330,7 +344,8 @@ def test_a_token_that_aws_refuses_is_explained_and_nobody_logs_in(desk, changes,
 )
 def test_ecr_refusals_are_explained(desk, words, hint):
     desk.aws(
-        f'#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/2.36.7 Python/3.11\necho "An error occurred {words}" >&2\nexit 254\n'
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/2.36.7 Python/3.11\n'
+        f'echo "An error occurred {words}" >&2\nexit 254\n'
     )
     status, said = desk.pull()
     assert (status, words in said, hint in last_line(said)) == (2, True, True), said
@@ -354,7 +369,10 @@ def test_v2_is_found_behind_another_aws(desk, pushed, aws_v2, text, version):
     path = desk.before_aws(text)
     status, said = desk.pull()
     assert status == 0, said
-    found = rf"^sm-local: aws {re.escape(version)} at {path} is first on PATH and not v2; using aws 2\.[\d.]+ at {desk.bin}/aws$"
+    found = (
+        rf"^sm-local: aws {re.escape(version)} at {path} is first on PATH and not v2; using aws "
+        rf"2\.[\d.]+ at {desk.bin}/aws$"
+    )
     assert re.search(found, said, re.MULTILINE), said
 
 
@@ -363,7 +381,8 @@ def test_v1_alone_is_refused_with_its_path(desk):
     status, said = desk.pull()
     assert status == 2
     assert last_line(said) == (
-        f"sm-local: aws 1.46.3 at {desk.bin}/aws is not v2; ECR needs AWS CLI v2 (SSO login exists in v2 alone), "
+        f"sm-local: aws 1.46.3 at {desk.bin}/aws is not v2; ECR needs AWS CLI v2 (SSO login "
+        "exists in v2 alone), "
         "get it: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
     )
     assert not [call for call in desk.calls() if call.startswith("login")]
@@ -380,7 +399,8 @@ def test_no_aws_is_refused_with_the_remedy(desk):
 
 def test_a_later_major_version_will_do(desk):
     desk.aws(
-        '#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/3.0.1 Python/3.15\necho no >&2; exit 254\n'
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/3.0.1 Python/3.15\n'
+        "echo no >&2; exit 254\n"
     )
     assert "no token for ECR" in desk.pull()[1]
 
@@ -390,7 +410,8 @@ def test_an_unknown_tag_is_explained_at_once(desk, pushed):
     assert status == 2
     assert "manifest unknown" in said
     assert last_line(said).startswith(
-        f"sm-local: {desk.registry}/pytorch:2.99-cpu was not pulled: there is no such tag; tags are listed at https://"
+        f"sm-local: {desk.registry}/pytorch:2.99-cpu was not pulled: there is no such tag; tags "
+        "are listed at https://"
     )
     assert len([call for call in desk.calls() if call.startswith("pull")]) == 1
 
@@ -494,14 +515,16 @@ REFUSALS = {
     "foreign": (
         403,
         "DENIED",
-        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:1:repository/x "
+        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on "
+        "resource: arn:aws:ecr:us-west-2:1:repository/x "
         "because no resource-based policy allows the ecr:BatchGetImage action",
         "that registry does not let you; is it a Deep Learning Container?",
     ),
     "mine": (
         403,
         "DENIED",
-        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:1:repository/x "
+        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on "
+        "resource: arn:aws:ecr:us-west-2:1:repository/x "
         "because no identity-based policy allows the ecr:BatchGetImage action",
         "ask for the policy AmazonEC2ContainerRegistryReadOnly",
     ),
@@ -565,23 +588,33 @@ def test_a_refused_pull_is_explained(desk, refusing, repo):
     ("words", "hint"),
     [
         (
-            "pull access denied for public.ecr.aws/x, repository does not exist or may require 'docker login': denied: "
+            "pull access denied for public.ecr.aws/x, repository does not exist or may require "
+            "'docker login': denied: "
             "Your authorization token has expired. Reauthenticate and try again.",
             "run 'docker logout public.ecr.aws'",
         ),
         (
-            "unexpected status from HEAD request to https://public.ecr.aws/v2/x/manifests/1: 403 Forbidden",
+            (
+                "unexpected status from HEAD request to https://public.ecr.aws/v2/x/manifests/1: "
+                "403 Forbidden"
+            ),
             "run 'docker logout public.ecr.aws'",
         ),
         (
-            "repository public.ecr.aws/x not found: name unknown: The repository with name 'x' does not exist",
+            (
+                "repository public.ecr.aws/x not found: name unknown: The repository with name "
+                "'x' does not exist"
+            ),
             "make pull-dlc REGION=",
         ),
     ],
     ids=["expired", "containerd", "unknown"],
 )
 def test_the_public_gallery_has_its_own_hints(words, hint):
-    program = '. "$0/say.sh"; . "$0/pull.sh"; engine=docker host="" image=public.ecr.aws/x:1; pull_hint "$1"'
+    program = (
+        '. "$0/say.sh"; . "$0/pull.sh"; engine=docker host="" image=public.ecr.aws/x:1; '
+        'pull_hint "$1"'
+    )
     done = subprocess.run(
         ["bash", "-euc", program, str(TEMPLATE / "sm_local/lib"), words],
         capture_output=True,

@@ -79,7 +79,10 @@ def laid_out(project, sdk):
                     "ContainerEntrypoint": ["/bin/bash"],
                     "ContainerArguments": [
                         "-c",
-                        "chmod +x /opt/ml/input/data/sm_drivers/sm_train.sh && /opt/ml/input/data/sm_drivers/sm_train.sh",
+                        (
+                            "chmod +x /opt/ml/input/data/sm_drivers/sm_train.sh && "
+                            "/opt/ml/input/data/sm_drivers/sm_train.sh"
+                        ),
                     ],
                 },
                 "HyperParameters": {"epochs": "3"},

@@ -90,7 +90,8 @@ MAY_DIFFER = {
 def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker):
     script(
         project,
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True); time.sleep(60)",
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True); "
+        "time.sleep(60)",
     )
     (project / "job.yaml").write_text("Environment: {A: 'b c'}\nCheckpointConfig: {}\n")
     arguments = ["DOCKER_ARGS=--cpus 1 --publish 127.0.0.1::5678", "SHM=100m"]

@@ -163,7 +163,8 @@ def test_term_to_make_stops_the_job_once(project, docker, engine):
 def test_a_reader_that_goes_away_costs_nothing(project, docker):
     script(
         project,
-        "for n in range(2000): print('line', n, flush=True)\nopen('/opt/ml/model/m', 'w').write('m')",
+        "for n in range(2000): print('line', n, flush=True)\n"
+        "open('/opt/ml/model/m', 'w').write('m')",
     )
     done = subprocess.run(
         "make train | head -1",
@@ -255,13 +256,19 @@ def test_an_engine_that_does_not_answer_may_have_the_job(project, docker):
     done = make(project, "stop", **silent)
     assert (
         done.returncode == 2
-        and f"sm-local: docker does not answer, and {job} may be running there; start docker, then 'make stop' again"
+        and (
+            f"sm-local: docker does not answer, and {job} may be running there; start docker, "
+            "then 'make stop' again"
+        )
         in done.stdout
     )
     listing = make(project, "jobs", **silent).stdout
     assert (
         " InProgress " in listing
-        and "sm-local: docker does not answer: what is InProgress or Stopping there may have ended\n"
+        and (
+            "sm-local: docker does not answer: what is InProgress or Stopping there may have "
+            "ended\n"
+        )
         in listing
     )
     done = make(project, "clean", "YES=1", **silent)

@@ -22,9 +22,9 @@ def test_train_ends_with_a_model_and_says_where_it_is(project):
     job = last_job(project)
     assert re.search(r"epoch=\d+; train_loss=[\d.]+;", done.stdout)
     assert (
-        f"Completed in {(job / 'status').read_text().split()[1]} s; model: output/{job.name}/model\n"
-        in done.stdout
-    )
+        f"Completed in {(job / 'status').read_text().split()[1]} s; model: "
+        f"output/{job.name}/model\n"
+    ) in done.stdout
     assert (job / "model/model.json").exists()
     assert (job / "exit-code").read_text() == "0\n"
     assert [line for line in (job / "log").read_text().splitlines() if line.startswith("epoch=")]
@@ -92,7 +92,8 @@ def test_an_edit_needs_no_build(project, docker, built):
 def test_train_passes_on_the_exit_status(project):
     script(
         project,
-        "open('/opt/ml/output/failure', 'w').write('no rain'); open('/opt/ml/model/half', 'w').write('h'); sys.exit(7)",
+        "open('/opt/ml/output/failure', 'w').write('no rain'); open('/opt/ml/model/half', "
+        "'w').write('h'); sys.exit(7)",
     )
     done = make(project, "train")
     assert done.returncode == 2
@@ -136,7 +137,8 @@ def test_out_of_memory_is_named(project):
     script(project, "print('start', flush=True); a = [bytearray(1 << 20) for _ in range(600)]")
     done = make(project, "train", "DOCKER_ARGS=--memory 64m --memory-swap 64m")
     assert (
-        "ClientError: Please use an instance type with more memory, or reduce the size of job data processed on an instance. "
+        "ClientError: Please use an instance type with more memory, or reduce the size of job "
+        "data processed on an instance. "
         "(exit code 137: out of memory)"
     ) in done.stdout
     assert (last_job(project) / "exit-code").read_text() == "137\n"
@@ -235,7 +237,8 @@ def test_what_the_container_finds(project, engine_name):
     script(project, PROBE)
     (project / "job.yaml").write_text(
         "TrainingJobName: Churn-Model\n"
-        'Environment: {A: "x y=$HOME\'\\"\\n\\u00e9"}\nCheckpointConfig: {LocalPath: /opt/ml/state}\n'
+        'Environment: {A: "x y=$HOME\'\\"\\n\\u00e9"}\n'
+        "CheckpointConfig: {LocalPath: /opt/ml/state}\n"
         "ResourceConfig: {InstanceType: ml.c5.xlarge}\n"
     )
     done = make(project, "train", f"ENGINE={engine_name}")
@@ -317,7 +320,8 @@ def test_folders_that_are_uploaded_during_a_job(project, engine_name):
     )
     script(
         project,
-        f"assert 'training' not in os.listdir('/opt/ml/output'); open('/opt/ml/output/tensors/t', 'w'); open({elsewhere!r} + '/b', 'w')",
+        "assert 'training' not in os.listdir('/opt/ml/output'); "
+        f"open('/opt/ml/output/tensors/t', 'w'); open({elsewhere!r} + '/b', 'w')",
     )
     done = make(project, "train", f"ENGINE={engine_name}")
     assert done.returncode == 0, done.stdout
@@ -480,9 +484,9 @@ sys.exit(3)
         assert (job / "exit-code").read_text() == ""
         assert "SIGKILL" not in done.stdout and done.returncode == 2 and "Error 1\n" in done.stdout
         assert (
-            f"sm-local: the job's exit status could not be written to output/{job.name}/exit-code, and is not known; is the disk full?\n"
-            in done.stdout
-        )
+            "sm-local: the job's exit status could not be written to "
+            f"output/{job.name}/exit-code, and is not known; is the disk full?\n"
+        ) in done.stdout
         assert job.name in make(project, "jobs").stdout
     finally:
         subprocess.run(["umount", project / "output"], check=True)
@@ -731,7 +735,8 @@ def test_network_isolation_has_no_way_out(project, docker, outside, engine_name)
     address, port = outside[engine_name]
     for isolated, says in (("false", "\nway out\n"), ("true", "\nno way out\n")):
         (project / "job.yaml").write_text(
-            f"EnableNetworkIsolation: {isolated}\nEnvironment: {{OUTSIDE: {address}, PORT: '{port}'}}\n"
+            f"EnableNetworkIsolation: {isolated}\n"
+            f"Environment: {{OUTSIDE: {address}, PORT: '{port}'}}\n"
         )
         done = make(project, "train", f"ENGINE={engine_name}")
         assert done.returncode == 0 and "reached itself" in done.stdout and says in done.stdout, (

@@ -173,9 +173,9 @@ def test_a_finished_training_is_not_resumed(job, uninterrupted, capsys):
     capsys.readouterr()
     assert job.run() == uninterrupted
     assert (
-        "checkpoint.json has all 20 epochs behind it: now checkpoint.other.json; starting anew\nepoch=1; "
-        in capsys.readouterr().out
-    )
+        "checkpoint.json has all 20 epochs behind it: now checkpoint.other.json; starting "
+        "anew\nepoch=1; "
+    ) in capsys.readouterr().out
 
 
 def test_without_a_checkpoint_folder_there_is_no_checkpoint(job):
