@@ -1,4 +1,7 @@
-"""Baking: with nothing but cookiecutter, from a checkout and from git; answers, hooks, what stands in the project and what git sees of it."""
+"""Baking: with cookiecutter alone, from a checkout and from git.
+
+The answers, the hooks, what is in the project, and what git sees of it.
+"""
 
 import json
 import os
@@ -14,8 +17,8 @@ from conftest import REPO, TEMPLATE, bake, clean_environment, make
 ANSWERS = json.loads((REPO / "cookiecutter.json").read_text())
 RENDERED = {"job.yaml", "settings.env", "README.md"}
 NO_GPU = (
-    "GPU       not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); jobs run "
-    "on the CPU"
+    "GPU       not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); "
+    "jobs run on the CPU"
 )
 GET_AWS = "get v2: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 RUNTIMES = {"runc": {"path": "runc"}}
@@ -31,7 +34,7 @@ INFO = {
 
 @pytest.fixture(scope="session", params=["2.7.1", "2.6.0"])
 def cookiecutter_alone(request, tmp_path_factory) -> Path:
-    """Return the `cookiecutter` of an environment that holds it and nothing else, the newest and the oldest that will do."""
+    """Return the `cookiecutter` of an environment that has nothing else: newest, then oldest."""
     venv = tmp_path_factory.mktemp("cookiecutter") / "venv"
     subprocess.run(
         [sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, venv],
@@ -62,7 +65,7 @@ def newest(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def machine(tmp_path):
-    """Return a function that makes a PATH with the usual tools and these programs, each a shell script."""
+    """Return a function that makes a PATH of the usual tools plus these shell scripts."""
 
     def path(**programs: str) -> str:
         folder = tmp_path / "bin"
@@ -89,7 +92,7 @@ def aws_that_says(text: str, stream: int = 1) -> str:
 def command(
     program: Path, folder: Path, *arguments: str, path: str = "", template: str = str(REPO)
 ) -> subprocess.CompletedProcess:
-    """Run the real command as a person without a terminal would."""
+    """Run the real cookiecutter command as someone without a terminal would."""
     config = folder / "config.yaml"
     config.write_text(f"cookiecutters_dir: {folder}/templates\nreplay_dir: {folder}/replay\n")
     environment = clean_environment(
@@ -109,7 +112,7 @@ def command(
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Return every file's mode and content."""
+    """Return the mode and content of every file, by path."""
     return {
         str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
         for path in folder.rglob("*")
@@ -124,8 +127,8 @@ def test_with_cookiecutter_and_nothing_else(cookiecutter_alone, tmp_path, machin
     done = command(cookiecutter_alone, tmp_path, path=machine())
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(
-        "\nmy-model is ready:  cd my-model && make build && make train      (make help: all "
-        "verbs)\n"
+        "\nmy-model is ready:  cd my-model && make build && make train"
+        "      (make help: all verbs)\n"
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["my-model"]
 
@@ -214,8 +217,8 @@ def test_a_project_name_that_will_not_do_is_refused_before_anything_is_made(newe
     done = command(newest, tmp_path, f"project={name}")
     assert done.returncode != 0
     assert done.stderr.splitlines()[0] == (
-        f"sm-local: project is {name!r}; write lower-case letters, digits and single "
-        "hyphens, at most 40, such as churn-model"
+        f"sm-local: project is {name!r}; write lower-case letters, digits and single hyphens, "
+        "at most 40, such as churn-model"
     )
     assert not any((tmp_path / "out").glob("**/*")) and sorted(tmp_path.glob("*.py")) == []
 
@@ -247,7 +250,7 @@ def test_other_answers_that_will_not_do(newest, tmp_path, answer, line):
     assert not any((tmp_path / "out").glob("**/*"))
 
 
-# What the hook says of the machine
+# What the hook says about the machine
 
 
 def report(newest, tmp_path, path: str, *answers: str) -> list[str]:
@@ -375,8 +378,8 @@ def test_a_gpu_that_is_required_and_not_there_stops_the_bake(newest, tmp_path, m
     )
     assert done.returncode != 0
     assert done.stderr.splitlines()[:2] == [
-        "sm-local: GPU=required, but the GPU runtime is not found (neither runtime 'nvidia' nor "
-        "a CDI device nor NVIDIA's hook); "
+        "sm-local: GPU=required, but the GPU runtime is not found "
+        "(neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); "
         "install the NVIDIA Container Toolkit, or set GPU=auto",
         "sm-local: not baked: gpu=required; answer gpu=auto to bake it anyway",
     ]
@@ -432,13 +435,13 @@ def test_baking_over_a_project_keeps_what_is_a_persons(newest, tmp_path, machine
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("mine")
     (project / "code/train.py").write_text("mine")
-    assert command(newest, tmp_path, path=path).returncode != 0  # without -f nothing is touched
+    assert command(newest, tmp_path, path=path).returncode != 0  # without -f nothing changes
     assert (project / "code/train.py").read_text() == "mine"
     report(newest, tmp_path, path, "--overwrite-if-exists")
     assert [name for name in MINE if (project / name).read_text() != "mine"] == []
     assert (project / "code/train.py").read_bytes() == (
         TEMPLATE / "code/train.py"
-    ).read_bytes()  # the template's own files, that is what -f is for
+    ).read_bytes()  # the template's files again: -f asks for that
 
 
 def test_baking_over_a_project_whose_last_job_is_gone(newest, tmp_path, machine):

@@ -1,4 +1,4 @@
-"""Several hosts: a network of their own, each its own /opt/ml, one log and one archive; the job ends as SageMaker's does."""
+"""Several hosts: one network, a /opt/ml each, one log, one archive; the end is as SageMaker's."""
 
 import json
 import os
@@ -32,7 +32,8 @@ if me == hosts[0]:
 else:
     link = connect(hosts[0]); link.sendall(str(mine).encode()); total = int(link.recv(64))
 print("sum", total, flush=True)
-os.mkdir(f"/opt/ml/model/{me}"); open(f"/opt/ml/model/{me}/w", "w").write(str(total)); open(f"/opt/ml/output/data/{me}", "w")
+os.mkdir(f"/opt/ml/model/{me}"); open(f"/opt/ml/model/{me}/w", "w").write(str(total))
+open(f"/opt/ml/output/data/{me}", "w")
 """
 
 
@@ -119,7 +120,9 @@ def test_instance_groups_and_their_channels(project, docker):
         """
 import json
 config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
-print(config["current_group_name"], config["current_instance_type"], config["hosts"], sorted(os.listdir("/opt/ml/input/data")), flush=True)
+channels = sorted(os.listdir("/opt/ml/input/data"))
+names = ("current_group_name", "current_instance_type", "hosts")
+print(*(config[name] for name in names), channels, flush=True)
 """,
     )
     (project / "opt/ml/input/data/extra").mkdir()
@@ -162,8 +165,9 @@ def test_eleven_hosts_are_sorted_as_text(project):
 def test_two_hosts_in_the_sandbox(project):
     script(
         project,
-        ALL_REDUCE + "print(open('/proc/sys/kernel/hostname').read().strip(), "
-        "sorted(os.listdir('/sys/class/net')), flush=True)",
+        ALL_REDUCE
+        + "interfaces = sorted(os.listdir('/sys/class/net'))\n"
+        + "print(open('/proc/sys/kernel/hostname').read().strip(), interfaces, flush=True)",
     )
     (project / "job.yaml").write_text(TWO + "CheckpointConfig: {}\n")
     done = make(project, "train", "ENGINE=sandbox")
@@ -196,7 +200,8 @@ def test_a_host_of_the_sandbox_that_fails_ends_the_other(project, failing):
         f"""
 import json
 signal.signal(signal.SIGTERM, lambda *_: (open("/opt/ml/model/stopped", "w"), sys.exit(0)))
-if json.load(open("/opt/ml/input/config/resourceconfig.json"))["current_host"] == "{failing}": time.sleep(1); sys.exit(3)
+config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
+if config["current_host"] == "{failing}": time.sleep(1); sys.exit(3)
 time.sleep(60)
 """,
     )
@@ -237,7 +242,10 @@ def test_make_stop_ends_every_host_of_the_sandbox(project):
 @pytest.mark.linux
 @pytest.mark.parametrize("engine", ["docker", "sandbox"])
 def test_make_stop_gives_every_host_its_time(project, docker, engine):
-    """A host that leaves at once, with 143, has not failed: the other one still has STOP_GRACE, not INTERRUPT_GRACE, and gets one signal."""
+    """A host that ends at once with 143 has not failed.
+
+    The other one still gets STOP_GRACE, not INTERRUPT_GRACE, and one signal.
+    """
     script(
         project,
         """

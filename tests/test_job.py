@@ -1,4 +1,4 @@
-"""From a request, the tree and the settings to a Job: who wins, what is refused, and in which words."""
+"""A request, the tree and the settings make a Job: which wins, what is refused and how."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def tree(tmp_path, monkeypatch) -> Path:
 
 
 def load(body: dict | None = None, **values: str) -> jobs.Job:
-    """Return the Job of a request; `values` are the command line's."""
+    """Return the Job of a request; `values` come from the command line."""
     Path(values.get("JOB", "job.yaml")).write_text(json.dumps(body or {}))
     return jobs.load(Path(), SETTINGS, values)
 
 
 def refused(body: dict, **values: str) -> str:
-    """Return what is said of a request that is refused."""
+    """Return the error message for a request that is refused."""
     with pytest.raises(SmLocalError) as caught:
         load(body, **values)
     return str(caught.value)
@@ -318,7 +318,7 @@ def test_a_toolkit_is_not_told_its_script_twice(where):
 
 
 def folders(*names: str) -> None:
-    """Make channels' folders."""
+    """Make folders for channels."""
     for name in names:
         Path("opt/ml/input/data", name).mkdir()
 
@@ -540,7 +540,7 @@ def test_the_account_is_the_role_s(role, account):
 
 
 def sharded(name: str) -> dict:
-    """Return a channel that SageMaker would divide among the hosts."""
+    """Return a channel that SageMaker would shard among the hosts."""
     return {
         "ChannelName": name,
         "DataSource": {"S3DataSource": {"S3DataDistributionType": "ShardedByS3Key"}},

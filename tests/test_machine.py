@@ -1,4 +1,7 @@
-"""What this machine has, judged from what its tools say, and the doctor's report. No engine is asked; its answers are the tables."""
+"""What this machine has, judged by the output of its tools; and the doctor's report.
+
+No engine is asked: its answers are in the tables below.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ CLEAN = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", *s
 
 @pytest.fixture(autouse=True)
 def bare(tmp_path, monkeypatch):
-    """Let the machine have an empty home and PATH, no socket of its own, and be Linux."""
+    """Pretend to be a Linux machine with an empty home and PATH, and no engine's socket."""
     for name in CLEAN:
         monkeypatch.delenv(name, raising=False)
     for name in ("home", "bin"):
@@ -34,7 +37,7 @@ def bare(tmp_path, monkeypatch):
 
 
 def tool(folder: Path, name: str, body: str = "") -> str:
-    """Put an executable into a folder; return its path."""
+    """Write an executable file; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/sh\n{body}\n")
@@ -43,7 +46,7 @@ def tool(folder: Path, name: str, body: str = "") -> str:
 
 
 def says(out: str = "", err: str = "", status: int = 0) -> str:
-    """Return the body of a script that says something and exits."""
+    """Return the body of a script that prints something and exits."""
     return f"/bin/cat <<'EOF'\n{out}\nEOF\n/bin/cat >&2 <<'EOF'\n{err}\nEOF\nexit {status}"
 
 
@@ -178,7 +181,7 @@ def test_no_aws_is_found():
     assert machine.find_aws() == []
 
 
-# A child
+# Child processes
 
 
 @pytest.mark.parametrize(
@@ -221,7 +224,7 @@ def no_system(monkeypatch):
 
 
 def config(folder: Path, text: str) -> None:
-    """Write a docker client's config.json."""
+    """Write a Docker client's config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(text)
 
@@ -378,7 +381,7 @@ def test_a_remote_docker_is_refused_without_asking_it(tmp_path, monkeypatch, hos
 
 
 def docker_of(folder: Path, host: str) -> None:
-    """Put a docker client on PATH whose context has an address."""
+    """Put a docker client on PATH whose context has this address."""
     tool(
         folder,
         "docker",
@@ -423,7 +426,7 @@ def test_this_machines_context_is_taken(tmp_path, monkeypatch, environment, host
     )
 
 
-# What docker info says
+# The output of docker info
 
 
 NOTHING = Gpu(NOT_FOUND, "neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook")
@@ -515,8 +518,8 @@ GROUP = (
     "'sudo usermod -aG docker $USER' and a new login let you use it, ENGINE=sandbox trains without"
 )
 CANNOT = (
-    "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon "
-    "running?"
+    "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
+    "Is the docker daemon running?"
 )
 DENIED = (
     "permission denied while trying to connect to the Docker daemon socket at "
@@ -814,7 +817,7 @@ NVIDIA = {**RUNC, "nvidia": {"path": "nvidia-container-runtime"}}
 
 
 def cdi(mechanism: str, device: str = "nvidia.com/gpu=0") -> Gpu:
-    """Return the verdict that a CDI device gives."""
+    """Return the verdict for a CDI device."""
     return Gpu(AVAILABLE, f"CDI device {device}", mechanism)
 
 
@@ -1015,12 +1018,12 @@ def test_the_whole_report():
 BROKEN = Engine("docker", problem="does not answer (x)", remedy="start it", gpu=SILENT)
 WITH_GPU = replace(ANSWERING, gpu=RUNTIME)
 NO_GPU = (
-    f"but the GPU runtime is not found ({NOTHING.reason}); install the NVIDIA Container Toolkit, "
-    "or set GPU=auto"
+    f"but the GPU runtime is not found ({NOTHING.reason}); "
+    "install the NVIDIA Container Toolkit, or set GPU=auto"
 )
 NO_ANSWER = (
-    "but the GPU runtime is unknown (docker does not answer); install the NVIDIA Container "
-    "Toolkit, or set GPU=auto"
+    "but the GPU runtime is unknown (docker does not answer); "
+    "install the NVIDIA Container Toolkit, or set GPU=auto"
 )
 
 
@@ -1181,8 +1184,8 @@ def test_the_gpus_line(gpu, wanted, line):
 def test_a_driver_without_the_toolkit_is_named(tmp_path):
     tool(tmp_path / "bin", "nvidia-smi")
     assert doctor.gpu_line(Gpu(NOT_FOUND, "nothing"), "auto") == (
-        "not found (nothing); jobs run on the CPU; nvidia-smi is here, so install the NVIDIA "
-        "Container Toolkit: "
+        "not found (nothing); jobs run on the CPU; "
+        "nvidia-smi is here, so install the NVIDIA Container Toolkit: "
         "sudo nvidia-ctk runtime configure --runtime=docker"
     )
 

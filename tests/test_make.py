@@ -1,4 +1,7 @@
-"""What Make remembers, what reaches Python, and what happens when something is broken. Needs no engine."""
+"""What Make remembers, what reaches Python, and what happens when something is broken.
+
+Needs no engine.
+"""
 
 import json
 import os
@@ -18,14 +21,14 @@ JOB = "TrainingJobName: {0}\n"
 
 @pytest.fixture(autouse=True)
 def sandbox(project):
-    """Choose the sandbox for every verb. On macOS only its recipe can be written for Docker, which nobody asks here."""
+    """Use the sandbox for every verb; macOS can only write its recipe for Docker, unused here."""
     settings = project / "settings.env"
     settings.write_text(settings.read_text().replace("ENGINE=auto", "ENGINE=sandbox"))
 
 
 @pytest.fixture
 def counted(project) -> Path:
-    """Put a Python that counts its calls in the place of the project's own; return the file with the count."""
+    """Replace the project's Python by one that counts its calls; return the file with the count."""
     python, calls = project / "sm_local/.venv/bin/python", project / "calls"
     real = os.path.realpath(python)
     site = subprocess.run(
@@ -143,9 +146,7 @@ def test_a_value_on_the_command_line_is_for_that_call_alone(project, counted):
         for given in ([], ["SHM=7m"], ["SHM=7m"], [], ["SHM=8m"])
     ]
     assert sizes == ["2g", "7m", "7m", "2g", "8m"]
-    assert (
-        counted.read_text() == "x\n" * 3
-    )  # what was written once for a state of things is good for it
+    assert counted.read_text() == "x\n" * 3  # a recipe is written once for each state
 
 
 @LINUX
@@ -275,9 +276,7 @@ def test_make_from_another_folder(project, tmp_path):
 @LINUX
 def test_two_calls_at_once_both_run(project):
     script(project, "print('ran')")
-    (project / "job.yaml").write_text(
-        "{}"
-    )  # without a checkpoint folder, which only one job can have
+    (project / "job.yaml").write_text("{}")  # no checkpoint folder, which only one job can have
     calls = [
         subprocess.Popen(
             ["make", "train", f"HP=n={n}"],
@@ -372,8 +371,8 @@ def test_an_index_that_does_not_answer_leaves_no_ready_environment(project):
     done = make(project, "recipe", env=clean_environment(**refuse_index()), timeout=200)
     assert done.returncode == 2
     assert (
-        "sm-local: sm_local/.venv was not made: the packages of sm_local/requirements.txt "
-        "did not come (above); try again, or set your index\n"
+        "sm-local: sm_local/.venv was not made: the packages of sm_local/requirements.txt did "
+        "not come (above); try again, or set your index\n"
     ) in done.stdout
     assert (
         not (project / "sm_local/.venv/ready").exists()
@@ -382,7 +381,7 @@ def test_an_index_that_does_not_answer_leaves_no_ready_environment(project):
 
 
 def a_path_with(tmp_path, body: str) -> str:
-    """Return a PATH with the usual tools, a python3 of this body, and no uv."""
+    """Return a PATH with the usual tools, a python3 with this body, and no uv."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in (
@@ -486,11 +485,11 @@ def test_a_broken_job_is_one_line_with_its_place(project):
         == "sm-local: job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer"
     )
     assert lines[1].startswith("make: *** [") and len(lines) == 2
-    assert files(project).items() <= before.items()  # nothing was started, nothing written
+    assert files(project).items() <= before.items()  # nothing started, nothing written
 
 
 def files(project) -> dict[str, bytes]:
-    """Return the files of a project and what is in them."""
+    """Return a project's files and their contents."""
     return {
         str(path.relative_to(project)): path.read_bytes()
         for path in project.rglob("*")

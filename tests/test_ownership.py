@@ -1,4 +1,4 @@
-"""Root inside, yours outside: as an unprivileged member of the docker group nothing of the project is ever root's."""
+"""Root inside, yours outside: a member of the docker group never ends up with root's files."""
 
 import os
 import signal
@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.linux, pytest.mark.usefixtures("bu
 
 WRITES = """
 import util
-for d in ("/opt/ml/model", "/opt/ml/output/data", "/opt/ml/checkpoints", "/opt/ml/code", "/opt/ml/input/data/training"):
+places = ("model", "output/data", "checkpoints", "code", "input/data/training")
+for d in ("/opt/ml/" + place for place in places):
     os.makedirs(d + "/made/deep", exist_ok=True); open(d + "/made/deep/f", "w").write("x")
     os.chmod(d + "/made/deep", 0o700)
     if not os.path.lexists(d + "/link"): os.symlink("/etc/passwd", d + "/link")
@@ -20,7 +21,10 @@ for d in ("/opt/ml/model", "/opt/ml/output/data", "/opt/ml/checkpoints", "/opt/m
 
 
 def as_user(project) -> list[str]:
-    """Return the command prefix that makes us an unprivileged member of the docker group; we may be one already."""
+    """Return the command prefix that makes us an unprivileged member of the docker group.
+
+    It is empty when we are already unprivileged.
+    """
     if os.geteuid():
         return []
     group = os.stat(
@@ -30,7 +34,7 @@ def as_user(project) -> list[str]:
 
 
 def hand_over(project, *arguments: str) -> None:
-    """Write the recipe, so that the user needs no Python, and give the project to the unprivileged user."""
+    """Write the recipe, so that the user needs no Python, and give the project to that user."""
     make(project, "recipe", "ENGINE=docker", *arguments)
     if os.geteuid() == 0:
         subprocess.run(["chown", "-hR", f"{USER}:{USER}", project], check=True)
@@ -60,7 +64,7 @@ def run(project, **options) -> subprocess.CompletedProcess:
 
 
 def roots(project) -> list[str]:
-    """Return everything in the project that belongs to root; the caller's own where he is root."""
+    """Return everything in the project that root owns; our own files if we are root."""
     found = subprocess.run(
         ["find", project, "-user", "0"], capture_output=True, text=True, check=True
     ).stdout
@@ -89,7 +93,7 @@ def test_after_success(theirs, docker):
 
 
 def other_owners(folder) -> set[int]:
-    """Return who else owns something in a folder."""
+    """Return the other owners of what is in a folder."""
     return {os.lstat(path).st_uid for path in folder.rglob("*")} - {os.geteuid() or USER}
 
 
@@ -97,7 +101,8 @@ OTHERS = (
     WRITES
     + """
 for d in ("/opt/ml/model", "/opt/ml/output/data", "/opt/ml/checkpoints"):
-    open(d + "/unpacked", "w"); os.chown(d + "/unpacked", 4711, 4711); os.mkdir(d + "/theirs", 0o700); os.chown(d + "/theirs", 4711, 4711)
+    open(d + "/unpacked", "w"); os.chown(d + "/unpacked", 4711, 4711)
+    os.mkdir(d + "/theirs", 0o700); os.chown(d + "/theirs", 4711, 4711)
 """
 )
 
@@ -209,8 +214,8 @@ def test_after_kill_9_of_the_recipe(theirs, docker):
 def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
     dockerfile = theirs.parent / "Dockerfile"
     dockerfile.write_text(
-        f"FROM {built}\nRUN rm -f /bin/chown /usr/bin/chown /bin/sh /bin/dash /usr/bin/sh "
-        "/usr/bin/dash /bin/bash /usr/bin/find\n"
+        f"FROM {built}\nRUN rm -f /bin/chown /usr/bin/chown /bin/sh /bin/dash "
+        "/usr/bin/sh /usr/bin/dash /bin/bash /usr/bin/find\n"
     )
     subprocess.run(
         [

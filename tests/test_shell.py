@@ -1,4 +1,4 @@
-"""`make shell`: a shell where `train` would run, and nothing that `train` does not have."""
+"""`make shell` opens a shell where `train` would run, and adds nothing that `train` lacks."""
 
 import subprocess
 
@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 
 
 def inspect(docker, project) -> dict:
-    """Return `docker inspect` of the project's one running container, without what every container has of its own."""
+    """Return `docker inspect` of the project's one container, minus what is unique to each one."""
     label = {"label": f"sm-local.project={project}"}
     assert eventually(
         lambda: any(
@@ -37,7 +37,7 @@ def inspect(docker, project) -> dict:
 
 
 def normalise(value, job: str):
-    """Replace the job's name and what the engine makes up anew for each container."""
+    """Replace the job's name and what the engine makes up for each container."""
     if isinstance(value, dict):
         return {
             key: normalise(item, job)
@@ -80,7 +80,7 @@ def piped(project, command: str) -> subprocess.CompletedProcess:
     )
 
 
-# where Docker says: entrypoint, TTY, name
+# where Docker reports: entrypoint, TTY, name
 MAY_DIFFER = {
     "Config": {"Entrypoint", "Cmd", "Tty", "OpenStdin", "StdinOnce", "AttachStdin"},
     "HostConfig": {"ConsoleSize"},

@@ -1,4 +1,7 @@
-"""Ctrl-C, HUP, TERM, a reader that goes away: the right signal arrives once, and what the handler wrote is kept."""
+"""Ctrl-C, HUP, TERM, a reader that goes away.
+
+The right signal arrives once, and what the handler wrote is kept.
+"""
 
 import contextlib
 import os
@@ -32,12 +35,8 @@ for _ in range(600): time.sleep(0.1)
 
 
 def start(project, engine, *command, **settings: str) -> Terminal:
-    make(
-        project,
-        "recipe",
-        f"ENGINE={engine}",
-        *[f"{name}={value}" for name, value in settings.items()],
-    )  # so that a delay is the job's, not Python's
+    values = [f"{name}={value}" for name, value in settings.items()]
+    make(project, "recipe", f"ENGINE={engine}", *values)  # Python's time is not the job's
     return Terminal(list(command) or ["bash", "recipes/train.sh"], project, clean_environment())
 
 
@@ -79,9 +78,8 @@ def test_ctrl_c_under_make(project, docker):
 @pytest.mark.parametrize("delay", [0.05, 0.5, 2])
 def test_ctrl_c_at_any_moment_ends_the_job(project, docker, engine, delay):
     script(project, HANDLER)
-    terminal = start(
-        project, engine, INTERRUPT_GRACE="3"
-    )  # before the handler is there nothing hears SIGTERM
+    # Until the handler is set, SIGTERM has no effect and the grace time passes.
+    terminal = start(project, engine, INTERRUPT_GRACE="3")
     time.sleep(delay)
     terminal.type(CTRL_C)
     assert terminal.wait(40) == 130, terminal.text
@@ -99,12 +97,11 @@ def test_a_second_ctrl_c_kills(project, docker, engine, delay):
     terminal.type(CTRL_C)
     time.sleep(0.7)
     alive = terminal.read(0)
-    assert alive or "ready" not in terminal.text, (
-        terminal.text
-    )  # before it has started the first one may end it
+    # The first Ctrl-C may end a job that has not started yet.
+    assert alive or "ready" not in terminal.text, terminal.text
     if alive:
         begin = time.monotonic()
-        with contextlib.suppress(OSError):  # it may have ended by the first one
+        with contextlib.suppress(OSError):  # the first one may have ended it
             terminal.type(CTRL_C)
         assert terminal.wait(40) == 130, terminal.text
         assert time.monotonic() - begin < 7, terminal.text
@@ -188,7 +185,7 @@ def test_make_stop_gives_the_grace_of_stop_training_job(project, docker, engine)
     script(project, HANDLER)
     terminal = start(project, engine)
     terminal.wait_for("ready")
-    (project / "job.yaml").write_text("TrainingJobName: [not valid\n")  # nor is Python asked for
+    (project / "job.yaml").write_text("TrainingJobName: [not valid\n")  # stop asks no Python
     done = make(project, "stop")
     assert done.returncode == 0 and "SIGKILL in 120 s" in done.stdout, done.stdout
     assert terminal.wait(40) == 143, terminal.text
@@ -244,7 +241,7 @@ def test_a_job_that_was_started_through_a_link_to_the_project_is_found(project, 
 
 
 def test_an_engine_that_does_not_answer_may_have_the_job(project, docker):
-    """Its recipe was killed, so nobody else knows."""
+    """The job's recipe was killed, so only the engine could say what became of the job."""
     script(project, HANDLER)
     terminal = start(project, "docker")
     terminal.wait_for("ready")
@@ -306,7 +303,7 @@ def test_jobs_tells_what_ran_and_how_it_ended(project, docker):
     assert jobs(project)[0].name in running and " InProgress " in running
     os.kill(terminal.pid, signal.SIGKILL)
     terminal.reap(time.monotonic() + 10)
-    assert " InProgress " in make(project, "jobs").stdout  # the container runs on
+    assert " InProgress " in make(project, "jobs").stdout  # the container is still running
     make(project, "stop", "STOP_GRACE=1")
     assert eventually(lambda: containers(docker, project) == [])
     script(project, "sys.exit(3)")

@@ -1,4 +1,4 @@
-"""`make train` on a real Docker engine: what the container finds, what is left behind, and what is said."""
+"""`make train` on a real Docker engine: what the container finds, what is left, what is said."""
 
 import json
 import os
@@ -34,9 +34,12 @@ def test_archives_follow_the_byte_rules(project):
     script(
         project,
         """
-os.makedirs("/opt/ml/model/sub/empty"); open("/opt/ml/model/sub/w", "w").write("w"); open("/opt/ml/model/.hidden", "w")
-os.chmod("/opt/ml/model/sub/w", 0o640); os.utime("/opt/ml/model/sub/w", (1e9, 1e9)); open("/opt/ml/model/--help", "w")
-open("/opt/ml/output/data/e.json", "w"); open("/opt/ml/output/other", "w"); open("/opt/ml/output/failure", "w")
+os.makedirs("/opt/ml/model/sub/empty"); open("/opt/ml/model/sub/w", "w").write("w")
+open("/opt/ml/model/.hidden", "w")
+os.chmod("/opt/ml/model/sub/w", 0o640); os.utime("/opt/ml/model/sub/w", (1e9, 1e9))
+open("/opt/ml/model/--help", "w")
+open("/opt/ml/output/data/e.json", "w"); open("/opt/ml/output/other", "w")
+open("/opt/ml/output/failure", "w")
 """,
     )
     make(project, "train")
@@ -217,16 +220,21 @@ def test_a_changed_container_folder_is_a_warning(project):
 
 PROBE = """
 import json, socket
+mounts = [line.split()[1] for line in open("/proc/mounts")]
+config = "/opt/ml/input/config"
 seen = {
-    "argv": open("/proc/1/cmdline").read().split("\\0")[:-1], "env": dict(os.environ), "cwd": os.getcwd(), "uid": os.getuid(),
-    "pid": os.getpid(), "tty": [os.isatty(0), os.isatty(1)], "stdin": sys.stdin.read(), "hostname": socket.gethostname(),
-    "algo": socket.gethostbyname("algo-1"), "mounts": [line.split()[1] for line in open("/proc/mounts") if line.split()[1].startswith("/opt/ml")],
+    "argv": open("/proc/1/cmdline").read().split("\\0")[:-1], "env": dict(os.environ),
+    "cwd": os.getcwd(), "uid": os.getuid(), "pid": os.getpid(),
+    "tty": [os.isatty(0), os.isatty(1)], "stdin": sys.stdin.read(),
+    "hostname": socket.gethostname(), "algo": socket.gethostbyname("algo-1"),
+    "mounts": [mount for mount in mounts if mount.startswith("/opt/ml")],
     "shm": os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize,
     "nofile": __import__("resource").getrlimit(7)[0],
-    "config": {name: open("/opt/ml/input/config/" + name).read() for name in os.listdir("/opt/ml/input/config")},
+    "config": {name: open(f"{config}/{name}").read() for name in os.listdir(config)},
     "empty": [os.listdir("/opt/ml/model"), os.listdir("/opt/ml/output/data")],
 }
-for path in ("/opt/ml/input", "/opt/ml/input/config", "/opt/ml/model", "/opt/ml/output", "/opt/ml/input/data/training"):
+for place in ("input", "input/config", "model", "output", "input/data/training"):
+    path = "/opt/ml/" + place
     open(path + "/.written", "w").close(); os.remove(path + "/.written")
 open("/opt/ml/output/data/seen.json", "w").write(json.dumps(seen))
 """
@@ -286,10 +294,17 @@ def test_what_the_container_finds(project, engine_name):
             json.loads((project / "opt/ml/input/config/hyperparameters.json").read_text()),
             separators=(",", ":"),
         ),
-        "inputdataconfig.json": '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}',
-        "resourceconfig.json": '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster",'
-        '"hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],'
-        '"network_interface_name":"eth0","topology":null}',
+        "inputdataconfig.json": (
+            '{"training":{"TrainingInputMode":"File",'
+            '"S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+        ),
+        "resourceconfig.json": (
+            '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge",'
+            '"current_group_name":"homogeneousCluster","hosts":["algo-1"],'
+            '"instance_groups":[{"instance_group_name":"homogeneousCluster",'
+            '"instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],'
+            '"network_interface_name":"eth0","topology":null}'
+        ),
         "metric-definition-regex.json": "[]",
         "checkpointconfig.json": '{"LocalPath":"/opt/ml/state"}',
     }
@@ -308,7 +323,7 @@ def test_a_job_without_channels_has_the_folder_of_channels(project, engine_name)
 
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
 def test_folders_that_are_uploaded_during_a_job(project, engine_name):
-    """The debugger's by its default, TensorBoard's elsewhere; a comma and a quote in a path are the user's affair."""
+    """The debugger uses its default path, TensorBoard another one, with a comma and a quote."""
     elsewhere = '/opt/board,"a; touch pwned'
     (project / "job.yaml").write_text(
         json.dumps(
@@ -430,7 +445,7 @@ def test_a_refused_job_leaves_the_links_as_they_were(project, before):
         make(project, "train", "ENGINE=sandbox")
         script(project, "sys.exit(1)")
         make(project, "train", "ENGINE=sandbox", "JOB=job.yaml")
-        for place in places:  # not the last one's
+        for place in places:  # links to an earlier job, not the last one
             place.unlink()
             place.symlink_to(f"../../output/{jobs(project)[0].name}/{place.name}")
     else:
@@ -512,7 +527,8 @@ def test_two_jobs_at_once_do_not_see_each_other(project, docker):
         project,
         """
 name = os.environ["TRAINING_JOB_NAME"]
-print("I am", name, flush=True); open("/opt/ml/model/" + name, "w"); open("/opt/ml/output/data/" + name, "w"); time.sleep(2)
+print("I am", name, flush=True)
+open("/opt/ml/model/" + name, "w"); open("/opt/ml/output/data/" + name, "w"); time.sleep(2)
 assert os.listdir("/opt/ml/model") == [name]
 """,
     )
@@ -698,7 +714,8 @@ def test_train_makes_no_use_of_aws_or_the_network(project, tmp_path):
 NETWORK = """
 import socket
 print("addresses", socket.gethostbyname("algo-1"), socket.gethostbyname(socket.gethostname()))
-server = socket.create_server(("algo-1", 7777)); socket.create_connection(("algo-1", 7777), 2).close(); print("reached itself")
+server = socket.create_server(("algo-1", 7777))
+socket.create_connection(("algo-1", 7777), 2).close(); print("reached itself")
 try: socket.create_connection((os.environ["OUTSIDE"], int(os.environ["PORT"])), 2); print("way out")
 except OSError: print("no way out")
 """
@@ -706,7 +723,7 @@ except OSError: print("no way out")
 
 @pytest.fixture
 def outside(docker, built):
-    """Return what a job can reach, per engine: a container on the default bridge, a port of this machine's loopback."""
+    """Return what a job can reach: a container on Docker's default bridge, or a loopback port."""
     server = docker.containers.run(
         built, ["python3", "-m", "http.server", "8000"], detach=True, remove=True, init=True
     )
