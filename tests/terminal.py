@@ -1,4 +1,4 @@
-"""Run a command on a pty: act when some output has appeared, and see how the command ends."""
+"""Run a command on a pty or behind a pipe: act on its output, and see how it ends."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import pty
 import re
 import select
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+
+from conftest import clean_environment
 
 CTRL_C = b"\x03"
 
@@ -72,6 +75,14 @@ class Terminal:
         with contextlib.suppress(OSError):
             os.close(self.fd)
         return self.status if self.status >= 0 else 128 - self.status
+
+
+def background(command: list[str], folder, **options) -> subprocess.Popen:
+    """Start a command without a terminal; its stdout, and by default its stderr, is a pipe."""
+    settings = {"stderr": subprocess.STDOUT, "text": True, "env": clean_environment(), **options}
+    return subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **settings
+    )
 
 
 def eventually(true: Callable[[], bool], timeout: float = 30) -> bool:

@@ -14,7 +14,7 @@ from conftest import clean_environment, jobs, last_job, make, need_podman, scrip
 from servers import moto_serving
 from sm_local.errors import SmLocalError
 from sm_local.libexec.credentials import Credentials
-from terminal import eventually
+from terminal import background, eventually
 from test_ownership import as_user, hand_over
 
 SECRET = "wJalrXUtnFEMI-the-secret"
@@ -176,13 +176,8 @@ def test_network_isolation_keeps_them_out(asking):
 def test_the_endpoint_ends_with_the_job(asking, docker, kill):
     script(asking, f"print('up', flush=True); time.sleep({4 if kill else 0})")
     make(asking, "recipe", "ENGINE=docker", "CREDENTIALS=session")
-    process = subprocess.Popen(
-        ["bash", "recipes/train.sh"],
-        cwd=asking,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(**OWN),
+    process = background(
+        ["bash", "recipes/train.sh"], asking, stderr=None, env=clean_environment(**OWN)
     )
     assert process.stdout.readline() == "up\n"
     if kill:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, make, need_podman, script
-from terminal import CTRL_C, Terminal, eventually
+from terminal import CTRL_C, Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 TWO = "ResourceConfig: {InstanceType: ml.c5.xlarge, InstanceCount: 2}\n"
@@ -222,14 +222,7 @@ def test_make_stop_ends_every_host_of_the_sandbox(project):
         "print('ready', flush=True); time.sleep(60)",
     )
     (project / "job.yaml").write_text(TWO)
-    process = subprocess.Popen(
-        ["make", "train", "ENGINE=sandbox"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train", "ENGINE=sandbox"], project, stderr=None)
     assert sorted(process.stdout.readline() for _ in range(2)) == [
         "algo-1 | ready\n",
         "algo-2 | ready\n",
@@ -256,15 +249,7 @@ def stop(*_):
 signal.signal(signal.SIGTERM, stop); print("ready", flush=True); time.sleep(60)""",
     )
     (project / "job.yaml").write_text(TWO)
-    process = subprocess.Popen(
-        ["make", "train", f"ENGINE={engine}", "INTERRUPT_GRACE=1"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train", f"ENGINE={engine}", "INTERRUPT_GRACE=1"], project)
     while "ready" not in process.stdout.readline() or "ready" not in process.stdout.readline():
         pass
     make(project, "stop")

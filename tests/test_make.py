@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT, clean_environment, jobs, last_job, make, script
+from terminal import background
 
 LINUX = pytest.mark.linux  # the sandbox
 JOB = "TrainingJobName: {0}\n"
@@ -152,14 +153,7 @@ def test_a_value_on_the_command_line_is_for_that_call_alone(project, counted):
 @LINUX
 def test_the_running_job_keeps_its_recipe(project):
     script(project, "print('up', flush=True); time.sleep(1.5); print('end')")
-    process = subprocess.Popen(
-        ["make", "train"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train"], project, stderr=None)
     assert process.stdout.readline() == "up\n"
     (project / "job.yaml").write_text(JOB.format("another"))
     assert (
@@ -277,18 +271,7 @@ def test_make_from_another_folder(project, tmp_path):
 def test_two_calls_at_once_both_run(project):
     script(project, "print('ran')")
     (project / "job.yaml").write_text("{}")  # no checkpoint folder, which only one job can have
-    calls = [
-        subprocess.Popen(
-            ["make", "train", f"HP=n={n}"],
-            cwd=project,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=clean_environment(),
-        )
-        for n in range(4)
-    ]
+    calls = [background(["make", "train", f"HP=n={n}"], project) for n in range(4)]
     said = [call.communicate(timeout=60)[0] for call in calls]
     assert [call.returncode for call in calls] == [0] * 4, said
     ran = [
@@ -305,17 +288,7 @@ def test_two_first_calls_at_once_make_one_environment(project):
     shutil.rmtree(project / "sm_local/.venv")
     calls = []
     for _ in range(3):
-        calls.append(
-            subprocess.Popen(
-                ["make", "recipe", "ENGINE=sandbox"],
-                cwd=project,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env=clean_environment(),
-            )
-        )
+        calls.append(background(["make", "recipe", "ENGINE=sandbox"], project))
         time.sleep(0.7)
     said = [call.communicate(timeout=180)[0] for call in calls]
     assert [call.returncode for call in calls] == [0] * 3, said
@@ -513,14 +486,7 @@ def test_a_job_can_be_stopped_when_its_request_cannot_be_read(project):
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
         "print('up', flush=True); time.sleep(60)",
     )
-    process = subprocess.Popen(
-        ["make", "train"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train"], project, stderr=None)
     assert process.stdout.readline() == "up\n"
     for text in ("{", "\0", "- a\n"):
         (project / "job.yaml").write_text(text)

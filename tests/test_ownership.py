@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from conftest import USER, clean_environment, containers, jobs, last_job, make, script
-from terminal import CTRL_C, Terminal, eventually
+from terminal import CTRL_C, Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux, pytest.mark.usefixtures("built")]
 
@@ -61,6 +61,24 @@ def run(project, **options) -> subprocess.CompletedProcess:
         env=clean_environment(HOME="/nonexistent"),
         **options,
     )
+
+
+def chown(project) -> subprocess.CompletedProcess:
+    """Run what `make chown` runs, as the user."""
+    return subprocess.run(
+        [*as_user(project), "bash", "sm_local/libexec/chown.sh"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(HOME="/nonexistent"),
+    )
+
+
+def as_root(project, image: str, command: str) -> None:
+    """Run a shell command as root, in a container that has the project as its working directory."""
+    mount = ["--mount", f"type=bind,source={project},target=/w", "--workdir", "/w"]
+    subprocess.run(["docker", "run", "--rm", *mount, image, "sh", "-c", command], check=True)
 
 
 def roots(project) -> list[str]:
@@ -119,30 +137,8 @@ def test_make_chown_gives_back_what_others_own_in_the_caller_s_jobs_alone(theirs
         "for j in mine colleague; do mkdir -p output/$j/model/d; touch output/$j/recipe.sh "
         "output/$j/model/d/f; chown -R 4711:4711 output/$j; done"
     )
-    subprocess.run(
-        [
-            "docker",
-            "run",
-            "--rm",
-            "--mount",
-            f"type=bind,source={theirs},target=/w",
-            "--workdir",
-            "/w",
-            built,
-            "sh",
-            "-c",
-            f"{leave}; chown {os.geteuid() or USER} output/mine",
-        ],
-        check=True,
-    )
-    done = subprocess.run(
-        [*as_user(theirs), "bash", "sm_local/libexec/chown.sh"],
-        cwd=theirs,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=clean_environment(HOME="/nonexistent"),
-    )
+    as_root(theirs, built, f"{leave}; chown {os.geteuid() or USER} output/mine")
+    done = chown(theirs)
     assert done.returncode == 0 and "yours again: output\n" in done.stderr, done.stderr
     assert other_owners(theirs / "output/mine") == set() and other_owners(
         theirs / "output/colleague"
@@ -192,12 +188,10 @@ def test_after_kill_9_of_the_recipe(theirs, docker):
         theirs,
         WRITES + "print('ready', flush=True); time.sleep(3); open('/opt/ml/model/late', 'w')",
     )
-    process = subprocess.Popen(
+    process = background(
         [*as_user(theirs), "bash", "recipes/train.sh"],
-        cwd=theirs,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
+        theirs,
+        stderr=None,
         env=clean_environment(HOME="/nonexistent"),
     )
     while "ready" not in process.stdout.readline():
@@ -286,43 +280,14 @@ def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
         "mkdir -p output/job-1/model/d && touch output/job-1/recipe.sh output/job-1/model/d/f "
         "code/x && ln -s /etc output/job-1/model/l"
     )
-    subprocess.run(
-        [
-            "docker",
-            "run",
-            "--rm",
-            "--mount",
-            f"type=bind,source={theirs},target=/w",
-            "--workdir",
-            "/w",
-            built,
-            "sh",
-            "-c",
-            leave,
-        ],
-        check=True,
-    )
+    as_root(theirs, built, leave)
     if os.geteuid() == 0:
         subprocess.run(["chown", f"{USER}:{USER}", left, left.parent], check=True)
     assert roots(theirs)
-    done = subprocess.run(
-        [*as_user(theirs), "bash", "sm_local/libexec/chown.sh"],
-        cwd=theirs,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=clean_environment(HOME="/nonexistent"),
-    )
+    done = chown(theirs)
     assert done.returncode == 0 and "yours again: output code" in done.stderr, done.stderr
     assert roots(theirs) == []
-    done = subprocess.run(
-        [*as_user(theirs), "bash", "sm_local/libexec/chown.sh"],
-        cwd=theirs,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=clean_environment(HOME="/nonexistent"),
-    )
+    done = chown(theirs)
     assert "nothing here belongs to root" in done.stderr
 
 

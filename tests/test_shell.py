@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from conftest import clean_environment, jobs, make, script
-from terminal import Terminal, eventually
+from terminal import Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 
@@ -95,14 +95,7 @@ def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker)
     )
     (project / "job.yaml").write_text("Environment: {A: 'b c'}\nCheckpointConfig: {}\n")
     arguments = ["DOCKER_ARGS=--cpus 1 --publish 127.0.0.1::5678", "SHM=100m"]
-    train = subprocess.Popen(
-        ["make", "train", *arguments],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=clean_environment(),
-    )
+    train = background(["make", "train", *arguments], project, text=False)
     of_train = inspect(docker, project)
     train.terminate()
     train.communicate(timeout=30)

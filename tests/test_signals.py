@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
-from terminal import CTRL_C, Terminal, eventually
+from terminal import CTRL_C, Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 ENGINES = ["docker", "sandbox"]
@@ -136,16 +136,7 @@ def test_closing_the_terminal_stops_the_job(project, docker, engine):
 def test_term_to_make_stops_the_job_once(project, docker, engine):
     script(project, HANDLER)
     make(project, "recipe", f"ENGINE={engine}")
-    process = subprocess.Popen(
-        ["make", "train", f"ENGINE={engine}"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=clean_environment(),
-        start_new_session=True,
-    )
+    process = background(["make", "train", f"ENGINE={engine}"], project, start_new_session=True)
     while "ready" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
@@ -219,14 +210,7 @@ def test_a_job_that_was_started_through_a_link_to_the_project_is_found(project, 
     linked.symlink_to(project)
     environment = clean_environment(PWD=str(linked))
     make(project, "recipe", f"ENGINE={engine}")
-    process = subprocess.Popen(
-        ["bash", "recipes/train.sh"],
-        cwd=linked,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+    process = background(["bash", "recipes/train.sh"], linked, stderr=None, env=environment)
     assert process.stdout.readline() == "ready\n"
     for place in (project, linked):
         in_place = {"env": clean_environment(PWD=str(place))}

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
-from terminal import eventually
+from terminal import background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 
@@ -150,14 +150,7 @@ def test_out_of_memory_is_named(project):
 def test_limits_hold_a_job_to_its_instance_type(project, docker):
     script(project, "print('ready', flush=True); time.sleep(20)")
     (project / "job.yaml").write_text("ResourceConfig: {InstanceType: ml.t3.medium}\n")
-    process = subprocess.Popen(
-        ["make", "train", "LIMITS=on"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train", "LIMITS=on"], project, stderr=None)
     while "ready" not in process.stdout.readline():
         assert process.poll() is None
     (container,) = docker.containers.list(filters={"label": f"sm-local.project={project}"})
@@ -533,17 +526,7 @@ assert os.listdir("/opt/ml/model") == [name]
 """,
     )
     make(project, "recipe")
-    both = [
-        subprocess.Popen(
-            ["bash", "recipes/train.sh"],
-            cwd=project,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+    both = [background(["bash", "recipes/train.sh"], project, env=None) for _ in range(2)]
     said = [process.communicate(timeout=60)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert len(jobs(project)) == 2
@@ -557,14 +540,7 @@ assert os.listdir("/opt/ml/model") == [name]
 def test_a_second_job_on_the_same_checkpoints_is_refused(project, engine_name):
     script(project, "print('started', flush=True); time.sleep(4)")
     make(project, "recipe", f"ENGINE={engine_name}")
-    first = subprocess.Popen(
-        ["bash", "recipes/train.sh"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    first = background(["bash", "recipes/train.sh"], project, env=None)
     while "started" not in first.stdout.readline():
         assert first.poll() is None
     second = subprocess.run(
@@ -584,15 +560,7 @@ def test_a_recipe_rewritten_while_its_job_runs_changes_nothing(project):
         project,
         "print('started', flush=True); time.sleep(2); open('/opt/ml/model/m', 'w').write('m')",
     )
-    process = subprocess.Popen(
-        ["make", "train"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train"], project)
     while "started" not in process.stdout.readline():
         assert process.poll() is None
     (project / "recipes/train.sh").write_text("e\n" * 3)
@@ -613,15 +581,7 @@ def test_archives_above_64_mb_wait_for_make_pack(project):
 
 def test_logs_stream_live_through_a_pipe(project):
     script(project, "print('first', flush=True); time.sleep(2); print('second')")
-    process = subprocess.Popen(
-        ["make", "train"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train"], project)
     seen = {line.strip(): time.monotonic() for line in process.stdout}
     assert process.wait() == 0, seen
     assert seen["second"] - seen["first"] > 1.5
@@ -650,12 +610,8 @@ def test_the_log_holds_every_byte_and_short_output_is_not_lost(project):
 
 def test_a_job_that_prints_a_character_at_a_time_is_heard_at_once(project):
     script(project, "sys.stdout.write('.'); sys.stdout.flush(); time.sleep(60)")
-    process = subprocess.Popen(
-        ["make", "train", "ENGINE=sandbox", "INTERRUPT_GRACE=1"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        env=clean_environment(),
+    process = background(
+        ["make", "train", "ENGINE=sandbox", "INTERRUPT_GRACE=1"], project, stderr=None, text=False
     )
     assert process.stdout.read(1) == b"."
     assert eventually(lambda: (last_job(project) / "log").read_text() == ".", 5)
