@@ -1,6 +1,8 @@
-"""Measure sm-local against bare `docker run`, against its own floors and against its peers; print a Markdown table of ratios.
+"""Measure sm-local against bare `docker run`, its own floors and its peers; print a table.
 
-usage: python benchmarks/bench.py [--rounds N] [--peers] [--only NAME]    README.md beside this file says what a row means
+The table is Markdown; benchmarks/README.md says what each row means.
+
+usage: python benchmarks/bench.py [--rounds N] [--peers] [--only NAME]
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
-sys.dont_write_bytecode = True  # our own folder stays clean; what is measured keeps its caches
+sys.dont_write_bytecode = True  # keep this folder clean; what is measured keeps its caches
 
 import ours  # noqa: E402
 import peers  # noqa: E402
@@ -21,12 +23,11 @@ from workplace import REPO, Workplace  # noqa: E402
 
 
 def main() -> int:
-    """Run the groups that were asked for in one workplace; print their rows as they come."""
+    """Run the groups that were asked for, and print their rows as they come."""
     options = arguments().parse_args()
     groups = {**ours.GROUPS, "peers": peers.peers}
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # as Ctrl-C, through every `finally`: nothing is left
+    # SIGTERM works like Ctrl-C: every `finally` runs, and nothing is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     names = options.only or [name for name in groups if name != "peers" or options.peers]
     with Workplace(options.template, options.base, progress) as place:
         print(f"{datetime.date.today()}, {machine()}; {options.rounds} rounds\n", flush=True)
@@ -46,7 +47,7 @@ def main() -> int:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+    """Return the command-line parser."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--rounds",
@@ -80,12 +81,15 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def machine() -> str:
-    """Return this machine in words."""
-    return f"{platform.system()} {platform.release().split('-')[0]} on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    """Return a one-line description of this machine."""
+    return (
+        f"{platform.system()} {platform.release().split('-')[0]} on {platform.machine()}, "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}"
+    )
 
 
 def progress(text: str) -> None:
-    """Show on a terminal what is going on; a log gets the table alone."""
+    """Show progress on a terminal; a log gets only the table."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 

@@ -1,6 +1,7 @@
-"""Time commands in interleaved rounds A B C, C B A, …; quote ratios within a round, for machines drift by more than we measure.
+"""Time commands in interleaved rounds (A B C, then C B A, …) and take ratios within a round.
 
-Standard library only.
+Machines drift by more than the differences that are measured here; ratios within a round
+cancel that. Standard library only.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
-QUIET, PATIENCE = (
-    0.1,
-    1.0,
-)  # share of the machine that others may use, and the seconds to wait until they do
+QUIET = 0.1  # share of the machine that other processes may use
+PATIENCE = 1.0  # seconds to wait for that
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command, what to do before each of its runs, and what its run consisted of (its start and end given), outside the clock."""
+    """A command to time.
+
+    `prepare` is called before each run. `parts` gets a run's start and end and returns what the
+    run consisted of. Neither is on the clock.
+    """
 
     name: str
     command: list[str]
@@ -30,7 +33,7 @@ class Case:
     parts: Callable[[float, float], dict[str, float]] = lambda start, end: {}
 
     def run(self) -> dict[str, float]:
-        """Run once; return its seconds and those of its parts. A command that fails ends the benchmark."""
+        """Run once; return the seconds of the run and its parts. A failure ends the benchmark."""
         self.prepare()
         wait_until_quiet()
         epoch, start = time.time(), time.perf_counter()
@@ -46,15 +49,15 @@ class Case:
         seconds = time.perf_counter() - start
         if done.returncode:
             raise SystemExit(
-                f"bench: {self.name} failed with {done.returncode}: {' '.join(self.command)[:400]}\n"
-                + done.stdout.decode(errors="replace")[-3000:]
+                f"bench: {self.name} failed with {done.returncode}: "
+                f"{' '.join(self.command)[:400]}\n" + done.stdout.decode(errors="replace")[-3000:]
             )
         return {self.name: seconds, **self.parts(epoch, epoch + seconds)}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the result: one thing over another, its budget, and what the seconds were."""
+    """A line of the table: what was measured, over what, its ratio, its budget and the seconds."""
 
     what: str
     over: str
@@ -74,7 +77,7 @@ class Times:
         return median(self.seconds[name])
 
     def row(self, name: str, base: str, limit: float | None = None) -> Row:
-        """Return the line for one case over another, divided round by round: the median and the middle half."""
+        """Return the row of one case over another: median and middle half of the rounds' ratios."""
         ratios = [one / other for one, other in zip(self.seconds[name], self.seconds[base])]
         low, middle, high = quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
         return Row(
@@ -87,7 +90,7 @@ class Times:
 
 
 def verdict(value: float, limit: float | None, unit: str = "") -> str:
-    """Return a budget and whether a value, as it is shown, keeps it."""
+    """Return the budget and whether a value, rounded as shown, keeps it."""
     return (
         ""
         if limit is None
@@ -98,7 +101,7 @@ def verdict(value: float, limit: float | None, unit: str = "") -> str:
 def interleave(
     cases: list[Case], rounds: int, say: Callable[[str], None] = lambda _: None
 ) -> Times:
-    """Run all cases in turn, rounds + 1 times, every second round backwards, and drop the first round."""
+    """Run all cases rounds + 1 times, every second round backwards, and drop the first round."""
     seconds: dict[str, list[float]] = {}
     for number in range(rounds + 1):
         say(f"round {number} of {rounds}")
@@ -109,18 +112,17 @@ def interleave(
 
 
 def wait_until_quiet() -> None:
-    """Wait for a quarter of a second in which the machine does nearly nothing, at most PATIENCE seconds (Linux; else not at all)."""
+    """Wait until the machine is nearly idle for 0.25 s, at most PATIENCE seconds (Linux only)."""
     deadline = time.monotonic() + PATIENCE
     while Path("/proc/stat").exists() and time.monotonic() < deadline:
         before = cpu_ticks()
         time.sleep(0.25)
         ticks = [now - then for now, then in zip(cpu_ticks(), before)]
-        if sum(ticks) - ticks[3] - ticks[4] <= QUIET * sum(
-            ticks
-        ):  # all that is not idle and not waiting for a disk
+        busy = sum(ticks) - ticks[3] - ticks[4]  # neither idle nor waiting for a disk
+        if busy <= QUIET * sum(ticks):
             return
 
 
 def cpu_ticks() -> list[int]:
-    """Return the machine's CPU time so far: user, nice, system, idle, iowait, irq, softirq, steal."""
+    """Return /proc/stat's ticks: user, nice, system, idle, iowait, irq, softirq, steal."""
     return [int(text) for text in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]

@@ -1,4 +1,4 @@
-"""The rows about sm-local itself: each group makes its cases, runs them interleaved and returns table rows."""
+"""The rows about sm-local itself: each group makes its cases, interleaves them, returns rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRAIN = "`make train`"
 
 
 def train(place: Workplace, rounds: int) -> list[Row]:
-    """`make train` with nothing changed over a bare docker run; a second bare one says what the machine's noise is."""
+    """Compare an unchanged `make train` to a bare docker run; a second bare run shows the noise."""
     project, here = place.trained("headline", TRIVIAL), place.environment()
     command, noise = bare(project, place.image), f"{BARE}, once more: the noise"
     cases = [
@@ -26,14 +26,13 @@ def train(place: Workplace, rounds: int) -> list[Row]:
         Case(noise, command, project, here, cleaner(project)),
     ]
     times = interleave(cases, 3 * rounds, place.say)
-    limit = (
-        1.25 if os.geteuid() else 1.05
-    )  # not root: hand-back is part of it, and the other budget counts
+    # Unless we are root, hand-back is part of the run, and the budget of `user` applies.
+    limit = 1.25 if os.geteuid() else 1.05
     return [times.row(TRAIN, BARE, limit), times.row(noise, BARE)]
 
 
 def bare(project: Path, image: str, *options: str) -> list[str]:
-    """Return `docker run` as a person would type it: the same mounts as binds, the same environment, nothing else."""
+    """Return `docker run` as you would type it: the same mounts and variables, nothing else."""
     folder = project / "output/bare"
     for name in ("config", "model", "output/data"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -74,7 +73,7 @@ def bare(project: Path, image: str, *options: str) -> list[str]:
 
 
 def cleaner(project: Path) -> Callable[[], None]:
-    """Return what forgets earlier jobs: a bare run starts with an empty model folder, and ours finds its name free."""
+    """Return a function that removes earlier jobs: both sides start with an empty model folder."""
 
     def clean() -> None:
         (project / "output/bare/model/model.txt").unlink(missing_ok=True)
@@ -85,7 +84,10 @@ def cleaner(project: Path) -> Callable[[], None]:
 
 
 def phases(place: Workplace, rounds: int) -> list[Row]:
-    """Where the time of `make train` goes: Bash and a `docker` before the real one note when they start and end. Bash 5."""
+    """Show where the time of `make train` goes.
+
+    Bash, and a `docker` in front of the real one, note when they start and end. Needs Bash 5.
+    """
     project = place.trained("phases", TRIVIAL)
     here, stamps = place.environment(), watch(place)
     watched = place.environment(
@@ -112,21 +114,28 @@ def phases(place: Workplace, rounds: int) -> list[Row]:
 
 
 def watch(place: Workplace) -> Path:
-    """Make a `docker` that notes the start and end of a run, and what Bash reads first; return the file of the notes."""
+    """Make a `docker` that notes the start and end of a run, and a file that Bash reads first.
+
+    Return the file that the notes go to.
+    """
     folder = place.folder / "watch"
     folder.mkdir()
     note = f'echo "$EPOCHREALTIME" >> {folder}/stamps'
     real = shutil.which("docker", path=place.environment()["PATH"])
     (folder / "recipe-starts").write_text(f"[[ ${{0##*/}} != train.sh ]] || {note}\n")
     (folder / "docker").write_text(
-        f'#!/usr/bin/env bash\n[[ $1 == run ]] || exec {real} "$@"\n{note}\n{real} "$@"\nrc=$?\n{note}\nexit "$rc"\n'
+        f'#!/usr/bin/env bash\n[[ $1 == run ]] || exec {real} "$@"\n{note}\n{real} "$@"\nrc=$?\n'
+        f'{note}\nexit "$rc"\n'
     )
     (folder / "docker").chmod(0o755)
     return folder / "stamps"
 
 
 def user(place: Workplace, rounds: int) -> list[Row]:
-    """`make train` with hand-back over a bare docker run by the same unprivileged user, which leaves root's files behind."""
+    """Compare `make train` with hand-back to a bare docker run by the same unprivileged user.
+
+    The bare run leaves root's files behind.
+    """
     cases, pairs = [], []
     for kind, code, limit in (("empty job", TRIVIAL, 1.25), ("2 s job", TWO_SECONDS, 1.10)):
         project = place.trained(kind.replace(" ", "-"), code)
@@ -154,14 +163,17 @@ def user(place: Workplace, rounds: int) -> list[Row]:
 
 
 def hosts(place: Workplace, rounds: int) -> list[Row]:
-    """A job of two hosts over two bare docker runs at once, on a network made for them."""
+    """Compare a job of two hosts to two bare docker runs at once, on a network made for them."""
     job = "ResourceConfig: {InstanceType: ml.m5.large, InstanceCount: 2}\n"
     project, here = place.trained("hosts", TRIVIAL, job), place.environment()
     one, two = (
         shlex.join(bare(project, place.image, "--network", place.name, "--network-alias", name))
         for name in ("algo-1", "algo-2")
     )
-    pair = f"docker network create {place.name} && {{ {one} & {two} && wait $!; }} && docker network rm {place.name}"
+    pair = (
+        f"docker network create {place.name} && {{ {one} & {two} && wait $!; }} "
+        f"&& docker network rm {place.name}"
+    )
     cases = [
         Case(f"two {BARE} on a network", ["bash", "-c", pair], project, here, cleaner(project)),
         Case(f"{TRAIN}, two hosts", ["make", "train"], project, here, cleaner(project)),
@@ -171,7 +183,7 @@ def hosts(place: Workplace, rounds: int) -> list[Row]:
 
 
 def channels(place: Workplace, rounds: int) -> list[Row]:
-    """A channel of 100,000 files over one of a single file: the start must not notice, and nothing may be copied."""
+    """Compare a channel of 100,000 files to one of a single file: nothing may be copied."""
     cases = []
     for files in (1, 100_000):
         project = place.trained(f"channel-{files}", TRIVIAL)
@@ -189,9 +201,8 @@ def channels(place: Workplace, rounds: int) -> list[Row]:
     small, large = (
         (disk_use(case.folder) - then) // (rounds + 1) for case, then in zip(cases, before)
     )
-    copied = (
-        max(0, large - small) // 4096 * 4096
-    )  # a file takes a block of 4096; of two jobs' own files the disk use differs by less
+    # A copied file takes a block of 4096; what two jobs write differs by less than that.
+    copied = max(0, large - small) // 4096 * 4096
     return [
         times.row(cases[1].name, cases[0].name),
         Row(
@@ -205,7 +216,7 @@ def channels(place: Workplace, rounds: int) -> list[Row]:
 
 
 def fill(channel: Path, files: int) -> None:
-    """Fill a channel with files of one byte, 1000 to a folder."""
+    """Fill a channel with one-byte files, 1000 to a folder."""
     shutil.rmtree(channel)
     for number in range(files):
         path = channel / f"{number // 1000:02}/{number}.txt"
@@ -227,7 +238,7 @@ def disk_use(folder: Path) -> int:
 
 
 def sandbox(place: Workplace, rounds: int) -> list[Row]:
-    """`make train` in the sandbox over the default project's own script, run directly by the same Python."""
+    """Compare `make train` in the sandbox to the default script, run by the same Python."""
     project, here = place.project("sandbox", settings="ENGINE=sandbox\n"), place.environment()
     cases = [
         Case(
@@ -244,7 +255,7 @@ def sandbox(place: Workplace, rounds: int) -> list[Row]:
 
 
 def directly(project: Path) -> Path:
-    """Return a copy of code/ that has the project's own folders where it says /opt/ml: it runs with no container at all."""
+    """Return a copy of code/ that uses the project's folder as /opt/ml and needs no container."""
     copy, root = project / "direct", project / "direct/ml"
     shutil.copytree(project / "code", copy)
     shutil.copytree(project / "opt/ml", root, symlinks=True)
@@ -256,7 +267,7 @@ def directly(project: Path) -> Path:
 
 
 def recipe(place: Workplace, rounds: int) -> list[Row]:
-    """Writing a recipe, over the start of the same Python; its budget is in seconds."""
+    """Compare writing a recipe to starting the same Python; the budget is in seconds."""
     project, python = place.baked(), "sm_local/.venv/bin/python"
     cases = [
         Case("`python -c pass`", [python, "-c", "pass"], project, place.environment()),
@@ -270,7 +281,10 @@ def recipe(place: Workplace, rounds: int) -> list[Row]:
 
 
 def bake(place: Workplace, rounds: int) -> list[Row]:
-    """A bake over cookiecutter's own floor; without the hooks, which ask this machine's engine and AWS CLI for their versions, too."""
+    """Compare a bake to cookiecutter's own floor, with and without hooks.
+
+    The hooks ask this machine's engine and AWS CLI for their versions.
+    """
     here, command = place.environment(), place.bake_command("bakes", str(place.template))
     cases = [
         Case(
@@ -287,7 +301,7 @@ def bake(place: Workplace, rounds: int) -> list[Row]:
 
 
 def floor(place: Workplace) -> Path:
-    """Return a template of the same files, in which cookiecutter has nothing to render but the folder's name."""
+    """Return a template of the same files that renders nothing but the folder's name."""
     template = place.folder / "floor"
     shutil.copytree(
         place.template / "<<cookiecutter.project>>", template / "{{cookiecutter.project}}"
@@ -299,14 +313,19 @@ def floor(place: Workplace) -> Path:
 
 
 def pipe(place: Workplace, rounds: int) -> list[Row]:
-    """Three epochs of 1 GiB through the feeder's FIFOs over `cat` through one: the same reader, the same file, in the page cache."""
+    """Compare three epochs of 1 GiB through the feeder's FIFOs to `cat` through one FIFO.
+
+    Both have the same reader and the same file, in the page cache.
+    """
     folder, here = place.folder / "pipe", place.environment()
     folder.mkdir()
     (folder / "data").write_bytes(bytes(1 << 30))
     feeder = shlex.quote(str(place.baked() / "sm_local/libexec/pipe.py"))
     by_cat = "rm -f f; mkfifo f; for e in 0 1 2; do cat data > f & cat f > /dev/null; wait; done"
-    by_feeder = f"""rm -f end c_*; mkfifo end; printf 'data\\0\\0' | python3 {feeder} --broken broken --recipe $$ -- . c 3< end 5>&- & exec 5> end
-for e in 0 1 2; do until [ -p c_$e ]; do sleep 0.01; done; cat c_$e > /dev/null; done; exec 5>&-; wait"""
+    by_feeder = f"""rm -f end c_*; mkfifo end
+printf 'data\\0\\0' | python3 {feeder} --broken broken --recipe $$ -- . c 3< end 5>&- & exec 5> end
+for e in 0 1 2; do until [ -p c_$e ]; do sleep 0.01; done; cat c_$e > /dev/null; done
+exec 5>&-; wait"""
     cases = [
         Case("`cat` through a FIFO, 3 × 1 GiB", ["bash", "-c", by_cat], folder, here),
         Case("Pipe mode's feeder, 3 epochs of 1 GiB", ["bash", "-c", by_feeder], folder, here),

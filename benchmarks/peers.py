@@ -1,7 +1,8 @@
-"""The rows about our peers: the same image and channel by the SageMaker SDK's local mode (v2, v3) and by sagify.
+"""The rows about our peers: the SageMaker SDK's local mode (v2, v3) and sagify.
 
-Each gets an environment of its own under build/peers, as pip would make it, and the best case: moto on this machine
-answers as AWS, telemetry is off, the image is here, byte code is compiled. One that cannot run here says why.
+They get the same image and channel, an environment each under build/peers, made with pip, and
+the best case: moto on this machine answers as AWS, telemetry is off, the image is here, byte
+code is compiled. A peer that cannot run here gets the reason in its row.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ VERSIONS = {
     "SageMaker SDK v3": ["sagemaker==3.27.0"],
     "sagify": [
         "sagify==0.25.4",
-        "setuptools==80.9.0",
-    ],  # it imports pkg_resources, which newer ones have not
+        "setuptools==80.9.0",  # sagify imports pkg_resources, which newer versions lack
+    ],
 }
-NETWORK = "sagemaker-local"  # the SDKs make it and leave it
+NETWORK = "sagemaker-local"  # the SDKs create it and leave it behind
 
 
 def peers(place: Workplace, rounds: int) -> list[Row]:
-    """Each peer's local training over a bare docker run, in one run with ours."""
+    """Compare each peer's local training to a bare docker run, with ours in the same run."""
     project, here, networks = (
         place.trained("ours", TRIVIAL),
         place.environment(),
@@ -60,7 +61,7 @@ def peers(place: Workplace, rounds: int) -> list[Row]:
 
 
 def tried(name: str, place: Workplace, project: Path, environment: dict[str, str]) -> Case:
-    """Return a peer's run, what its own documentation shows, for our image and channel; try it once."""
+    """Return a peer's run, as its documentation shows it, for our image and channel; try once."""
     programs, output = installed(name, place) / "bin", place.folder / name.replace(" ", "-")
     if name == "sagify":
         found = Case(
@@ -86,7 +87,7 @@ def tried(name: str, place: Workplace, project: Path, environment: dict[str, str
 
 
 def reason(output: str) -> str:
-    """Return the line that says why: the last one with an exception's name, else the last one."""
+    """Return the line that explains a failure: the last with an exception's name, else the last."""
     lines = output.splitlines()
     return next((line for line in reversed(lines) if "Error: " in line), lines[-1])[:120].replace(
         "|", "/"
@@ -94,7 +95,7 @@ def reason(output: str) -> str:
 
 
 def installed(name: str, place: Workplace) -> Path:
-    """Return a peer's environment; it is made when it is missing or other versions are wanted."""
+    """Return a peer's environment; make it if it is missing or has other versions."""
     venv, wanted = REPO / "build/peers" / name.replace(" ", "-"), "\n".join(VERSIONS[name])
     ready = venv / "ready"
     if not ready.exists() or ready.read_text() != wanted:
@@ -107,7 +108,10 @@ def installed(name: str, place: Workplace) -> Path:
 
 
 def sagify_project(folder: Path, project: Path, place: Workplace) -> Path:
-    """Return what `sagify init` would make, of it what `sagify local train` uses; it mounts test_dir over all of /opt/ml."""
+    """Return the parts of `sagify init` that `sagify local train` uses.
+
+    sagify mounts test_dir over all of /opt/ml.
+    """
     package = installed("sagify", place).glob(
         "lib/python*/site-packages/sagify/template/sagify_base"
     )
@@ -130,10 +134,11 @@ def sagify_project(folder: Path, project: Path, place: Workplace) -> Path:
 
 
 def peer_environment(place: Workplace, endpoint: str) -> dict[str, str]:
-    """Return our environment with moto for AWS, telemetry off, temporary files here, and the engine's plugins found."""
+    """Return an environment with moto as AWS, no telemetry, our temporary folder, CLI plugins."""
     config, temporary = place.folder / "sagemaker.yaml", place.folder / "tmp"
     config.write_text(
-        'SchemaVersion: "1.0"\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n'
+        'SchemaVersion: "1.0"\nSageMaker:\n  PythonSDK:\n    Modules:\n'
+        "      TelemetryOptOut: true\n"
     )
     temporary.mkdir(exist_ok=True)
     return place.environment(
@@ -159,7 +164,7 @@ def aws() -> str:
 
 
 def forget(output: Path, place: Workplace) -> None:
-    """Remove what the last run of an SDK left: stopped containers, archives, temporary folders."""
+    """Remove what an SDK's last run left: stopped containers, archives, temporary folders."""
     place.remove_containers()
     for folder in (output, place.folder / "tmp"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""What the rows run in: a folder of their own, an image, baked projects, a clean environment.
+"""What the rows run in: a temporary folder, an image, baked projects, a clean environment.
 
-Everything is made through the user's door: cookiecutter bakes, `make build` builds.
+Everything is made the way a user makes it: cookiecutter bakes, `make build` builds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import docker as docker_sdk
 
 REPO = Path(__file__).resolve().parent.parent
 BASES = ("python:3.12-slim", "sm-local-test-base:bookworm", "base:bookworm")
-USER = 12345  # a number without an account
+USER = 12345  # a user id without an account
 
 TRIVIAL = """import pathlib
 print("training", flush=True)
@@ -29,16 +29,17 @@ TWO_SECONDS = "import time\ntime.sleep(2)\n" + TRIVIAL
 
 
 class Workplace:
-    """A temporary folder, the image and the projects in it; use it in a `with`: nothing of it is left."""
+    """A temporary folder, an image and projects; a context manager that leaves nothing behind."""
 
     def __init__(self, template: Path, base: str, say: Callable[[str], None]):
-        """Nothing is made yet: rows that need no engine must run without one."""
+        """Make nothing yet: rows that need no engine must run without one."""
         self.template, self.base, self.say = template, base, say
         self.folder = Path(tempfile.mkdtemp(prefix="sm-local-bench-"))
-        self.folder.chmod(0o755)  # the unprivileged user comes here too
+        self.folder.chmod(0o755)  # the unprivileged user works here too
         (self.folder / "home").mkdir()
         (self.folder / "home").chmod(0o777)
-        self.name = f"sm-local-bench-{os.getpid()}"  # of projects, image and network: two benchmarks at once do not meet
+        # Of projects, image and network; two benchmarks at once do not share anything.
+        self.name = f"sm-local-bench-{os.getpid()}"
         self.image = f"{self.name}:latest"
         self._baked: Path | None = None
         self._built = False
@@ -57,21 +58,23 @@ class Workplace:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove_containers(self) -> None:
-        """Remove what still runs or lies there of our image, with its volumes."""
+        """Remove all containers of our image, running or not, with their volumes."""
         client = docker_sdk.from_env()
         for _ in range(50):
             found = client.api.containers(all=True, filters={"ancestor": self.image})
             if not found:
                 return
             for container in found:
-                with contextlib.suppress(
-                    docker_sdk.errors.APIError
-                ):  # one that ends now is being removed: `docker run --rm`
+                # `docker run --rm` may be removing it at this moment.
+                with contextlib.suppress(docker_sdk.errors.APIError):
                     client.api.remove_container(container["Id"], force=True, v=True)
             time.sleep(0.1)
 
     def environment(self, **changes: str) -> dict[str, str]:
-        """Return our environment without what would leak into make; a python3 that is no shim comes first on PATH."""
+        """Return our environment without variables that would change what make or Python does.
+
+        A real python3, not a shim, comes first on PATH.
+        """
         kept = {
             key: value
             for key, value in os.environ.items()
@@ -82,7 +85,7 @@ class Workplace:
         return {**kept, "PATH": path, "HOME": str(self.folder / "home"), **changes}
 
     def run(self, *command: str, folder: Path | None = None, **changes: str) -> None:
-        """Run a step of the preparation; end with its output when it fails."""
+        """Run a preparation step; end with its output if it fails."""
         done = subprocess.run(
             command,
             cwd=folder or self.folder,
@@ -100,7 +103,7 @@ class Workplace:
             )
 
     def bake_command(self, output: str, *options: str) -> list[str]:
-        """Return cookiecutter's command line for a bake that asks nothing."""
+        """Return cookiecutter's command line for a bake without questions."""
         config = self.folder / "cookiecutter.yaml"
         config.write_text(
             f"cookiecutters_dir: {self.folder}/templates\nreplay_dir: {self.folder}/replay\n"
@@ -119,7 +122,7 @@ class Workplace:
         ]
 
     def baked(self) -> Path:
-        """Return the project as the template bakes it, its own environment made."""
+        """Return the project as the template bakes it, with its venv made."""
         if not self._baked:
             self.say("baking, making the project's environment")
             self.run(
@@ -134,7 +137,10 @@ class Workplace:
     def project(
         self, name: str, code: str | None = None, settings: str = "", job: str | None = None
     ) -> Path:
-        """Return a project of a row's own, its recipe written; `code` and `job` replace the default code/train.py and job.yaml."""
+        """Return a copy of the project with its recipe written.
+
+        `code`, `settings` and `job` replace code/train.py, settings.local.env and job.yaml.
+        """
         copy = self.folder / name
         shutil.copytree(self.baked(), copy, symlinks=True)
         for path, text in (
@@ -148,12 +154,12 @@ class Workplace:
         return copy
 
     def trained(self, name: str, code: str, job: str | None = None) -> Path:
-        """Return a project as above whose image is built."""
+        """Return such a project, with its image built."""
         self.build()
         return self.project(name, code, job=job)
 
     def build(self) -> None:
-        """Build the image once, by `make build`, with the trivial script in it: that is what a peer runs, who mounts no code."""
+        """Build the image once, with `make build` and the trivial script: peers mount no code."""
         if not self._built:
             self.say(f"building {self.image}")
             self._built = True
@@ -165,17 +171,18 @@ class Workplace:
             )
 
     def base_image(self) -> str:
-        """Return an image with python3 that is here already; a benchmark pulls nothing."""
+        """Return an image with python3 that is already here; a benchmark pulls nothing."""
         client, wanted = docker_sdk.from_env(), [self.base] if self.base else BASES
         for name in wanted:
             if client.images.list(name):
                 return name
         raise SystemExit(
-            f"bench: no image {' or '.join(wanted)} is here; 'docker pull {BASES[0]}' fetches one, --base names another"
+            f"bench: no image {' or '.join(wanted)} is here; 'docker pull {BASES[0]}' fetches "
+            "one, --base names another"
         )
 
     def as_user(self, project: Path) -> list[str]:
-        """Give a project to an unprivileged member of the docker group; return the words that make us that user."""
+        """Give a project to a member of the docker group; return that user's command prefix."""
         if os.geteuid():
             return []
         socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix(

@@ -1,4 +1,7 @@
-"""Finish the bake: folders that git cannot keep, then the project's own doctor. Standard library only."""
+"""Finish the bake: make folders that git cannot keep, then run the project's doctor.
+
+Standard library only.
+"""
 
 import json
 import os
@@ -11,11 +14,13 @@ answers = json.loads(r"""
 
 
 def run_doctor():
-    """Print the doctor's report; return its exit status. A bake does not fail because the report cannot be made."""
+    """Print the doctor's report and return its exit status.
+
+    If the report cannot be made, the bake still succeeds.
+    """
     command = [sys.executable, "-B", "-m", "sm_local", "doctor"]
-    environment = {
-        key: value for key, value in os.environ.items() if key != "SM_LOCAL_GIVEN"
-    }  # a make around this bake is not the project's
+    # If a make runs this bake, it is not the project's make.
+    environment = {key: value for key, value in os.environ.items() if key != "SM_LOCAL_GIVEN"}
     try:
         return subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, timeout=90, check=False
@@ -28,12 +33,13 @@ def run_doctor():
         return 0
 
 
-if not os.path.lexists("opt/ml/model"):  # baked over: it may be a link to the last job's
+if not os.path.lexists("opt/ml/model"):  # after an earlier bake it may be a link
     os.mkdir("opt/ml/model")
 status = run_doctor()
 if status and answers["gpu"] == "required":
     print("sm-local: not baked: gpu=required; answer gpu=auto to bake it anyway", file=sys.stderr)
     sys.exit(1)
 print(
-    f"\n{answers['project']} is ready:  cd {answers['project']} && make build && make train      (make help: all verbs)"
+    f"\n{answers['project']} is ready:  cd {answers['project']} && make build && make train"
+    "      (make help: all verbs)"
 )

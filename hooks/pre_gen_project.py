@@ -1,4 +1,7 @@
-"""Refuse bad answers before anything is rendered. Standard library only: cookiecutter's own Python runs this."""
+"""Refuse bad answers before anything is rendered.
+
+Standard library only: cookiecutter's own Python runs this.
+"""
 
 import difflib
 import json
@@ -15,14 +18,20 @@ IMAGE = (
 
 
 def check_project(name):
-    """Return what is wrong with a name that must do as folder, image and job name."""
+    """Return what is wrong with a project name: it has to work as folder, image and job name."""
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 40:
-        return f"project is {name!r}; write lower-case letters, digits and single hyphens, at most 40, such as churn-model"
+        return (
+            f"project is {name!r}; write lower-case letters, digits and single hyphens, "
+            "at most 40, such as churn-model"
+        )
     return None
 
 
 def check_region(name):
-    """Return what is wrong with a region. _regions is the first column of sm_local/registries.tsv; a test compares them."""
+    """Return what is wrong with a region.
+
+    _regions is the first column of sm_local/registries.tsv; a test compares them.
+    """
     if name in answers["_regions"]:
         return None
     near = difflib.get_close_matches(name, answers["_regions"], 3)

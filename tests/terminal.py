@@ -1,4 +1,4 @@
-"""A terminal for tests: run a command on a pty, act when a line has appeared, see how it ends."""
+"""Run a command on a pty or behind a pipe: act on its output, and see how it ends."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ import pty
 import re
 import select
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+
+from conftest import clean_environment
 
 CTRL_C = b"\x03"
 
 
 class Terminal:
-    """A command with a terminal of its own. `text` is all that it has printed."""
+    """A command on a terminal of its own. `text` is all output so far."""
 
     def __init__(self, argv: list[str], cwd, env: dict[str, str]):
         self.text = ""
         self.status: int | None = None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            for number in (
-                signal.SIGINT,
-                signal.SIGHUP,
-            ):  # a suite in the background, or under nohup, has them ignored
+            # They are ignored if the test suite runs in the background or under nohup.
+            for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             os.chdir(cwd)
             os.execvpe(argv[0], argv, env)
 
     def read(self, seconds: float) -> bool:
-        """Read what comes within some seconds; return False when the other side has closed."""
+        """Read what comes within some seconds; return False once the other side has closed."""
         ready, _, _ = select.select([self.fd], [], [], seconds)
         if not ready:
             return True
@@ -64,7 +65,7 @@ class Terminal:
         return self.reap(deadline)
 
     def reap(self, deadline: float) -> int:
-        """Wait for the process; its terminal may be closed already."""
+        """Wait for the process, whose terminal may already be closed; set its exit status."""
         while self.status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -74,6 +75,14 @@ class Terminal:
         with contextlib.suppress(OSError):
             os.close(self.fd)
         return self.status if self.status >= 0 else 128 - self.status
+
+
+def background(command: list[str], folder, **options) -> subprocess.Popen:
+    """Start a command without a terminal; its stdout, and by default its stderr, is a pipe."""
+    settings = {"stderr": subprocess.STDOUT, "text": True, "env": clean_environment(), **options}
+    return subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **settings
+    )
 
 
 def eventually(true: Callable[[], bool], timeout: float = 30) -> bool:

@@ -1,4 +1,7 @@
-"""Baking: with nothing but cookiecutter, from a checkout and from git; answers, hooks, what stands in the project and what git sees of it."""
+"""Baking: with cookiecutter alone, from a checkout and from git.
+
+The answers, the hooks, what is in the project, and what git sees of it.
+"""
 
 import json
 import os
@@ -13,7 +16,10 @@ from conftest import REPO, TEMPLATE, bake, clean_environment, make
 
 ANSWERS = json.loads((REPO / "cookiecutter.json").read_text())
 RENDERED = {"job.yaml", "settings.env", "README.md"}
-NO_GPU = "GPU       not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); jobs run on the CPU"
+NO_GPU = (
+    "GPU       not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); "
+    "jobs run on the CPU"
+)
 GET_AWS = "get v2: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 RUNTIMES = {"runc": {"path": "runc"}}
 INFO = {
@@ -28,7 +34,7 @@ INFO = {
 
 @pytest.fixture(scope="session", params=["2.7.1", "2.6.0"])
 def cookiecutter_alone(request, tmp_path_factory) -> Path:
-    """Return the `cookiecutter` of an environment that holds it and nothing else, the newest and the oldest that will do."""
+    """Return the `cookiecutter` of an environment that has nothing else: newest, then oldest."""
     venv = tmp_path_factory.mktemp("cookiecutter") / "venv"
     subprocess.run(
         [sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, venv],
@@ -59,7 +65,7 @@ def newest(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def machine(tmp_path):
-    """Return a function that makes a PATH with the usual tools and these programs, each a shell script."""
+    """Return a function that makes a PATH of the usual tools plus these shell scripts."""
 
     def path(**programs: str) -> str:
         folder = tmp_path / "bin"
@@ -86,7 +92,7 @@ def aws_that_says(text: str, stream: int = 1) -> str:
 def command(
     program: Path, folder: Path, *arguments: str, path: str = "", template: str = str(REPO)
 ) -> subprocess.CompletedProcess:
-    """Run the real command as a person without a terminal would."""
+    """Run the real cookiecutter command as someone without a terminal would."""
     config = folder / "config.yaml"
     config.write_text(f"cookiecutters_dir: {folder}/templates\nreplay_dir: {folder}/replay\n")
     environment = clean_environment(
@@ -106,7 +112,7 @@ def command(
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Return every file's mode and content."""
+    """Return the mode and content of every file, by path."""
     return {
         str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
         for path in folder.rglob("*")
@@ -121,7 +127,8 @@ def test_with_cookiecutter_and_nothing_else(cookiecutter_alone, tmp_path, machin
     done = command(cookiecutter_alone, tmp_path, path=machine())
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(
-        "\nmy-model is ready:  cd my-model && make build && make train      (make help: all verbs)\n"
+        "\nmy-model is ready:  cd my-model && make build && make train"
+        "      (make help: all verbs)\n"
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["my-model"]
 
@@ -210,7 +217,8 @@ def test_a_project_name_that_will_not_do_is_refused_before_anything_is_made(newe
     done = command(newest, tmp_path, f"project={name}")
     assert done.returncode != 0
     assert done.stderr.splitlines()[0] == (
-        f"sm-local: project is {name!r}; write lower-case letters, digits and single hyphens, at most 40, such as churn-model"
+        f"sm-local: project is {name!r}; write lower-case letters, digits and single hyphens, "
+        "at most 40, such as churn-model"
     )
     assert not any((tmp_path / "out").glob("**/*")) and sorted(tmp_path.glob("*.py")) == []
 
@@ -242,7 +250,7 @@ def test_other_answers_that_will_not_do(newest, tmp_path, answer, line):
     assert not any((tmp_path / "out").glob("**/*"))
 
 
-# What the hook says of the machine
+# What the hook says about the machine
 
 
 def report(newest, tmp_path, path: str, *answers: str) -> list[str]:
@@ -256,7 +264,10 @@ def test_no_aws(newest, tmp_path, machine):
     assert lines[:3] == [
         "engine    docker 28.2.2 answers",
         NO_GPU,
-        f"AWS CLI   none on PATH; only 'make pull-dlc REGION=…' needs it (SSO login exists in v2 alone); {GET_AWS}",
+        (
+            "AWS CLI   none on PATH; only 'make pull-dlc REGION=…' needs it (SSO login exists "
+            f"in v2 alone); {GET_AWS}"
+        ),
     ]
 
 
@@ -284,9 +295,9 @@ def test_v1_first_on_path_and_v2_behind_it(newest, tmp_path, machine):
     (later / "aws").chmod(0o755)
     lines = report(newest, tmp_path, f"{path}:{later}")
     assert (
-        f"AWS CLI   1.46.3 at {path}/aws is v1 and first on PATH; 'make pull-dlc' takes v2 at {later}/aws"
-        in lines
-    )
+        f"AWS CLI   1.46.3 at {path}/aws is v1 and first on PATH; 'make pull-dlc' takes v2 "
+        f"at {later}/aws"
+    ) in lines
 
 
 def test_v1_alone_on_stderr(newest, tmp_path, machine):
@@ -294,9 +305,9 @@ def test_v1_alone_on_stderr(newest, tmp_path, machine):
         aws=aws_that_says("aws-cli/1.10.46 Python/2.7.11 Darwin/15.6.0 botocore/1.4.36", 2)
     )
     assert (
-        f"AWS CLI   1.10.46 at {path}/aws is not v2, which 'make pull-dlc REGION=…' needs (SSO login exists in v2 alone); {GET_AWS}"
-        in report(newest, tmp_path, path)
-    )
+        f"AWS CLI   1.10.46 at {path}/aws is not v2, which 'make pull-dlc REGION=…' needs "
+        f"(SSO login exists in v2 alone); {GET_AWS}"
+    ) in report(newest, tmp_path, path)
 
 
 def test_v2(newest, tmp_path, machine):
@@ -305,7 +316,10 @@ def test_v2(newest, tmp_path, machine):
 
 
 def test_an_engine_that_is_down(newest, tmp_path, machine):
-    error = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+    error = (
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker "
+        "daemon running?"
+    )
     path = machine(
         docker=docker_that_says(
             {"ServerVersion": "", "Runtimes": None, "ServerErrors": [error]}, 1, error
@@ -319,7 +333,10 @@ def test_an_engine_that_is_down(newest, tmp_path, machine):
     )
     lines = report(newest, tmp_path, path)
     assert lines[:2] == [
-        f"engine    docker: does not answer ({error.rstrip('.')}); {start}, or train without: ENGINE=sandbox",
+        (
+            f"engine    docker: does not answer ({error.rstrip('.')}); {start}, or train "
+            "without: ENGINE=sandbox"
+        ),
         "GPU       unknown: docker does not answer",
     ]
 
@@ -333,7 +350,10 @@ def test_an_nvidia_runtime(newest, tmp_path, machine):
     )
     assert report(newest, tmp_path, path)[:2] == [
         "engine    docker 28.2.2 answers",
-        "GPU       looks available (runtime 'nvidia'); flag --gpus; only a run proves it: make shell, then nvidia-smi",
+        (
+            "GPU       looks available (runtime 'nvidia'); flag --gpus; only a run proves it: "
+            "make shell, then nvidia-smi"
+        ),
     ]
 
 
@@ -358,7 +378,8 @@ def test_a_gpu_that_is_required_and_not_there_stops_the_bake(newest, tmp_path, m
     )
     assert done.returncode != 0
     assert done.stderr.splitlines()[:2] == [
-        "sm-local: GPU=required, but the GPU runtime is not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); "
+        "sm-local: GPU=required, but the GPU runtime is not found "
+        "(neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); "
         "install the NVIDIA Container Toolkit, or set GPU=auto",
         "sm-local: not baked: gpu=required; answer gpu=auto to bake it anyway",
     ]
@@ -414,13 +435,13 @@ def test_baking_over_a_project_keeps_what_is_a_persons(newest, tmp_path, machine
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("mine")
     (project / "code/train.py").write_text("mine")
-    assert command(newest, tmp_path, path=path).returncode != 0  # without -f nothing is touched
+    assert command(newest, tmp_path, path=path).returncode != 0  # without -f nothing changes
     assert (project / "code/train.py").read_text() == "mine"
     report(newest, tmp_path, path, "--overwrite-if-exists")
     assert [name for name in MINE if (project / name).read_text() != "mine"] == []
     assert (project / "code/train.py").read_bytes() == (
         TEMPLATE / "code/train.py"
-    ).read_bytes()  # the template's own files, that is what -f is for
+    ).read_bytes()  # the template's files again: -f asks for that
 
 
 def test_baking_over_a_project_whose_last_job_is_gone(newest, tmp_path, machine):

@@ -1,4 +1,7 @@
-"""`make conform`: SageMaker's container contract, check by check, on every engine; and every check can fail."""
+"""`make conform` compares a container with SageMaker's contract, check by check.
+
+On every engine; and every check can fail.
+"""
 
 import json
 import os
@@ -31,7 +34,7 @@ APPLETS = (
     "wget",
 )
 NOWHERE_BUT_DOCKER = {18}  # credentials: docs/engines.md
-NO_IMAGE = {3, 6, 18}  # the sandbox has no ENTRYPOINT, and the caller's own HOME
+NO_IMAGE = {3, 6, 18}  # the sandbox has no ENTRYPOINT, and the caller's HOME
 TOOLKIT = {40}  # tests/test_dlc.py and tests/test_sdk_v3.py run the real ones
 
 
@@ -59,7 +62,7 @@ def verdicts(found: dict[int, tuple[str, str]], verdict: str) -> dict[int, str]:
 
 @pytest.fixture(scope="module")
 def busybox(docker, tmp_path_factory):
-    """Return an image of busybox alone: no Python, no bash, no getent."""
+    """Return an image with busybox only: no Python, no bash, no getent."""
     root = tmp_path_factory.mktemp("busybox")
     for folder in ("bin", "tmp", "root", "etc"):
         (root / folder).mkdir()
@@ -109,25 +112,28 @@ def test_podman_gives_what_sagemaker_gives(project, built, tmp_path):
 
 def test_the_sandbox_gives_what_it_can(project):
     found = rows(project, "ENGINE=sandbox")
-    home = (
-        os.environ.get("HOME") != "/root" or os.geteuid() != 0
-    )  # its programs run as the caller, with his HOME
+    # The sandbox's programs run as the caller, with the caller's HOME.
+    home = os.environ.get("HOME") != "/root" or os.geteuid() != 0
     assert verdicts(found, "differs").keys() == ({8} if home else set())
     assert verdicts(found, "cannot tell").keys() == TOOLKIT | NO_IMAGE
 
 
 IMAGES = {
     "another-program": 'ENTRYPOINT ["/bin/sleep", "100"]\nCMD ["1"]\nWORKDIR /tmp',
-    "a-program-on-path-that-the-probe-calls": 'ENTRYPOINT ["python3", "-c", "import time; time.sleep(100)"]\nENV SM_OWN=1',
+    "a-program-on-path-that-the-probe-calls": (
+        'ENTRYPOINT ["python3", "-c", "import time; time.sleep(100)"]\nENV SM_OWN=1'
+    ),
     "a-shell-that-passes-on": 'ENTRYPOINT ["bash", "-c", "exec \\"$@\\"", "--"]\nCMD ["/bin/bash"]',
-    "a-train-of-its-own-first-on-path": "RUN mkdir /first && ln -s /bin/sleep /first/train\nENV PATH=/first:/usr/bin:/bin",
+    "a-train-of-its-own-first-on-path": (
+        "RUN mkdir /first && ln -s /bin/sleep /first/train\nENV PATH=/first:/usr/bin:/bin"
+    ),
     "no-passwd-file": "RUN rm /etc/passwd",
 }
 
 
 @pytest.fixture
 def image(request, docker, base_image) -> str:
-    """Return an image made of the base image and some lines."""
+    """Return an image built from the base image and a few lines."""
     name = f"{PROJECT}-conform:1"
     text = f"FROM {base_image}\n{request.param}\n"
     subprocess.run(
@@ -185,10 +191,9 @@ def test_an_image_in_which_the_probe_cannot_run_says_why(project, image, reason)
 def test_an_image_that_is_not_here_is_one_line(project, daemon):
     done = make(project, "conform", "ENGINE=docker", "IMAGE=nowhere/none:1", timeout=200)
     assert (
-        "sm-local: image 'nowhere/none:1' is not here; run 'make build', or 'docker pull nowhere/none:1'\n"
-        in done.stdout
-        and done.returncode == 2
-    )
+        "sm-local: image 'nowhere/none:1' is not here; run 'make build', or 'docker pull "
+        "nowhere/none:1'\n"
+    ) in done.stdout and done.returncode == 2
     assert not list((project / "recipes").glob("conform-*"))
 
 
@@ -197,7 +202,7 @@ def test_an_image_that_is_not_here_is_one_line(project, daemon):
 
 @pytest.fixture(scope="module")
 def observed(baked, docker, built, tmp_path_factory):
-    """Return what the probe saw on Docker: kept for the tests below, which spoil a copy each."""
+    """Return what the probe saw on Docker; the tests below each break one thing in a copy."""
     root = tmp_path_factory.mktemp("observed") / "p"
     shutil.copytree(baked, root, symlinks=True)
     make(root, "sm_local/.venv/aws", timeout=180)

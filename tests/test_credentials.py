@@ -1,4 +1,7 @@
-"""AWS credentials in the container: none by default; on request as SageMaker serves them, and never anywhere else."""
+"""AWS credentials in the container: none by default.
+
+On request they are served as SageMaker serves them, and nowhere else.
+"""
 
 import json
 import os
@@ -11,7 +14,7 @@ from conftest import clean_environment, jobs, last_job, make, need_podman, scrip
 from servers import moto_serving
 from sm_local.errors import SmLocalError
 from sm_local.libexec.credentials import Credentials
-from terminal import eventually
+from terminal import background, eventually
 from test_ownership import as_user, hand_over
 
 SECRET = "wJalrXUtnFEMI-the-secret"
@@ -28,8 +31,10 @@ import json, urllib.request
 given = {key: value for key, value in os.environ.items() if key.startswith("AWS_C")}
 for name, value in given.items():
     url = value if name.endswith("FULL_URI") else "http://169.254.170.2" + value
-    json.dump({"names": list(given), **json.load(urllib.request.urlopen(url))}, open("/opt/ml/model/got.json", "w"))
-json.dump([name for name in os.environ if name.startswith("AWS_")], open("/opt/ml/model/names.json", "w"))
+    got = {"names": list(given), **json.load(urllib.request.urlopen(url))}
+    json.dump(got, open("/opt/ml/model/got.json", "w"))
+names = [name for name in os.environ if name.startswith("AWS_")]
+json.dump(names, open("/opt/ml/model/names.json", "w"))
 """
 engine = pytest.mark.engine
 
@@ -126,10 +131,8 @@ def test_every_host_is_served(asking):
 @engine
 @pytest.mark.linux
 def test_an_unprivileged_caller_serves_at_another_port(asking):
-    system = {
-        **os.environ,
-        "PATH": f"/usr/bin:/bin:{os.environ['PATH']}",
-    }  # root's own Python, say of pyenv, is not for others
+    # Other users cannot run a Python in root's home, such as pyenv's.
+    system = {**os.environ, "PATH": f"/usr/bin:/bin:{os.environ['PATH']}"}
     for what in ([], ["aws"]):
         subprocess.run(
             ["bash", "sm_local/libexec/venv.sh", *what],
@@ -173,13 +176,8 @@ def test_network_isolation_keeps_them_out(asking):
 def test_the_endpoint_ends_with_the_job(asking, docker, kill):
     script(asking, f"print('up', flush=True); time.sleep({4 if kill else 0})")
     make(asking, "recipe", "ENGINE=docker", "CREDENTIALS=session")
-    process = subprocess.Popen(
-        ["bash", "recipes/train.sh"],
-        cwd=asking,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(**OWN),
+    process = background(
+        ["bash", "recipes/train.sh"], asking, stderr=None, env=clean_environment(**OWN)
     )
     assert process.stdout.readline() == "up\n"
     if kill:
@@ -188,28 +186,34 @@ def test_the_endpoint_ends_with_the_job(asking, docker, kill):
     process.communicate(timeout=60)
     assert eventually(lambda: endpoints(asking) == 0)
     own = {"filters": {"label": f"sm-local.project={asking}"}}
-    assert len(docker.networks.list(**own)) == kill  # nobody was left to remove it
+    assert len(docker.networks.list(**own)) == kill  # after SIGKILL nobody is left to remove it
     assert eventually(lambda: not docker.containers.list(**own))
-    train(
-        asking, "CREDENTIALS=session", **OWN
-    )  # so the next job does, or the one address were taken for ever
+    # The next job removes it; otherwise the one address would be taken for ever.
+    train(asking, "CREDENTIALS=session", **OWN)
     assert not docker.networks.list(**own)
 
 
 def endpoints(project) -> int:
-    """Return how many servers of credentials a project runs."""
+    """Return how many credential servers a project runs."""
     found = subprocess.run(
         ["pgrep", "-f", "[s]m_local.credentials 169"], capture_output=True, text=True, check=False
     ).stdout.split()
     return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
 
 
-NONE = "you have no AWS credentials; 'aws configure' or 'aws sso login' gets some, CREDENTIALS=off runs without"
+NONE = (
+    "you have no AWS credentials; 'aws configure' or 'aws sso login' gets some, "
+    "CREDENTIALS=off runs without"
+)
 PODMAN = (
-    "their endpoint needs Docker on this machine's own Linux, run by root; else pass yours by name: "
+    "their endpoint needs Docker on this machine's own Linux, run by root; "
+    "else pass yours by name: "
     "DOCKER_ARGS='--env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env AWS_SESSION_TOKEN'"
 )
-SANDBOX = "the sandbox serves none and needs none, for your HOME, ~/.aws included, is there; set CREDENTIALS=off"
+SANDBOX = (
+    "the sandbox serves none and needs none, for your HOME, ~/.aws included, is there; set "
+    "CREDENTIALS=off"
+)
 
 
 @engine

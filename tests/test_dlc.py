@@ -1,4 +1,7 @@
-"""A Deep Learning Container's toolkit finds and runs code/train.py: an image around the real sagemaker-training."""
+"""A Deep Learning Container's toolkit finds and runs code/train.py.
+
+The image has the real sagemaker-training.
+"""
 
 import json
 import os
@@ -12,13 +15,19 @@ pytestmark = [pytest.mark.engine, pytest.mark.linux]
 DLC = "pytorch:2.13-cpu-amzn2023-sagemaker"
 LOCAL = f"sm-local/dlc/{DLC}"
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64", "manylinux_2_34_x86_64")
-NEEDS = """numpy boto3 botocore s3transfer jmespath python-dateutil urllib3 six pip retrying gevent greenlet inotify_simple werkzeug markupsafe
-paramiko bcrypt cryptography cffi pycparser pynacl psutil protobuf scipy zope.event zope.interface setuptools invoke"""
+NEEDS = """
+numpy boto3 botocore s3transfer jmespath python-dateutil urllib3 six pip retrying gevent greenlet
+inotify_simple werkzeug markupsafe paramiko bcrypt cryptography cffi pycparser pynacl psutil
+protobuf scipy zope.event zope.interface setuptools invoke
+"""
 
 
 @pytest.fixture(scope="module")
 def toolkit(docker, base_image, tmp_path_factory):
-    """Build an image that starts jobs as a Deep Learning Container does. The toolkit comes as wheels made on the host."""
+    """Build an image that starts jobs as a Deep Learning Container does.
+
+    The toolkit is installed from wheels that are made on the host.
+    """
     folder = tmp_path_factory.mktemp("dlc")
     python = (
         docker.containers.run(
@@ -63,8 +72,10 @@ def toolkit(docker, base_image, tmp_path_factory):
     )
     (folder / "Dockerfile").write_text(f"""FROM {base_image}
 COPY wheels /wheels
-RUN python3 -c "import glob,sys,zipfile; [zipfile.ZipFile(w).extractall('/usr/lib/python3/site') for w in glob.glob('/wheels/*.whl')]" \\
- && printf '#!/usr/bin/python3\\nfrom sagemaker_training.cli.train import main\\nmain()\\n' > /usr/local/bin/train && chmod +x /usr/local/bin/train \\
+RUN python3 -c "import glob,sys,zipfile; \\
+    [zipfile.ZipFile(w).extractall('/usr/lib/python3/site') for w in glob.glob('/wheels/*.whl')]" \\
+ && printf '#!/usr/bin/python3\\nfrom sagemaker_training.cli.train import main\\nmain()\\n' \\
+    > /usr/local/bin/train && chmod +x /usr/local/bin/train \\
  && (command -v python || ln -s "$(command -v python3)" /usr/bin/python)
 ENV PYTHONPATH=/usr/lib/python3/site
 ENTRYPOINT ["bash", "-m", "-c", "exec \\"$@\\"", "--"]
@@ -110,7 +121,7 @@ RESOURCES = {
     "network_interface_name": "eth0",
     "topology": None,
 }
-SM = {  # all that toolkit 5.1.4 makes of what the platform gives, by its environment.py
+SM = {  # all that toolkit 5.1.4's environment.py makes of the platform's values
     "SM_CHANNELS": ["my-channel", "training"],
     "SM_CHANNEL_MY-CHANNEL": "/opt/ml/input/data/my-channel",
     "SM_CHANNEL_TRAINING": "/opt/ml/input/data/training",
@@ -156,7 +167,8 @@ def test_the_toolkit_runs_code_train_py(project, toolkit):
         """
 import json
 sm = {key: value for key, value in os.environ.items() if key.startswith("SM_")}
-json.dump({"argv": sys.argv, "cwd": os.getcwd(), "sm": sm}, open("/opt/ml/output/data/seen.json", "w"))
+seen = {"argv": sys.argv, "cwd": os.getcwd(), "sm": sm}
+json.dump(seen, open("/opt/ml/output/data/seen.json", "w"))
 """,
     )
     done = make(project, "train", "IMAGE=dlc")
@@ -177,7 +189,7 @@ json.dump({"argv": sys.argv, "cwd": os.getcwd(), "sm": sm}, open("/opt/ml/output
 
 
 def decoded(value: str):
-    """Return what a variable says: the toolkit writes text as it is, anything else as JSON."""
+    """Return the value of a variable: the toolkit writes text as it is, anything else as JSON."""
     try:
         return json.loads(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the pages say is compared with what there is."""
+"""Statements in the pages are compared with the code."""
 
 import json
 import re
@@ -63,7 +63,10 @@ def test_every_field_of_the_request_has_a_row():
     wanted = set(API["CreateTrainingJobRequest"]["members"])
     for part in ("AlgorithmSpecification", "ResourceConfig", "Channel"):
         wanted |= set(API[part]["members"])
-    assert wanted - named == {"SelectedInstanceType", "SelectedInstanceCount"}  # Describe's alone
+    assert wanted - named == {
+        "SelectedInstanceType",
+        "SelectedInstanceCount",
+    }  # only Describe has them
 
 
 def test_the_readmes_test_command_is_what_ci_runs():

@@ -1,4 +1,4 @@
-"""Several hosts: a network of their own, each its own /opt/ml, one log and one archive; the job ends as SageMaker's does."""
+"""Several hosts: one network, a /opt/ml each, one log, one archive; the end is as SageMaker's."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, make, need_podman, script
-from terminal import CTRL_C, Terminal, eventually
+from terminal import CTRL_C, Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 TWO = "ResourceConfig: {InstanceType: ml.c5.xlarge, InstanceCount: 2}\n"
@@ -32,7 +32,8 @@ if me == hosts[0]:
 else:
     link = connect(hosts[0]); link.sendall(str(mine).encode()); total = int(link.recv(64))
 print("sum", total, flush=True)
-os.mkdir(f"/opt/ml/model/{me}"); open(f"/opt/ml/model/{me}/w", "w").write(str(total)); open(f"/opt/ml/output/data/{me}", "w")
+os.mkdir(f"/opt/ml/model/{me}"); open(f"/opt/ml/model/{me}/w", "w").write(str(total))
+open(f"/opt/ml/output/data/{me}", "w")
 """
 
 
@@ -95,7 +96,8 @@ time.sleep(60)
 def test_ctrl_c_stops_every_host(project, docker):
     script(
         project,
-        "signal.signal(signal.SIGTERM, lambda *_: (open('/opt/ml/model/stopped', 'w'), sys.exit(0)))\nprint('ready', flush=True); time.sleep(60)",
+        "signal.signal(signal.SIGTERM, lambda *_: (open('/opt/ml/model/stopped', 'w'), "
+        "sys.exit(0)))\nprint('ready', flush=True); time.sleep(60)",
     )
     (project / "job.yaml").write_text(TWO)
     make(project, "recipe")
@@ -118,7 +120,9 @@ def test_instance_groups_and_their_channels(project, docker):
         """
 import json
 config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
-print(config["current_group_name"], config["current_instance_type"], config["hosts"], sorted(os.listdir("/opt/ml/input/data")), flush=True)
+channels = sorted(os.listdir("/opt/ml/input/data"))
+names = ("current_group_name", "current_instance_type", "hosts")
+print(*(config[name] for name in names), channels, flush=True)
 """,
     )
     (project / "opt/ml/input/data/extra").mkdir()
@@ -162,16 +166,17 @@ def test_two_hosts_in_the_sandbox(project):
     script(
         project,
         ALL_REDUCE
-        + "print(open('/proc/sys/kernel/hostname').read().strip(), sorted(os.listdir('/sys/class/net')), flush=True)",
+        + "interfaces = sorted(os.listdir('/sys/class/net'))\n"
+        + "print(open('/proc/sys/kernel/hostname').read().strip(), interfaces, flush=True)",
     )
     (project / "job.yaml").write_text(TWO + "CheckpointConfig: {}\n")
     done = make(project, "train", "ENGINE=sandbox")
     assert done.returncode == 0, done.stdout
     assert "algo-1 | sum 30\n" in done.stdout and "algo-2 | sum 30\n" in done.stdout
     assert (
-        "sm-local: the hosts reach each other and nothing else: the sandbox has no way out of their network\n"
-        in done.stdout
-    )
+        "sm-local: the hosts reach each other and nothing else: the sandbox has no way out "
+        "of their network\n"
+    ) in done.stdout
     assert "algo-2 | ip-10-0-0-2.us-west-2.compute.internal " in done.stdout
     (job,) = jobs(project)
     with tarfile.open(job / "model.tar.gz") as archive:
@@ -195,7 +200,8 @@ def test_a_host_of_the_sandbox_that_fails_ends_the_other(project, failing):
         f"""
 import json
 signal.signal(signal.SIGTERM, lambda *_: (open("/opt/ml/model/stopped", "w"), sys.exit(0)))
-if json.load(open("/opt/ml/input/config/resourceconfig.json"))["current_host"] == "{failing}": time.sleep(1); sys.exit(3)
+config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
+if config["current_host"] == "{failing}": time.sleep(1); sys.exit(3)
 time.sleep(60)
 """,
     )
@@ -212,17 +218,11 @@ time.sleep(60)
 def test_make_stop_ends_every_host_of_the_sandbox(project):
     script(
         project,
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('ready', flush=True); time.sleep(60)",
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "print('ready', flush=True); time.sleep(60)",
     )
     (project / "job.yaml").write_text(TWO)
-    process = subprocess.Popen(
-        ["make", "train", "ENGINE=sandbox"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train", "ENGINE=sandbox"], project, stderr=None)
     assert sorted(process.stdout.readline() for _ in range(2)) == [
         "algo-1 | ready\n",
         "algo-2 | ready\n",
@@ -235,7 +235,10 @@ def test_make_stop_ends_every_host_of_the_sandbox(project):
 @pytest.mark.linux
 @pytest.mark.parametrize("engine", ["docker", "sandbox"])
 def test_make_stop_gives_every_host_its_time(project, docker, engine):
-    """A host that leaves at once, with 143, has not failed: the other one still has STOP_GRACE, not INTERRUPT_GRACE, and gets one signal."""
+    """A host that ends at once with 143 has not failed.
+
+    The other one still gets STOP_GRACE, not INTERRUPT_GRACE, and one signal.
+    """
     script(
         project,
         """
@@ -246,15 +249,7 @@ def stop(*_):
 signal.signal(signal.SIGTERM, stop); print("ready", flush=True); time.sleep(60)""",
     )
     (project / "job.yaml").write_text(TWO)
-    process = subprocess.Popen(
-        ["make", "train", f"ENGINE={engine}", "INTERRUPT_GRACE=1"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train", f"ENGINE={engine}", "INTERRUPT_GRACE=1"], project)
     while "ready" not in process.stdout.readline() or "ready" not in process.stdout.readline():
         pass
     make(project, "stop")
@@ -283,7 +278,8 @@ def test_where_the_sandbox_cannot_have_several_hosts_it_says_so(project, tmp_pat
         env=clean_environment(PATH=f"{tmp_path}:{os.environ['PATH']}"),
     )
     assert done.stdout.splitlines()[0] == (
-        "sm-local: several hosts in the sandbox need network namespaces, and this machine lets nobody make "
+        "sm-local: several hosts in the sandbox need network namespaces, and this machine lets "
+        "nobody make "
         "network namespaces and bridges; use ENGINE=docker or ENGINE=podman"
     )
     assert done.returncode == 2 and jobs(project) == []

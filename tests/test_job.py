@@ -1,4 +1,4 @@
-"""From a request, the tree and the settings to a Job: who wins, what is refused, and in which words."""
+"""A request, the tree and the settings make a Job: which wins, what is refused and how."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def tree(tmp_path, monkeypatch) -> Path:
 
 
 def load(body: dict | None = None, **values: str) -> jobs.Job:
-    """Return the Job of a request; `values` are the command line's."""
+    """Return the Job of a request; `values` come from the command line."""
     Path(values.get("JOB", "job.yaml")).write_text(json.dumps(body or {}))
     return jobs.load(Path(), SETTINGS, values)
 
 
 def refused(body: dict, **values: str) -> str:
-    """Return what is said of a request that is refused."""
+    """Return the error message for a request that is refused."""
     with pytest.raises(SmLocalError) as caught:
         load(body, **values)
     return str(caught.value)
@@ -242,7 +242,8 @@ def test_settings_without_an_image_are_refused():
     Path("job.yaml").write_text("")
     with pytest.raises(
         SmLocalError,
-        match="^settings.env: IMAGE is empty; name the image that 'make build' makes, such as IMAGE=my-model:latest$",
+        match="^settings.env: IMAGE is empty; name the image that 'make build' makes, such as "
+        "IMAGE=my-model:latest$",
     ):
         jobs.load(Path(), {**SETTINGS, "IMAGE": ""}, {})
 
@@ -317,7 +318,7 @@ def test_a_toolkit_is_not_told_its_script_twice(where):
 
 
 def folders(*names: str) -> None:
-    """Make channels' folders."""
+    """Make folders for channels."""
     for name in names:
         Path("opt/ml/input/data", name).mkdir()
 
@@ -416,7 +417,8 @@ REFUSED = [
     *[
         pytest.param(
             {"CheckpointConfig": {"LocalPath": path}},
-            f"FILE:1: CheckpointConfig.LocalPath is {path!r}; write an absolute path such as /opt/ml/checkpoints, without '.' and '..'",
+            f"FILE:1: CheckpointConfig.LocalPath is {path!r}; write an absolute path such as "
+            "/opt/ml/checkpoints, without '.' and '..'",
             id=f"checkpoints-{path}",
         )
         for path in ("state", "/", "//state", "", "/opt/../tmp/x", "/..", "/a/.", "/a/./b")
@@ -424,7 +426,8 @@ REFUSED = [
     *[
         pytest.param(
             {"CheckpointConfig": {"LocalPath": path}},
-            f"FILE:1: CheckpointConfig.LocalPath is {path!r}, which would hide the platform's {own}; write another one, such as /opt/ml/checkpoints",
+            f"FILE:1: CheckpointConfig.LocalPath is {path!r}, which would hide the platform's "
+            f"{own}; write another one, such as /opt/ml/checkpoints",
             id=f"checkpoints-{path}",
         )
         for path, own in (
@@ -444,9 +447,9 @@ def test_two_folders_at_one_place_are_refused():
         "CheckpointConfig": {},
         "DebugHookConfig": {"S3OutputPath": "s3://b/c", "LocalPath": "/opt/ml/checkpoints/"},
     }
-    assert (
-        refused(body)
-        == "job.yaml:1: DebugHookConfig.LocalPath is '/opt/ml/checkpoints', as CheckpointConfig's is; write another one"
+    assert refused(body) == (
+        "job.yaml:1: DebugHookConfig.LocalPath is '/opt/ml/checkpoints', as "
+        "CheckpointConfig's is; write another one"
     )
 
 
@@ -537,7 +540,7 @@ def test_the_account_is_the_role_s(role, account):
 
 
 def sharded(name: str) -> dict:
-    """Return a channel that SageMaker would divide among the hosts."""
+    """Return a channel that SageMaker would shard among the hosts."""
     return {
         "ChannelName": name,
         "DataSource": {"S3DataSource": {"S3DataDistributionType": "ShardedByS3Key"}},
@@ -624,9 +627,9 @@ def test_a_name_that_the_api_takes_and_that_leaves_room_is_kept(name):
 
 def test_a_link_in_a_channel_s_place_that_leads_nowhere_is_refused():
     (jobs.CHANNELS / "mounted").symlink_to("/nowhere/data")
-    assert (
-        refused({})
-        == "opt/ml/input/data/mounted: is a link to /nowhere/data, which is not there; mount it, or remove the link"
+    assert refused({}) == (
+        "opt/ml/input/data/mounted: is a link to /nowhere/data, which is not there; mount "
+        "it, or remove the link"
     )
 
 

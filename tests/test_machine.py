@@ -1,4 +1,7 @@
-"""What this machine has, judged from what its tools say, and the doctor's report. No engine is asked; its answers are the tables."""
+"""What this machine has, judged by the output of its tools; and the doctor's report.
+
+No engine is asked: its answers are in the tables below.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ CLEAN = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", *s
 
 @pytest.fixture(autouse=True)
 def bare(tmp_path, monkeypatch):
-    """Let the machine have an empty home and PATH, no socket of its own, and be Linux."""
+    """Pretend to be a Linux machine with an empty home and PATH, and no engine's socket."""
     for name in CLEAN:
         monkeypatch.delenv(name, raising=False)
     for name in ("home", "bin"):
@@ -34,7 +37,7 @@ def bare(tmp_path, monkeypatch):
 
 
 def tool(folder: Path, name: str, body: str = "") -> str:
-    """Put an executable into a folder; return its path."""
+    """Write an executable file; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/sh\n{body}\n")
@@ -43,7 +46,7 @@ def tool(folder: Path, name: str, body: str = "") -> str:
 
 
 def says(out: str = "", err: str = "", status: int = 0) -> str:
-    """Return the body of a script that says something and exits."""
+    """Return the body of a script that prints something and exits."""
     return f"/bin/cat <<'EOF'\n{out}\nEOF\n/bin/cat >&2 <<'EOF'\n{err}\nEOF\nexit {status}"
 
 
@@ -178,7 +181,7 @@ def test_no_aws_is_found():
     assert machine.find_aws() == []
 
 
-# A child
+# Child processes
 
 
 @pytest.mark.parametrize(
@@ -221,7 +224,7 @@ def no_system(monkeypatch):
 
 
 def config(folder: Path, text: str) -> None:
-    """Write a docker client's config.json."""
+    """Write a Docker client's config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(text)
 
@@ -378,7 +381,7 @@ def test_a_remote_docker_is_refused_without_asking_it(tmp_path, monkeypatch, hos
 
 
 def docker_of(folder: Path, host: str) -> None:
-    """Put a docker client on PATH whose context has an address."""
+    """Put a docker client on PATH whose context has this address."""
     tool(
         folder,
         "docker",
@@ -394,7 +397,8 @@ def test_a_context_of_another_machine_is_refused(tmp_path):
     config(tmp_path / "home/.docker", '{"currentContext": "gpu"}')
     assert machine.find_docker() == Engine(
         "docker",
-        problem="the Docker context gpu is ssh://me@gpu, another machine, which does not see this one's folders",
+        problem="the Docker context gpu is ssh://me@gpu, another machine, which does not see this "
+        "one's folders",
         remedy="'docker context use default', or use ENGINE=sandbox",
         gpu=ELSEWHERE,
     )
@@ -422,7 +426,7 @@ def test_this_machines_context_is_taken(tmp_path, monkeypatch, environment, host
     )
 
 
-# What docker info says
+# The output of docker info
 
 
 NOTHING = Gpu(NOT_FOUND, "neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook")
@@ -513,8 +517,14 @@ START = "start it ('sudo systemctl start docker'), or train without: ENGINE=sand
 GROUP = (
     "'sudo usermod -aG docker $USER' and a new login let you use it, ENGINE=sandbox trains without"
 )
-CANNOT = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
-DENIED = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: connect: permission denied"
+CANNOT = (
+    "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
+    "Is the docker daemon running?"
+)
+DENIED = (
+    "permission denied while trying to connect to the Docker daemon socket at "
+    "unix:///var/run/docker.sock: connect: permission denied"
+)
 
 
 @pytest.mark.parametrize(
@@ -807,7 +817,7 @@ NVIDIA = {**RUNC, "nvidia": {"path": "nvidia-container-runtime"}}
 
 
 def cdi(mechanism: str, device: str = "nvidia.com/gpu=0") -> Gpu:
-    """Return the verdict that a CDI device gives."""
+    """Return the verdict for a CDI device."""
     return Gpu(AVAILABLE, f"CDI device {device}", mechanism)
 
 
@@ -933,7 +943,8 @@ def test_whether_docker_desktop_has_gpus(info, gpu):
             "GPU 0: NVIDIA H200 (UUID: GPU-1)\nGPU 1: NVIDIA H200 (UUID: GPU-2)", 2, id="two"
         ),
         pytest.param(
-            "GPU 0: NVIDIA H200 (UUID: GPU-1)\n  MIG 1g.18gb Device 0: (UUID: MIG-1)\n  MIG 1g.18gb Device 1: (UUID: MIG-2)",
+            "GPU 0: NVIDIA H200 (UUID: GPU-1)\n  MIG 1g.18gb Device 0: (UUID: MIG-1)\n"
+            "  MIG 1g.18gb Device 1: (UUID: MIG-2)",
             1,
             id="parts-of-one",
         ),
@@ -992,7 +1003,10 @@ def test_the_whole_report():
     assert doctor.report(ANSWERING, SETTINGS, [V2], 100 * 1024**3) == (
         [
             "engine    docker 28.5.2 answers",
-            "GPU       not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); jobs run on the CPU",
+            (
+                "GPU       not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's "
+                "hook); jobs run on the CPU"
+            ),
             "AWS CLI   2.36.7 at /usr/local/bin/aws",
             "disk      100 GB free",
             "machine   x86_64 Linux",
@@ -1003,8 +1017,14 @@ def test_the_whole_report():
 
 BROKEN = Engine("docker", problem="does not answer (x)", remedy="start it", gpu=SILENT)
 WITH_GPU = replace(ANSWERING, gpu=RUNTIME)
-NO_GPU = f"but the GPU runtime is not found ({NOTHING.reason}); install the NVIDIA Container Toolkit, or set GPU=auto"
-NO_ANSWER = "but the GPU runtime is unknown (docker does not answer); install the NVIDIA Container Toolkit, or set GPU=auto"
+NO_GPU = (
+    f"but the GPU runtime is not found ({NOTHING.reason}); "
+    "install the NVIDIA Container Toolkit, or set GPU=auto"
+)
+NO_ANSWER = (
+    "but the GPU runtime is unknown (docker does not answer); "
+    "install the NVIDIA Container Toolkit, or set GPU=auto"
+)
 
 
 @pytest.mark.parametrize(
@@ -1081,7 +1101,8 @@ def test_the_doctor_refuses_settings_that_say_nothing(tmp_path, monkeypatch, cap
     assert (doctor.main(), *capsys.readouterr()) == (
         1,
         "",
-        "sm-local: settings.env:1: GPU is 'yes'; write auto, none, required, all, or devices such as 0,1\n"
+        "sm-local: settings.env:1: GPU is 'yes'; write auto, none, required, all, or devices "
+        "such as 0,1\n"
         "sm-local: settings.env:2: ENGIN is not a setting; did you mean ENGINE?\n",
     )
 
@@ -1091,7 +1112,10 @@ def test_the_doctor_asks_for_the_engine_that_the_settings_name(tmp_path, monkeyp
     (tmp_path / "settings.env").write_text("ENGINE=docker\nGPU=none\n")
     assert (doctor.main(), capsys.readouterr().err) == (
         1,
-        "sm-local: docker there is no docker client on PATH; install Docker, or use ENGINE=sandbox\n",
+        (
+            "sm-local: docker there is no docker client on PATH; install Docker, or use "
+            "ENGINE=sandbox\n"
+        ),
     )
 
 
@@ -1103,7 +1127,8 @@ def test_the_doctor_asks_for_the_engine_that_the_settings_name(tmp_path, monkeyp
         pytest.param(BROKEN, "docker: does not answer (x); start it", id="broken"),
         pytest.param(
             Engine("sandbox", "6.1"),
-            "none here; the sandbox (Linux namespaces) trains with this machine's Python, without an image",
+            "none here; the sandbox (Linux namespaces) trains with this machine's Python, "
+            "without an image",
             id="sandbox",
         ),
         pytest.param(
@@ -1159,7 +1184,8 @@ def test_the_gpus_line(gpu, wanted, line):
 def test_a_driver_without_the_toolkit_is_named(tmp_path):
     tool(tmp_path / "bin", "nvidia-smi")
     assert doctor.gpu_line(Gpu(NOT_FOUND, "nothing"), "auto") == (
-        "not found (nothing); jobs run on the CPU; nvidia-smi is here, so install the NVIDIA Container Toolkit: "
+        "not found (nothing); jobs run on the CPU; "
+        "nvidia-smi is here, so install the NVIDIA Container Toolkit: "
         "sudo nvidia-ctk runtime configure --runtime=docker"
     )
 
@@ -1169,7 +1195,8 @@ def test_a_driver_without_the_toolkit_is_named(tmp_path):
     [
         pytest.param(
             [],
-            f"none on PATH; only 'make pull-dlc REGION=…' needs it (SSO login exists in v2 alone); {GET}",
+            "none on PATH; only 'make pull-dlc REGION=…' needs it (SSO login exists in v2 "
+            f"alone); {GET}",
             id="none",
         ),
         pytest.param([V2, V1], "2.36.7 at /usr/local/bin/aws", id="v2-first"),
@@ -1177,17 +1204,20 @@ def test_a_driver_without_the_toolkit_is_named(tmp_path):
         pytest.param([AwsCli("/a", (10, 0, 0))], "10.0.0 at /a", id="v10"),
         pytest.param(
             [V1],
-            f"1.46.3 at /usr/bin/aws is not v2, which 'make pull-dlc REGION=…' needs (SSO login exists in v2 alone); {GET}",
+            "1.46.3 at /usr/bin/aws is not v2, which 'make pull-dlc REGION=…' needs (SSO login "
+            f"exists in v2 alone); {GET}",
             id="v1",
         ),
         pytest.param(
             [V1, V2],
-            "1.46.3 at /usr/bin/aws is v1 and first on PATH; 'make pull-dlc' takes v2 at /usr/local/bin/aws",
+            "1.46.3 at /usr/bin/aws is v1 and first on PATH; 'make pull-dlc' takes v2 at "
+            "/usr/local/bin/aws",
             id="v1-first",
         ),
         pytest.param(
             [AwsCli("/a", ())],
-            f"of unknown version at /a is not v2, which 'make pull-dlc REGION=…' needs (SSO login exists in v2 alone); {GET}",
+            "of unknown version at /a is not v2, which 'make pull-dlc REGION=…' needs (SSO "
+            f"login exists in v2 alone); {GET}",
             id="broken",
         ),
     ],
@@ -1202,12 +1232,14 @@ def test_the_aws_clis_line(found, line):
         pytest.param(-1, "unknown: the engine's disk cannot be seen from here", id="unseen"),
         pytest.param(
             0,
-            "0 GB free; a GPU Deep Learning Container takes about 40 GB while it is pulled, a CPU one 12 GB",
+            "0 GB free; a GPU Deep Learning Container takes about 40 GB while it is pulled, a "
+            "CPU one 12 GB",
             id="full",
         ),
         pytest.param(
             40 * 1024**3 - 1,
-            "39 GB free; a GPU Deep Learning Container takes about 40 GB while it is pulled, a CPU one 12 GB",
+            "39 GB free; a GPU Deep Learning Container takes about 40 GB while it is pulled, a "
+            "CPU one 12 GB",
             id="short",
         ),
         pytest.param(40 * 1024**3, "40 GB free", id="enough"),

@@ -1,4 +1,7 @@
-"""What Make remembers, what reaches Python, and what happens when something is broken. Needs no engine."""
+"""What Make remembers, what reaches Python, and what happens when something is broken.
+
+Needs no engine.
+"""
 
 import json
 import os
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT, clean_environment, jobs, last_job, make, script
+from terminal import background
 
 LINUX = pytest.mark.linux  # the sandbox
 JOB = "TrainingJobName: {0}\n"
@@ -18,21 +22,24 @@ JOB = "TrainingJobName: {0}\n"
 
 @pytest.fixture(autouse=True)
 def sandbox(project):
-    """Choose the sandbox for every verb. On macOS only its recipe can be written for Docker, which nobody asks here."""
+    """Use the sandbox for every verb; macOS can only write its recipe for Docker, unused here."""
     settings = project / "settings.env"
     settings.write_text(settings.read_text().replace("ENGINE=auto", "ENGINE=sandbox"))
 
 
 @pytest.fixture
 def counted(project) -> Path:
-    """Put a Python that counts its calls in the place of the project's own; return the file with the count."""
+    """Replace the project's Python by one that counts its calls; return the file with the count."""
     python, calls = project / "sm_local/.venv/bin/python", project / "calls"
     real = os.path.realpath(python)
     site = subprocess.run(
         [
             python,
             "-c",
-            "import ruamel.yaml, os; print(os.path.dirname(os.path.dirname(os.path.dirname(ruamel.yaml.__file__))))",
+            (
+                "import ruamel.yaml, os; "
+                "print(os.path.dirname(os.path.dirname(os.path.dirname(ruamel.yaml.__file__))))"
+            ),
         ],
         capture_output=True,
         text=True,
@@ -140,22 +147,13 @@ def test_a_value_on_the_command_line_is_for_that_call_alone(project, counted):
         for given in ([], ["SHM=7m"], ["SHM=7m"], [], ["SHM=8m"])
     ]
     assert sizes == ["2g", "7m", "7m", "2g", "8m"]
-    assert (
-        counted.read_text() == "x\n" * 3
-    )  # what was written once for a state of things is good for it
+    assert counted.read_text() == "x\n" * 3  # a recipe is written once for each state
 
 
 @LINUX
 def test_the_running_job_keeps_its_recipe(project):
     script(project, "print('up', flush=True); time.sleep(1.5); print('end')")
-    process = subprocess.Popen(
-        ["make", "train"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train"], project, stderr=None)
     assert process.stdout.readline() == "up\n"
     (project / "job.yaml").write_text(JOB.format("another"))
     assert (
@@ -272,21 +270,8 @@ def test_make_from_another_folder(project, tmp_path):
 @LINUX
 def test_two_calls_at_once_both_run(project):
     script(project, "print('ran')")
-    (project / "job.yaml").write_text(
-        "{}"
-    )  # without a checkpoint folder, which only one job can have
-    calls = [
-        subprocess.Popen(
-            ["make", "train", f"HP=n={n}"],
-            cwd=project,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=clean_environment(),
-        )
-        for n in range(4)
-    ]
+    (project / "job.yaml").write_text("{}")  # no checkpoint folder, which only one job can have
+    calls = [background(["make", "train", f"HP=n={n}"], project) for n in range(4)]
     said = [call.communicate(timeout=60)[0] for call in calls]
     assert [call.returncode for call in calls] == [0] * 4, said
     ran = [
@@ -303,17 +288,7 @@ def test_two_first_calls_at_once_make_one_environment(project):
     shutil.rmtree(project / "sm_local/.venv")
     calls = []
     for _ in range(3):
-        calls.append(
-            subprocess.Popen(
-                ["make", "recipe", "ENGINE=sandbox"],
-                cwd=project,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env=clean_environment(),
-            )
-        )
+        calls.append(background(["make", "recipe", "ENGINE=sandbox"], project))
         time.sleep(0.7)
     said = [call.communicate(timeout=180)[0] for call in calls]
     assert [call.returncode for call in calls] == [0] * 3, said
@@ -369,9 +344,9 @@ def test_an_index_that_does_not_answer_leaves_no_ready_environment(project):
     done = make(project, "recipe", env=clean_environment(**refuse_index()), timeout=200)
     assert done.returncode == 2
     assert (
-        "sm-local: sm_local/.venv was not made: the packages of sm_local/requirements.txt did not come (above); try again, or set your index\n"
-        in done.stdout
-    )
+        "sm-local: sm_local/.venv was not made: the packages of sm_local/requirements.txt did "
+        "not come (above); try again, or set your index\n"
+    ) in done.stdout
     assert (
         not (project / "sm_local/.venv/ready").exists()
         and list((project / "recipes").glob("*.sh")) == []
@@ -379,7 +354,7 @@ def test_an_index_that_does_not_answer_leaves_no_ready_environment(project):
 
 
 def a_path_with(tmp_path, body: str) -> str:
-    """Return a PATH with the usual tools, a python3 of this body, and no uv."""
+    """Return a PATH with the usual tools, a python3 with this body, and no uv."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in (
@@ -428,9 +403,9 @@ def test_a_path_in_which_python_makes_no_environment_is_named(project, tmp_path)
     )
     assert done.returncode == 2 and "Error: " not in done.stdout
     assert (
-        f"sm-local: Python makes no venv where the path has a colon; give {place} another name, or install uv\n"
-        in done.stdout
-    )
+        f"sm-local: Python makes no venv where the path has a colon; give {place} another "
+        "name, or install uv\n"
+    ) in done.stdout
 
 
 def test_a_python_that_is_too_old_is_named(project, tmp_path):
@@ -483,11 +458,11 @@ def test_a_broken_job_is_one_line_with_its_place(project):
         == "sm-local: job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer"
     )
     assert lines[1].startswith("make: *** [") and len(lines) == 2
-    assert files(project).items() <= before.items()  # nothing was started, nothing written
+    assert files(project).items() <= before.items()  # nothing started, nothing written
 
 
 def files(project) -> dict[str, bytes]:
-    """Return the files of a project and what is in them."""
+    """Return a project's files and their contents."""
     return {
         str(path.relative_to(project)): path.read_bytes()
         for path in project.rglob("*")
@@ -508,16 +483,10 @@ def test_a_job_file_that_is_not_there(project):
 def test_a_job_can_be_stopped_when_its_request_cannot_be_read(project):
     script(
         project,
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('up', flush=True); time.sleep(60)",
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "print('up', flush=True); time.sleep(60)",
     )
-    process = subprocess.Popen(
-        ["make", "train"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train"], project, stderr=None)
     assert process.stdout.readline() == "up\n"
     for text in ("{", "\0", "- a\n"):
         (project / "job.yaml").write_text(text)

@@ -1,4 +1,4 @@
-"""Root inside, yours outside: as an unprivileged member of the docker group nothing of the project is ever root's."""
+"""Root inside, yours outside: a member of the docker group never ends up with root's files."""
 
 import os
 import signal
@@ -6,13 +6,14 @@ import subprocess
 
 import pytest
 from conftest import USER, clean_environment, containers, jobs, last_job, make, script
-from terminal import CTRL_C, Terminal, eventually
+from terminal import CTRL_C, Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux, pytest.mark.usefixtures("built")]
 
 WRITES = """
 import util
-for d in ("/opt/ml/model", "/opt/ml/output/data", "/opt/ml/checkpoints", "/opt/ml/code", "/opt/ml/input/data/training"):
+places = ("model", "output/data", "checkpoints", "code", "input/data/training")
+for d in ("/opt/ml/" + place for place in places):
     os.makedirs(d + "/made/deep", exist_ok=True); open(d + "/made/deep/f", "w").write("x")
     os.chmod(d + "/made/deep", 0o700)
     if not os.path.lexists(d + "/link"): os.symlink("/etc/passwd", d + "/link")
@@ -20,7 +21,10 @@ for d in ("/opt/ml/model", "/opt/ml/output/data", "/opt/ml/checkpoints", "/opt/m
 
 
 def as_user(project) -> list[str]:
-    """Return the command prefix that makes us an unprivileged member of the docker group; we may be one already."""
+    """Return the command prefix that makes us an unprivileged member of the docker group.
+
+    It is empty when we are already unprivileged.
+    """
     if os.geteuid():
         return []
     group = os.stat(
@@ -30,7 +34,7 @@ def as_user(project) -> list[str]:
 
 
 def hand_over(project, *arguments: str) -> None:
-    """Write the recipe, so that the user needs no Python, and give the project to the unprivileged user."""
+    """Write the recipe, so that the user needs no Python, and give the project to that user."""
     make(project, "recipe", "ENGINE=docker", *arguments)
     if os.geteuid() == 0:
         subprocess.run(["chown", "-hR", f"{USER}:{USER}", project], check=True)
@@ -59,8 +63,26 @@ def run(project, **options) -> subprocess.CompletedProcess:
     )
 
 
+def chown(project) -> subprocess.CompletedProcess:
+    """Run what `make chown` runs, as the user."""
+    return subprocess.run(
+        [*as_user(project), "bash", "sm_local/libexec/chown.sh"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(HOME="/nonexistent"),
+    )
+
+
+def as_root(project, image: str, command: str) -> None:
+    """Run a shell command as root, in a container that has the project as its working directory."""
+    mount = ["--mount", f"type=bind,source={project},target=/w", "--workdir", "/w"]
+    subprocess.run(["docker", "run", "--rm", *mount, image, "sh", "-c", command], check=True)
+
+
 def roots(project) -> list[str]:
-    """Return everything in the project that belongs to root; the caller's own where he is root."""
+    """Return everything in the project that root owns; our own files if we are root."""
     found = subprocess.run(
         ["find", project, "-user", "0"], capture_output=True, text=True, check=True
     ).stdout
@@ -89,7 +111,7 @@ def test_after_success(theirs, docker):
 
 
 def other_owners(folder) -> set[int]:
-    """Return who else owns something in a folder."""
+    """Return the other owners of what is in a folder."""
     return {os.lstat(path).st_uid for path in folder.rglob("*")} - {os.geteuid() or USER}
 
 
@@ -97,7 +119,8 @@ OTHERS = (
     WRITES
     + """
 for d in ("/opt/ml/model", "/opt/ml/output/data", "/opt/ml/checkpoints"):
-    open(d + "/unpacked", "w"); os.chown(d + "/unpacked", 4711, 4711); os.mkdir(d + "/theirs", 0o700); os.chown(d + "/theirs", 4711, 4711)
+    open(d + "/unpacked", "w"); os.chown(d + "/unpacked", 4711, 4711)
+    os.mkdir(d + "/theirs", 0o700); os.chown(d + "/theirs", 4711, 4711)
 """
 )
 
@@ -110,31 +133,12 @@ def test_what_a_job_gave_to_others_is_the_caller_s_in_its_folder_alone(theirs):
 
 
 def test_make_chown_gives_back_what_others_own_in_the_caller_s_jobs_alone(theirs, built):
-    leave = "for j in mine colleague; do mkdir -p output/$j/model/d; touch output/$j/recipe.sh output/$j/model/d/f; chown -R 4711:4711 output/$j; done"
-    subprocess.run(
-        [
-            "docker",
-            "run",
-            "--rm",
-            "--mount",
-            f"type=bind,source={theirs},target=/w",
-            "--workdir",
-            "/w",
-            built,
-            "sh",
-            "-c",
-            f"{leave}; chown {os.geteuid() or USER} output/mine",
-        ],
-        check=True,
+    leave = (
+        "for j in mine colleague; do mkdir -p output/$j/model/d; touch output/$j/recipe.sh "
+        "output/$j/model/d/f; chown -R 4711:4711 output/$j; done"
     )
-    done = subprocess.run(
-        [*as_user(theirs), "bash", "sm_local/libexec/chown.sh"],
-        cwd=theirs,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=clean_environment(HOME="/nonexistent"),
-    )
+    as_root(theirs, built, f"{leave}; chown {os.geteuid() or USER} output/mine")
+    done = chown(theirs)
     assert done.returncode == 0 and "yours again: output\n" in done.stderr, done.stderr
     assert other_owners(theirs / "output/mine") == set() and other_owners(
         theirs / "output/colleague"
@@ -184,12 +188,10 @@ def test_after_kill_9_of_the_recipe(theirs, docker):
         theirs,
         WRITES + "print('ready', flush=True); time.sleep(3); open('/opt/ml/model/late', 'w')",
     )
-    process = subprocess.Popen(
+    process = background(
         [*as_user(theirs), "bash", "recipes/train.sh"],
-        cwd=theirs,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
+        theirs,
+        stderr=None,
         env=clean_environment(HOME="/nonexistent"),
     )
     while "ready" not in process.stdout.readline():
@@ -206,7 +208,8 @@ def test_after_kill_9_of_the_recipe(theirs, docker):
 def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
     dockerfile = theirs.parent / "Dockerfile"
     dockerfile.write_text(
-        f"FROM {built}\nRUN rm -f /bin/chown /usr/bin/chown /bin/sh /bin/dash /usr/bin/sh /usr/bin/dash /bin/bash /usr/bin/find\n"
+        f"FROM {built}\nRUN rm -f /bin/chown /usr/bin/chown /bin/sh /bin/dash "
+        "/usr/bin/sh /usr/bin/dash /bin/bash /usr/bin/find\n"
     )
     subprocess.run(
         [
@@ -225,7 +228,8 @@ def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
     try:
         script(theirs, WRITES)
         (theirs / "job.yaml").write_text(
-            "AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\nCheckpointConfig: {}\n"
+            "AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\n"
+            "CheckpointConfig: {}\n"
         )
         hand_over(theirs, "IMAGE=sm-local-test-bare:latest", "CODE=mount")
         done = run(theirs)
@@ -272,44 +276,18 @@ def test_channels_rw_gives_back_what_is_new_and_leaves_a_colleague_s_data(theirs
 def test_make_chown_gives_back_what_an_interrupted_machine_left(theirs, built):
     left = theirs / "output/job-1/model"
     left.mkdir(parents=True)
-    leave = "mkdir -p output/job-1/model/d && touch output/job-1/recipe.sh output/job-1/model/d/f code/x && ln -s /etc output/job-1/model/l"
-    subprocess.run(
-        [
-            "docker",
-            "run",
-            "--rm",
-            "--mount",
-            f"type=bind,source={theirs},target=/w",
-            "--workdir",
-            "/w",
-            built,
-            "sh",
-            "-c",
-            leave,
-        ],
-        check=True,
+    leave = (
+        "mkdir -p output/job-1/model/d && touch output/job-1/recipe.sh output/job-1/model/d/f "
+        "code/x && ln -s /etc output/job-1/model/l"
     )
+    as_root(theirs, built, leave)
     if os.geteuid() == 0:
         subprocess.run(["chown", f"{USER}:{USER}", left, left.parent], check=True)
     assert roots(theirs)
-    done = subprocess.run(
-        [*as_user(theirs), "bash", "sm_local/libexec/chown.sh"],
-        cwd=theirs,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=clean_environment(HOME="/nonexistent"),
-    )
+    done = chown(theirs)
     assert done.returncode == 0 and "yours again: output code" in done.stderr, done.stderr
     assert roots(theirs) == []
-    done = subprocess.run(
-        [*as_user(theirs), "bash", "sm_local/libexec/chown.sh"],
-        cwd=theirs,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=clean_environment(HOME="/nonexistent"),
-    )
+    done = chown(theirs)
     assert "nothing here belongs to root" in done.stderr
 
 

@@ -36,7 +36,8 @@ def test_train_on_podman(project, in_podman):
         project,
         """
 import socket
-print("pid", os.getpid(), socket.gethostname(), socket.gethostbyname("algo-1"), os.environ["TRAINING_JOB_NAME"])
+address, job = socket.gethostbyname("algo-1"), os.environ["TRAINING_JOB_NAME"]
+print("pid", os.getpid(), socket.gethostname(), address, job)
 os.remove("/opt/ml/input/data/training/train.csv")
 open("/opt/ml/model/m", "w").write("m"); sys.exit(7)
 """,
@@ -52,7 +53,7 @@ open("/opt/ml/model/m", "w").write("m"); sys.exit(7)
 
 
 def test_views_and_whole_prefixes_of_s3_on_podman(project, in_podman):
-    """Of the mirror as `make data` leaves it; a job that writes everywhere changes nothing of it."""
+    """The mirror is as `make data` leaves it; a job that writes everywhere cannot change it."""
     objects = {"p/train-1": "1", "p/train/2": "2", "q/deep/3": "3"}
     for key, text in objects.items():
         (project / "data/s3/b" / key).parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,8 @@ def test_views_and_whole_prefixes_of_s3_on_podman(project, in_podman):
         """
 for at, _, names in list(os.walk("/opt/ml/input/data")):
     for name in names:
-        path = os.path.join(at, name); text = open(path).read(); open(path, "w").write("spoilt"); os.chmod(path, 0o600)
+        path = os.path.join(at, name); text = open(path).read()
+        open(path, "w").write("spoilt"); os.chmod(path, 0o600)
         open("/opt/ml/model/seen", "a").write(f"{path[len('/opt/ml/input/data/'):]}={text} ")
         if text == "2": os.remove(path)
 open("/opt/ml/input/data/whole/new", "w")
@@ -111,7 +113,7 @@ def test_a_missing_image_on_podman_names_the_remedy(project):
 
 
 def test_a_runtime_that_refuses_is_no_failure_of_the_script(project, in_podman, tmp_path):
-    """crun refuses so where cgroups are mixed."""
+    """crun refuses this way where cgroups v1 and v2 are mixed."""
     runtime = tmp_path / "runtime"
     runtime.write_text("#!/bin/sh\necho 'no containers on this machine' >&2\nexit 1\n")
     runtime.chmod(0o755)
@@ -123,9 +125,9 @@ def test_a_runtime_that_refuses_is_no_failure_of_the_script(project, in_podman, 
         env=clean_environment(CONTAINERS_CONF=str(tmp_path / "containers.conf")),
     )
     assert (
-        f"sm-local: podman did not start the job: Error: OCI runtime error: {runtime}: no containers on this machine\n"
-        in done.stdout
-    )
+        f"sm-local: podman did not start the job: Error: OCI runtime error: {runtime}: no "
+        "containers on this machine\n"
+    ) in done.stdout
     assert done.returncode == 2 and "AlgorithmError" not in done.stdout and jobs(project) == []
 
 

@@ -1,6 +1,7 @@
-"""`make pull-dlc` against a real registry (docker-registry), a real ECR API (moto) and the real AWS CLI v2.
+"""`make pull-dlc` with a real registry (docker-registry), a real ECR API (moto), real AWS CLI v2.
 
-Fakes stand only for what cannot be had here: an old AWS CLI, a credential helper, and the refusals of the real ECR.
+Fakes stand in only for what cannot be had here: an old AWS CLI, a credential helper and the
+refusals of the real ECR.
 """
 
 import http.server
@@ -21,21 +22,24 @@ from servers import free_port, moto_serving, serving
 
 pytestmark = pytest.mark.engine
 
-PASSWORD = "123456789012-auth-token"  # moto's, for its own account
+PASSWORD = "123456789012-auth-token"  # what moto gives for its account
 TAG = "2.13-cpu-test"
 LOCAL = f"sm-local/dlc/pytorch:{TAG}"
-SSO = "[profile corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = us-west-2\nsso_account_id = 123456789012\nsso_role_name = ds\n"
+SSO = (
+    "[profile corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = us-west-2\n"
+    "sso_account_id = 123456789012\nsso_role_name = ds\n"
+)
 
 
 def executable(path: Path, text: str) -> Path:
-    """Write a program."""
+    """Write an executable file; return its path."""
     path.write_text(text)
     path.chmod(0o755)
     return path
 
 
 def registry_serving(folder: Path, port: int, password: str):
-    """Run Debian's docker-registry, which lets in the user AWS with a password, until the end of the block."""
+    """Run Debian's docker-registry, which only lets user AWS in, with a password, for the block."""
     program, htpasswd = (
         need("docker-registry", "docker-registry"),
         need("htpasswd", "apache2-utils"),
@@ -44,7 +48,7 @@ def registry_serving(folder: Path, port: int, password: str):
     users = subprocess.run(
         [htpasswd, "-Bbn", "AWS", password], capture_output=True, text=True, check=True
     ).stdout
-    (folder / "htpasswd").write_text(users)  # bcrypt: the registry reads no other
+    (folder / "htpasswd").write_text(users)  # bcrypt: the registry reads nothing else
     (folder / "config.yml").write_text(
         json.dumps(
             {
@@ -64,7 +68,7 @@ def registry_serving(folder: Path, port: int, password: str):
 
 
 def forget(docker, *names: str) -> None:
-    """Take names off the images; an image without a name goes."""
+    """Remove tags; an image without a tag goes away."""
     for name in names:
         if docker.images.list(name):
             docker.images.remove(name)
@@ -87,7 +91,7 @@ def ecr(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pushed(registry, docker) -> str:
-    """Return the id of an image that is in the registry. Random bytes FROM scratch: nothing of it is here already."""
+    """Return the id of an image in the registry: random bytes, so no layer is here yet."""
     name = f"{registry}/pytorch:{TAG}"
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
@@ -110,7 +114,7 @@ def pushed(registry, docker) -> str:
 
 @pytest.fixture(scope="module")
 def aws_v2() -> str:
-    """Return the path of the real AWS CLI v2, which need not be the first `aws` on PATH."""
+    """Return the path of the real AWS CLI v2, which may not be the first `aws` on PATH."""
     need("aws", "awscli")
     for folder in [*os.environ["PATH"].split(":"), "/usr/bin"]:
         path = shutil.which("aws", path=folder)
@@ -127,7 +131,7 @@ def aws_v2() -> str:
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory) -> Path:
-    """Return a folder with all of this machine's tools but docker and aws."""
+    """Return a folder with all tools of this machine except docker and aws."""
     folder = tmp_path_factory.mktemp("tools")
     for path in [path for place in ("/usr/bin", "/bin") for path in Path(place).iterdir()]:
         if path.name not in ("aws", "docker") and not (folder / path.name).is_symlink():
@@ -136,7 +140,7 @@ def tools(tmp_path_factory) -> Path:
 
 
 class Desk:
-    """A person's machine: a project, a home of their own, and a PATH on which docker writes down how it is called."""
+    """A user's machine: a project, a home, and a PATH whose docker records how it is called."""
 
     def __init__(self, project: Path, tools: Path, registry: str, ecr: str, aws: str):
         self.project, self.registry, self.folder = project, registry, project.parent
@@ -166,7 +170,7 @@ class Desk:
         )
 
     def pull(self, *arguments: str, **changes: str) -> tuple[int, str]:
-        """Run `make pull-dlc`; return the status and all that it said. An empty value takes a variable away."""
+        """Run `make pull-dlc`; return status and output. An empty value unsets a variable."""
         self.calls_file.write_text("")
         environment = {
             key: value for key, value in {**self.environment, **changes}.items() if value
@@ -184,7 +188,7 @@ class Desk:
         return done.returncode, done.stdout
 
     def calls(self) -> list[str]:
-        """Return what docker was asked to do, without the questions about the machine."""
+        """Return the recorded docker commands, without those that only inspect the machine."""
         return [
             call
             for call in self.calls_file.read_text().splitlines()
@@ -192,7 +196,7 @@ class Desk:
         ]
 
     def aws(self, text: str) -> None:
-        """Put a fake in the place of aws."""
+        """Replace aws by a fake."""
         (self.bin / "aws").unlink()
         executable(self.bin / "aws", text)
 
@@ -206,13 +210,13 @@ class Desk:
 
 @pytest.fixture
 def desk(project, tools, registry, ecr, aws_v2, docker):
-    """Return a desk; what was pulled goes at the end."""
+    """Return a desk; remove what it pulled at the end."""
     yield Desk(project, tools, registry, ecr, aws_v2)
     forget(docker, f"{registry}/pytorch:{TAG}", LOCAL)
 
 
 def last_line(said: str) -> str:
-    """Return the last line that is ours."""
+    """Return sm-local's last line."""
     return [line for line in said.splitlines() if line.startswith("sm-local: ")][-1]
 
 
@@ -308,20 +312,31 @@ def test_a_token_that_aws_refuses_is_explained_and_nobody_logs_in(desk, changes,
     ("words", "hint"),
     [
         (
-            "(ExpiredTokenException) when calling the GetAuthorizationToken operation: The security token included in the request is expired",
+            (
+                "(ExpiredTokenException) when calling the GetAuthorizationToken operation: The "
+                "security token included in the request is expired"
+            ),
             "temporary",
         ),
         (
-            "(UnrecognizedClientException) when calling the GetAuthorizationToken operation: The security token included in the request is invalid.",
+            (
+                "(UnrecognizedClientException) when calling the GetAuthorizationToken operation: "
+                "The security token included in the request is invalid."
+            ),
             "a wrong key, a region that your account has not enabled",
         ),
         (
-            "(AccessDeniedException) when calling the GetAuthorizationToken operation: User: arn:aws:iam::1:user/u is not authorized to perform: "
-            "ecr:GetAuthorizationToken on resource: * because no identity-based policy allows the action",
+            "(AccessDeniedException) when calling the GetAuthorizationToken operation: User: "
+            "arn:aws:iam::1:user/u is not authorized to perform: "
+            "ecr:GetAuthorizationToken on resource: * because no identity-based policy allows "
+            "the action",
             "AmazonEC2ContainerRegistryReadOnly",
         ),
         (
-            "(InvalidSignatureException) when calling the GetAuthorizationToken operation: Signature expired",
+            (
+                "(InvalidSignatureException) when calling the GetAuthorizationToken operation: "
+                "Signature expired"
+            ),
             "clock",
         ),
         ("something new", "above are AWS's own words"),
@@ -330,7 +345,8 @@ def test_a_token_that_aws_refuses_is_explained_and_nobody_logs_in(desk, changes,
 )
 def test_ecr_refusals_are_explained(desk, words, hint):
     desk.aws(
-        f'#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/2.36.7 Python/3.11\necho "An error occurred {words}" >&2\nexit 254\n'
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/2.36.7 Python/3.11\n'
+        f'echo "An error occurred {words}" >&2\nexit 254\n'
     )
     status, said = desk.pull()
     assert (status, words in said, hint in last_line(said)) == (2, True, True), said
@@ -354,7 +370,10 @@ def test_v2_is_found_behind_another_aws(desk, pushed, aws_v2, text, version):
     path = desk.before_aws(text)
     status, said = desk.pull()
     assert status == 0, said
-    found = rf"^sm-local: aws {re.escape(version)} at {path} is first on PATH and not v2; using aws 2\.[\d.]+ at {desk.bin}/aws$"
+    found = (
+        rf"^sm-local: aws {re.escape(version)} at {path} is first on PATH and not v2; using aws "
+        rf"2\.[\d.]+ at {desk.bin}/aws$"
+    )
     assert re.search(found, said, re.MULTILINE), said
 
 
@@ -363,7 +382,8 @@ def test_v1_alone_is_refused_with_its_path(desk):
     status, said = desk.pull()
     assert status == 2
     assert last_line(said) == (
-        f"sm-local: aws 1.46.3 at {desk.bin}/aws is not v2; ECR needs AWS CLI v2 (SSO login exists in v2 alone), "
+        f"sm-local: aws 1.46.3 at {desk.bin}/aws is not v2; ECR needs AWS CLI v2 (SSO login "
+        "exists in v2 alone), "
         "get it: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
     )
     assert not [call for call in desk.calls() if call.startswith("login")]
@@ -380,7 +400,8 @@ def test_no_aws_is_refused_with_the_remedy(desk):
 
 def test_a_later_major_version_will_do(desk):
     desk.aws(
-        '#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/3.0.1 Python/3.15\necho no >&2; exit 254\n'
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo aws-cli/3.0.1 Python/3.15\n'
+        "echo no >&2; exit 254\n"
     )
     assert "no token for ECR" in desk.pull()[1]
 
@@ -390,7 +411,8 @@ def test_an_unknown_tag_is_explained_at_once(desk, pushed):
     assert status == 2
     assert "manifest unknown" in said
     assert last_line(said).startswith(
-        f"sm-local: {desk.registry}/pytorch:2.99-cpu was not pulled: there is no such tag; tags are listed at https://"
+        f"sm-local: {desk.registry}/pytorch:2.99-cpu was not pulled: there is no such tag; tags "
+        "are listed at https://"
     )
     assert len([call for call in desk.calls() if call.startswith("pull")]) == 1
 
@@ -418,7 +440,7 @@ def test_a_credential_store_that_is_missing_is_explained(desk):
 
 
 def helper(desk, host: str) -> None:
-    """Let a credential helper answer for a host, as amazon-ecr-credential-helper does."""
+    """Install a credential helper for a host, as amazon-ecr-credential-helper does."""
     answer = json.dumps({"ServerURL": host, "Username": "AWS", "Secret": PASSWORD})
     executable(desk.bin / "docker-credential-ecr-login", f"#!/bin/sh\necho '{answer}'\n")
     (desk.home / ".docker").mkdir()
@@ -436,7 +458,7 @@ def test_a_credential_helper_makes_the_login(desk, pushed):
 
 
 def test_a_network_that_fails_is_tried_again(desk, tmp_path):
-    """The registry comes up while the recipe sleeps before its second try."""
+    """The registry starts while the recipe sleeps before its second try."""
     port, slept, up, over = free_port(), tmp_path / "slept", tmp_path / "up", threading.Event()
     helper(desk, f"127.0.0.1:{port}")
     executable(
@@ -466,9 +488,8 @@ for try in $(seq 600); do if [ ! -e {up} ]; then /bin/sleep 0.1; fi; done
     assert re.search(
         "connection refused.*\nsm-local: the network failed; trying again in 5 s\n", said
     ), said
-    assert "there is no such tag" in last_line(
-        said
-    )  # the second try got an answer: the late registry is empty
+    # The second try got an answer: the late registry is empty.
+    assert "there is no such tag" in last_line(said)
 
 
 def test_three_tries_are_enough(desk, tmp_path):
@@ -482,7 +503,7 @@ def test_three_tries_are_enough(desk, tmp_path):
     )
 
 
-# What the real ECR says, through the real engine: a registry that only refuses.
+# The real ECR's answers through the real engine: a registry that only refuses.
 
 REFUSALS = {
     "expired": (
@@ -494,14 +515,16 @@ REFUSALS = {
     "foreign": (
         403,
         "DENIED",
-        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:1:repository/x "
+        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on "
+        "resource: arn:aws:ecr:us-west-2:1:repository/x "
         "because no resource-based policy allows the ecr:BatchGetImage action",
         "that registry does not let you; is it a Deep Learning Container?",
     ),
     "mine": (
         403,
         "DENIED",
-        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:1:repository/x "
+        "User: arn:aws:iam::1:user/u is not authorized to perform: ecr:BatchGetImage on "
+        "resource: arn:aws:ecr:us-west-2:1:repository/x "
         "because no identity-based policy allows the ecr:BatchGetImage action",
         "ask for the policy AmazonEC2ContainerRegistryReadOnly",
     ),
@@ -517,7 +540,7 @@ REFUSALS = {
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):
-    """Answer every question about a repository with the refusal that it is named after."""
+    """Answer every request for a repository with the refusal that it is named after."""
 
     def do_GET(self):
         status, code, message, _ = REFUSALS.get(self.path.split("/")[2], (200, "", "", ""))
@@ -533,7 +556,7 @@ class Refusing(http.server.BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, *_):
-        """Stay silent."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -565,23 +588,33 @@ def test_a_refused_pull_is_explained(desk, refusing, repo):
     ("words", "hint"),
     [
         (
-            "pull access denied for public.ecr.aws/x, repository does not exist or may require 'docker login': denied: "
+            "pull access denied for public.ecr.aws/x, repository does not exist or may require "
+            "'docker login': denied: "
             "Your authorization token has expired. Reauthenticate and try again.",
             "run 'docker logout public.ecr.aws'",
         ),
         (
-            "unexpected status from HEAD request to https://public.ecr.aws/v2/x/manifests/1: 403 Forbidden",
+            (
+                "unexpected status from HEAD request to https://public.ecr.aws/v2/x/manifests/1: "
+                "403 Forbidden"
+            ),
             "run 'docker logout public.ecr.aws'",
         ),
         (
-            "repository public.ecr.aws/x not found: name unknown: The repository with name 'x' does not exist",
+            (
+                "repository public.ecr.aws/x not found: name unknown: The repository with name "
+                "'x' does not exist"
+            ),
             "make pull-dlc REGION=",
         ),
     ],
     ids=["expired", "containerd", "unknown"],
 )
 def test_the_public_gallery_has_its_own_hints(words, hint):
-    program = '. "$0/say.sh"; . "$0/pull.sh"; engine=docker host="" image=public.ecr.aws/x:1; pull_hint "$1"'
+    program = (
+        '. "$0/say.sh"; . "$0/pull.sh"; engine=docker host="" image=public.ecr.aws/x:1; '
+        'pull_hint "$1"'
+    )
     done = subprocess.run(
         ["bash", "-euc", program, str(TEMPLATE / "sm_local/lib"), words],
         capture_output=True,

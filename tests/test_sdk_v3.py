@@ -1,4 +1,7 @@
-"""A job of the SageMaker SDK v3 as its ModelTrainer lays it out: its own drivers and script, as channels, from its wheel."""
+"""A job of the SageMaker SDK v3, as its ModelTrainer lays it out.
+
+Its own drivers and script come from its wheel, as channels.
+"""
 
 import json
 import subprocess
@@ -38,7 +41,10 @@ def sdk(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def with_pip(docker, built):
-    """Return the project's image with a pip on PATH, which the SDK's script looks for and a job without requirements never calls."""
+    """Return the project's image with a pip on PATH.
+
+    The SDK's script looks for pip, and never calls it in a job without requirements.
+    """
     name = f"{PROJECT}-pip:latest"
     dockerfile = f"FROM {built}\nRUN command -v pip3 || ln -s /bin/true /usr/local/bin/pip3\n"
     subprocess.run(
@@ -54,7 +60,7 @@ def with_pip(docker, built):
 
 @pytest.fixture
 def laid_out(project, sdk):
-    """Return a project with the channels and the request that ModelTrainer makes of entry_script=main.py."""
+    """Return a project with the channels and the request that ModelTrainer makes."""
     drivers, code = project / "opt/ml/input/data/sm_drivers", project / "opt/ml/input/data/code"
     code.mkdir()
     subprocess.run(["cp", "-R", sdk / DRIVERS, drivers], check=True)
@@ -79,7 +85,10 @@ def laid_out(project, sdk):
                     "ContainerEntrypoint": ["/bin/bash"],
                     "ContainerArguments": [
                         "-c",
-                        "chmod +x /opt/ml/input/data/sm_drivers/sm_train.sh && /opt/ml/input/data/sm_drivers/sm_train.sh",
+                        (
+                            "chmod +x /opt/ml/input/data/sm_drivers/sm_train.sh && "
+                            "/opt/ml/input/data/sm_drivers/sm_train.sh"
+                        ),
                     ],
                 },
                 "HyperParameters": {"epochs": "3"},
@@ -96,7 +105,8 @@ def laid_out(project, sdk):
 def test_a_model_trainers_job_runs(laid_out, with_pip):
     (laid_out / "opt/ml/input/data/code/main.py").write_text("""
 import json, os, sys
-json.dump({"argv": sys.argv[1:], "sm": {k: v for k, v in os.environ.items() if k.startswith("SM_")}}, open("/opt/ml/model/seen.json", "w"))
+sm = {k: v for k, v in os.environ.items() if k.startswith("SM_")}
+json.dump({"argv": sys.argv[1:], "sm": sm}, open("/opt/ml/model/seen.json", "w"))
 """)
     done = make(laid_out, "train", "ENGINE=docker", f"IMAGE={with_pip}")
     assert done.returncode == 0, done.stdout
@@ -117,9 +127,8 @@ json.dump({"argv": sys.argv[1:], "sm": {k: v for k, v in os.environ.items() if k
         "SM_ENTRY_SCRIPT": "main.py",
     }
     assert {key: seen["sm"].get(key) for key in wanted} == wanted
-    assert (
-        not (laid_out / "opt/ml/input/data/sm_drivers/sm_train.sh").stat().st_mode & 0o100
-    )  # its chmod stayed in the container
+    driver = laid_out / "opt/ml/input/data/sm_drivers/sm_train.sh"
+    assert not driver.stat().st_mode & 0o100  # its chmod stayed in the container
 
 
 def test_its_failure_is_told(laid_out, with_pip):

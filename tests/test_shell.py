@@ -1,16 +1,16 @@
-"""`make shell`: a shell where `train` would run, and nothing that `train` does not have."""
+"""`make shell` opens a shell where `train` would run, and adds nothing that `train` lacks."""
 
 import subprocess
 
 import pytest
 from conftest import clean_environment, jobs, make, script
-from terminal import Terminal, eventually
+from terminal import Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 
 
 def inspect(docker, project) -> dict:
-    """Return `docker inspect` of the project's one running container, without what every container has of its own."""
+    """Return `docker inspect` of the project's one container, minus what is unique to each one."""
     label = {"label": f"sm-local.project={project}"}
     assert eventually(
         lambda: any(
@@ -37,7 +37,7 @@ def inspect(docker, project) -> dict:
 
 
 def normalise(value, job: str):
-    """Replace the job's name and what the engine makes up anew for each container."""
+    """Replace the job's name and what the engine makes up for each container."""
     if isinstance(value, dict):
         return {
             key: normalise(item, job)
@@ -80,7 +80,7 @@ def piped(project, command: str) -> subprocess.CompletedProcess:
     )
 
 
-# where Docker says: entrypoint, TTY, name
+# where Docker reports: entrypoint, TTY, name
 MAY_DIFFER = {
     "Config": {"Entrypoint", "Cmd", "Tty", "OpenStdin", "StdinOnce", "AttachStdin"},
     "HostConfig": {"ConsoleSize"},
@@ -90,18 +90,12 @@ MAY_DIFFER = {
 def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker):
     script(
         project,
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True); time.sleep(60)",
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True); "
+        "time.sleep(60)",
     )
     (project / "job.yaml").write_text("Environment: {A: 'b c'}\nCheckpointConfig: {}\n")
     arguments = ["DOCKER_ARGS=--cpus 1 --publish 127.0.0.1::5678", "SHM=100m"]
-    train = subprocess.Popen(
-        ["make", "train", *arguments],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=clean_environment(),
-    )
+    train = background(["make", "train", *arguments], project, text=False)
     of_train = inspect(docker, project)
     train.terminate()
     train.communicate(timeout=30)

@@ -1,4 +1,7 @@
-"""Ctrl-C, HUP, TERM, a reader that goes away: the right signal arrives once, and what the handler wrote is kept."""
+"""Ctrl-C, HUP, TERM, a reader that goes away.
+
+The right signal arrives once, and what the handler wrote is kept.
+"""
 
 import contextlib
 import os
@@ -8,7 +11,7 @@ import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
-from terminal import CTRL_C, Terminal, eventually
+from terminal import CTRL_C, Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 ENGINES = ["docker", "sandbox"]
@@ -32,12 +35,8 @@ for _ in range(600): time.sleep(0.1)
 
 
 def start(project, engine, *command, **settings: str) -> Terminal:
-    make(
-        project,
-        "recipe",
-        f"ENGINE={engine}",
-        *[f"{name}={value}" for name, value in settings.items()],
-    )  # so that a delay is the job's, not Python's
+    values = [f"{name}={value}" for name, value in settings.items()]
+    make(project, "recipe", f"ENGINE={engine}", *values)  # Python's time is not the job's
     return Terminal(list(command) or ["bash", "recipes/train.sh"], project, clean_environment())
 
 
@@ -79,9 +78,8 @@ def test_ctrl_c_under_make(project, docker):
 @pytest.mark.parametrize("delay", [0.05, 0.5, 2])
 def test_ctrl_c_at_any_moment_ends_the_job(project, docker, engine, delay):
     script(project, HANDLER)
-    terminal = start(
-        project, engine, INTERRUPT_GRACE="3"
-    )  # before the handler is there nothing hears SIGTERM
+    # Until the handler is set, SIGTERM has no effect and the grace time passes.
+    terminal = start(project, engine, INTERRUPT_GRACE="3")
     time.sleep(delay)
     terminal.type(CTRL_C)
     assert terminal.wait(40) == 130, terminal.text
@@ -99,12 +97,11 @@ def test_a_second_ctrl_c_kills(project, docker, engine, delay):
     terminal.type(CTRL_C)
     time.sleep(0.7)
     alive = terminal.read(0)
-    assert alive or "ready" not in terminal.text, (
-        terminal.text
-    )  # before it has started the first one may end it
+    # The first Ctrl-C may end a job that has not started yet.
+    assert alive or "ready" not in terminal.text, terminal.text
     if alive:
         begin = time.monotonic()
-        with contextlib.suppress(OSError):  # it may have ended by the first one
+        with contextlib.suppress(OSError):  # the first one may have ended it
             terminal.type(CTRL_C)
         assert terminal.wait(40) == 130, terminal.text
         assert time.monotonic() - begin < 7, terminal.text
@@ -139,16 +136,7 @@ def test_closing_the_terminal_stops_the_job(project, docker, engine):
 def test_term_to_make_stops_the_job_once(project, docker, engine):
     script(project, HANDLER)
     make(project, "recipe", f"ENGINE={engine}")
-    process = subprocess.Popen(
-        ["make", "train", f"ENGINE={engine}"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=clean_environment(),
-        start_new_session=True,
-    )
+    process = background(["make", "train", f"ENGINE={engine}"], project, start_new_session=True)
     while "ready" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
@@ -163,7 +151,8 @@ def test_term_to_make_stops_the_job_once(project, docker, engine):
 def test_a_reader_that_goes_away_costs_nothing(project, docker):
     script(
         project,
-        "for n in range(2000): print('line', n, flush=True)\nopen('/opt/ml/model/m', 'w').write('m')",
+        "for n in range(2000): print('line', n, flush=True)\n"
+        "open('/opt/ml/model/m', 'w').write('m')",
     )
     done = subprocess.run(
         "make train | head -1",
@@ -187,7 +176,7 @@ def test_make_stop_gives_the_grace_of_stop_training_job(project, docker, engine)
     script(project, HANDLER)
     terminal = start(project, engine)
     terminal.wait_for("ready")
-    (project / "job.yaml").write_text("TrainingJobName: [not valid\n")  # nor is Python asked for
+    (project / "job.yaml").write_text("TrainingJobName: [not valid\n")  # stop asks no Python
     done = make(project, "stop")
     assert done.returncode == 0 and "SIGKILL in 120 s" in done.stdout, done.stdout
     assert terminal.wait(40) == 143, terminal.text
@@ -221,14 +210,7 @@ def test_a_job_that_was_started_through_a_link_to_the_project_is_found(project, 
     linked.symlink_to(project)
     environment = clean_environment(PWD=str(linked))
     make(project, "recipe", f"ENGINE={engine}")
-    process = subprocess.Popen(
-        ["bash", "recipes/train.sh"],
-        cwd=linked,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+    process = background(["bash", "recipes/train.sh"], linked, stderr=None, env=environment)
     assert process.stdout.readline() == "ready\n"
     for place in (project, linked):
         in_place = {"env": clean_environment(PWD=str(place))}
@@ -243,7 +225,7 @@ def test_a_job_that_was_started_through_a_link_to_the_project_is_found(project, 
 
 
 def test_an_engine_that_does_not_answer_may_have_the_job(project, docker):
-    """Its recipe was killed, so nobody else knows."""
+    """The job's recipe was killed, so only the engine could say what became of the job."""
     script(project, HANDLER)
     terminal = start(project, "docker")
     terminal.wait_for("ready")
@@ -255,13 +237,19 @@ def test_an_engine_that_does_not_answer_may_have_the_job(project, docker):
     done = make(project, "stop", **silent)
     assert (
         done.returncode == 2
-        and f"sm-local: docker does not answer, and {job} may be running there; start docker, then 'make stop' again"
+        and (
+            f"sm-local: docker does not answer, and {job} may be running there; start docker, "
+            "then 'make stop' again"
+        )
         in done.stdout
     )
     listing = make(project, "jobs", **silent).stdout
     assert (
         " InProgress " in listing
-        and "sm-local: docker does not answer: what is InProgress or Stopping there may have ended\n"
+        and (
+            "sm-local: docker does not answer: what is InProgress or Stopping there may have "
+            "ended\n"
+        )
         in listing
     )
     done = make(project, "clean", "YES=1", **silent)
@@ -299,7 +287,7 @@ def test_jobs_tells_what_ran_and_how_it_ended(project, docker):
     assert jobs(project)[0].name in running and " InProgress " in running
     os.kill(terminal.pid, signal.SIGKILL)
     terminal.reap(time.monotonic() + 10)
-    assert " InProgress " in make(project, "jobs").stdout  # the container runs on
+    assert " InProgress " in make(project, "jobs").stdout  # the container is still running
     make(project, "stop", "STOP_GRACE=1")
     assert eventually(lambda: containers(docker, project) == [])
     script(project, "sys.exit(3)")

@@ -1,4 +1,4 @@
-"""Two hosts train together with PyTorch's own launcher: torchrun, gloo, algo-1 as the rendezvous."""
+"""Two hosts train together with PyTorch's own launcher: torchrun and gloo meet at algo-1."""
 
 import json
 import subprocess
@@ -13,7 +13,10 @@ TORCH = "torch==2.13.0"
 
 @pytest.fixture(scope="module")
 def torch_folder(docker, base_image):
-    """Return a folder with PyTorch for the image's Python. It is mounted: most of its 4 GB are CUDA's, which nothing here uses."""
+    """Return a folder with PyTorch for the image's Python.
+
+    It is mounted, not installed: most of its 4 GB are CUDA libraries, which nothing here uses.
+    """
     python = (
         docker.containers.run(
             base_image,
@@ -62,7 +65,8 @@ total = torch.tensor([float(dist.get_rank() + 1)])
 dist.all_reduce(total)
 print(dist.get_rank(), dist.get_world_size(), total.item(), flush=True)
 torch.save(model.state_dict(), f"/opt/ml/model/rank-{dist.get_rank()}.pt")
-open(f"/opt/ml/model/sum-{dist.get_rank()}", "w").write(str(sum(p.sum().item() for p in model.parameters())))
+total = sum(p.sum().item() for p in model.parameters())
+open(f"/opt/ml/model/sum-{dist.get_rank()}", "w").write(str(total))
 dist.destroy_process_group()
 """)
     script(
@@ -72,8 +76,11 @@ import json
 config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
 hosts, me = config["hosts"], config["current_host"]
 os.environ["GLOO_SOCKET_IFNAME"] = config["network_interface_name"]
-os.execvp(sys.executable, [sys.executable, "-m", "torch.distributed.run", f"--nnodes={len(hosts)}", f"--node-rank={hosts.index(me)}", "--nproc-per-node=1",
-                           f"--master-addr={hosts[0]}", "--master-port=7777", "/opt/ml/code/work.py"])
+os.execvp(sys.executable, [
+    sys.executable, "-m", "torch.distributed.run",
+    f"--nnodes={len(hosts)}", f"--node-rank={hosts.index(me)}", "--nproc-per-node=1",
+    f"--master-addr={hosts[0]}", "--master-port=7777", "/opt/ml/code/work.py",
+])
 """,
     )
     request = {

@@ -1,4 +1,4 @@
-"""`make train` on a real Docker engine: what the container finds, what is left behind, and what is said."""
+"""`make train` on a real Docker engine: what the container finds, what is left, what is said."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
-from terminal import eventually
+from terminal import background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 
@@ -22,9 +22,9 @@ def test_train_ends_with_a_model_and_says_where_it_is(project):
     job = last_job(project)
     assert re.search(r"epoch=\d+; train_loss=[\d.]+;", done.stdout)
     assert (
-        f"Completed in {(job / 'status').read_text().split()[1]} s; model: output/{job.name}/model\n"
-        in done.stdout
-    )
+        f"Completed in {(job / 'status').read_text().split()[1]} s; model: "
+        f"output/{job.name}/model\n"
+    ) in done.stdout
     assert (job / "model/model.json").exists()
     assert (job / "exit-code").read_text() == "0\n"
     assert [line for line in (job / "log").read_text().splitlines() if line.startswith("epoch=")]
@@ -34,9 +34,12 @@ def test_archives_follow_the_byte_rules(project):
     script(
         project,
         """
-os.makedirs("/opt/ml/model/sub/empty"); open("/opt/ml/model/sub/w", "w").write("w"); open("/opt/ml/model/.hidden", "w")
-os.chmod("/opt/ml/model/sub/w", 0o640); os.utime("/opt/ml/model/sub/w", (1e9, 1e9)); open("/opt/ml/model/--help", "w")
-open("/opt/ml/output/data/e.json", "w"); open("/opt/ml/output/other", "w"); open("/opt/ml/output/failure", "w")
+os.makedirs("/opt/ml/model/sub/empty"); open("/opt/ml/model/sub/w", "w").write("w")
+open("/opt/ml/model/.hidden", "w")
+os.chmod("/opt/ml/model/sub/w", 0o640); os.utime("/opt/ml/model/sub/w", (1e9, 1e9))
+open("/opt/ml/model/--help", "w")
+open("/opt/ml/output/data/e.json", "w"); open("/opt/ml/output/other", "w")
+open("/opt/ml/output/failure", "w")
 """,
     )
     make(project, "train")
@@ -92,7 +95,8 @@ def test_an_edit_needs_no_build(project, docker, built):
 def test_train_passes_on_the_exit_status(project):
     script(
         project,
-        "open('/opt/ml/output/failure', 'w').write('no rain'); open('/opt/ml/model/half', 'w').write('h'); sys.exit(7)",
+        "open('/opt/ml/output/failure', 'w').write('no rain'); open('/opt/ml/model/half', "
+        "'w').write('h'); sys.exit(7)",
     )
     done = make(project, "train")
     assert done.returncode == 2
@@ -136,7 +140,8 @@ def test_out_of_memory_is_named(project):
     script(project, "print('start', flush=True); a = [bytearray(1 << 20) for _ in range(600)]")
     done = make(project, "train", "DOCKER_ARGS=--memory 64m --memory-swap 64m")
     assert (
-        "ClientError: Please use an instance type with more memory, or reduce the size of job data processed on an instance. "
+        "ClientError: Please use an instance type with more memory, or reduce the size of job "
+        "data processed on an instance. "
         "(exit code 137: out of memory)"
     ) in done.stdout
     assert (last_job(project) / "exit-code").read_text() == "137\n"
@@ -145,14 +150,7 @@ def test_out_of_memory_is_named(project):
 def test_limits_hold_a_job_to_its_instance_type(project, docker):
     script(project, "print('ready', flush=True); time.sleep(20)")
     (project / "job.yaml").write_text("ResourceConfig: {InstanceType: ml.t3.medium}\n")
-    process = subprocess.Popen(
-        ["make", "train", "LIMITS=on"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train", "LIMITS=on"], project, stderr=None)
     while "ready" not in process.stdout.readline():
         assert process.poll() is None
     (container,) = docker.containers.list(filters={"label": f"sm-local.project={project}"})
@@ -215,16 +213,21 @@ def test_a_changed_container_folder_is_a_warning(project):
 
 PROBE = """
 import json, socket
+mounts = [line.split()[1] for line in open("/proc/mounts")]
+config = "/opt/ml/input/config"
 seen = {
-    "argv": open("/proc/1/cmdline").read().split("\\0")[:-1], "env": dict(os.environ), "cwd": os.getcwd(), "uid": os.getuid(),
-    "pid": os.getpid(), "tty": [os.isatty(0), os.isatty(1)], "stdin": sys.stdin.read(), "hostname": socket.gethostname(),
-    "algo": socket.gethostbyname("algo-1"), "mounts": [line.split()[1] for line in open("/proc/mounts") if line.split()[1].startswith("/opt/ml")],
+    "argv": open("/proc/1/cmdline").read().split("\\0")[:-1], "env": dict(os.environ),
+    "cwd": os.getcwd(), "uid": os.getuid(), "pid": os.getpid(),
+    "tty": [os.isatty(0), os.isatty(1)], "stdin": sys.stdin.read(),
+    "hostname": socket.gethostname(), "algo": socket.gethostbyname("algo-1"),
+    "mounts": [mount for mount in mounts if mount.startswith("/opt/ml")],
     "shm": os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize,
     "nofile": __import__("resource").getrlimit(7)[0],
-    "config": {name: open("/opt/ml/input/config/" + name).read() for name in os.listdir("/opt/ml/input/config")},
+    "config": {name: open(f"{config}/{name}").read() for name in os.listdir(config)},
     "empty": [os.listdir("/opt/ml/model"), os.listdir("/opt/ml/output/data")],
 }
-for path in ("/opt/ml/input", "/opt/ml/input/config", "/opt/ml/model", "/opt/ml/output", "/opt/ml/input/data/training"):
+for place in ("input", "input/config", "model", "output", "input/data/training"):
+    path = "/opt/ml/" + place
     open(path + "/.written", "w").close(); os.remove(path + "/.written")
 open("/opt/ml/output/data/seen.json", "w").write(json.dumps(seen))
 """
@@ -235,7 +238,8 @@ def test_what_the_container_finds(project, engine_name):
     script(project, PROBE)
     (project / "job.yaml").write_text(
         "TrainingJobName: Churn-Model\n"
-        'Environment: {A: "x y=$HOME\'\\"\\n\\u00e9"}\nCheckpointConfig: {LocalPath: /opt/ml/state}\n'
+        'Environment: {A: "x y=$HOME\'\\"\\n\\u00e9"}\n'
+        "CheckpointConfig: {LocalPath: /opt/ml/state}\n"
         "ResourceConfig: {InstanceType: ml.c5.xlarge}\n"
     )
     done = make(project, "train", f"ENGINE={engine_name}")
@@ -283,10 +287,17 @@ def test_what_the_container_finds(project, engine_name):
             json.loads((project / "opt/ml/input/config/hyperparameters.json").read_text()),
             separators=(",", ":"),
         ),
-        "inputdataconfig.json": '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}',
-        "resourceconfig.json": '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster",'
-        '"hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],'
-        '"network_interface_name":"eth0","topology":null}',
+        "inputdataconfig.json": (
+            '{"training":{"TrainingInputMode":"File",'
+            '"S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+        ),
+        "resourceconfig.json": (
+            '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge",'
+            '"current_group_name":"homogeneousCluster","hosts":["algo-1"],'
+            '"instance_groups":[{"instance_group_name":"homogeneousCluster",'
+            '"instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],'
+            '"network_interface_name":"eth0","topology":null}'
+        ),
         "metric-definition-regex.json": "[]",
         "checkpointconfig.json": '{"LocalPath":"/opt/ml/state"}',
     }
@@ -305,7 +316,7 @@ def test_a_job_without_channels_has_the_folder_of_channels(project, engine_name)
 
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
 def test_folders_that_are_uploaded_during_a_job(project, engine_name):
-    """The debugger's by its default, TensorBoard's elsewhere; a comma and a quote in a path are the user's affair."""
+    """The debugger uses its default path, TensorBoard another one, with a comma and a quote."""
     elsewhere = '/opt/board,"a; touch pwned'
     (project / "job.yaml").write_text(
         json.dumps(
@@ -317,7 +328,8 @@ def test_folders_that_are_uploaded_during_a_job(project, engine_name):
     )
     script(
         project,
-        f"assert 'training' not in os.listdir('/opt/ml/output'); open('/opt/ml/output/tensors/t', 'w'); open({elsewhere!r} + '/b', 'w')",
+        "assert 'training' not in os.listdir('/opt/ml/output'); "
+        f"open('/opt/ml/output/tensors/t', 'w'); open({elsewhere!r} + '/b', 'w')",
     )
     done = make(project, "train", f"ENGINE={engine_name}")
     assert done.returncode == 0, done.stdout
@@ -426,7 +438,7 @@ def test_a_refused_job_leaves_the_links_as_they_were(project, before):
         make(project, "train", "ENGINE=sandbox")
         script(project, "sys.exit(1)")
         make(project, "train", "ENGINE=sandbox", "JOB=job.yaml")
-        for place in places:  # not the last one's
+        for place in places:  # links to an earlier job, not the last one
             place.unlink()
             place.symlink_to(f"../../output/{jobs(project)[0].name}/{place.name}")
     else:
@@ -480,9 +492,9 @@ sys.exit(3)
         assert (job / "exit-code").read_text() == ""
         assert "SIGKILL" not in done.stdout and done.returncode == 2 and "Error 1\n" in done.stdout
         assert (
-            f"sm-local: the job's exit status could not be written to output/{job.name}/exit-code, and is not known; is the disk full?\n"
-            in done.stdout
-        )
+            "sm-local: the job's exit status could not be written to "
+            f"output/{job.name}/exit-code, and is not known; is the disk full?\n"
+        ) in done.stdout
         assert job.name in make(project, "jobs").stdout
     finally:
         subprocess.run(["umount", project / "output"], check=True)
@@ -508,22 +520,13 @@ def test_two_jobs_at_once_do_not_see_each_other(project, docker):
         project,
         """
 name = os.environ["TRAINING_JOB_NAME"]
-print("I am", name, flush=True); open("/opt/ml/model/" + name, "w"); open("/opt/ml/output/data/" + name, "w"); time.sleep(2)
+print("I am", name, flush=True)
+open("/opt/ml/model/" + name, "w"); open("/opt/ml/output/data/" + name, "w"); time.sleep(2)
 assert os.listdir("/opt/ml/model") == [name]
 """,
     )
     make(project, "recipe")
-    both = [
-        subprocess.Popen(
-            ["bash", "recipes/train.sh"],
-            cwd=project,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+    both = [background(["bash", "recipes/train.sh"], project, env=None) for _ in range(2)]
     said = [process.communicate(timeout=60)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert len(jobs(project)) == 2
@@ -537,14 +540,7 @@ assert os.listdir("/opt/ml/model") == [name]
 def test_a_second_job_on_the_same_checkpoints_is_refused(project, engine_name):
     script(project, "print('started', flush=True); time.sleep(4)")
     make(project, "recipe", f"ENGINE={engine_name}")
-    first = subprocess.Popen(
-        ["bash", "recipes/train.sh"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    first = background(["bash", "recipes/train.sh"], project, env=None)
     while "started" not in first.stdout.readline():
         assert first.poll() is None
     second = subprocess.run(
@@ -564,15 +560,7 @@ def test_a_recipe_rewritten_while_its_job_runs_changes_nothing(project):
         project,
         "print('started', flush=True); time.sleep(2); open('/opt/ml/model/m', 'w').write('m')",
     )
-    process = subprocess.Popen(
-        ["make", "train"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train"], project)
     while "started" not in process.stdout.readline():
         assert process.poll() is None
     (project / "recipes/train.sh").write_text("e\n" * 3)
@@ -593,15 +581,7 @@ def test_archives_above_64_mb_wait_for_make_pack(project):
 
 def test_logs_stream_live_through_a_pipe(project):
     script(project, "print('first', flush=True); time.sleep(2); print('second')")
-    process = subprocess.Popen(
-        ["make", "train"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=clean_environment(),
-    )
+    process = background(["make", "train"], project)
     seen = {line.strip(): time.monotonic() for line in process.stdout}
     assert process.wait() == 0, seen
     assert seen["second"] - seen["first"] > 1.5
@@ -630,12 +610,8 @@ def test_the_log_holds_every_byte_and_short_output_is_not_lost(project):
 
 def test_a_job_that_prints_a_character_at_a_time_is_heard_at_once(project):
     script(project, "sys.stdout.write('.'); sys.stdout.flush(); time.sleep(60)")
-    process = subprocess.Popen(
-        ["make", "train", "ENGINE=sandbox", "INTERRUPT_GRACE=1"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        env=clean_environment(),
+    process = background(
+        ["make", "train", "ENGINE=sandbox", "INTERRUPT_GRACE=1"], project, stderr=None, text=False
     )
     assert process.stdout.read(1) == b"."
     assert eventually(lambda: (last_job(project) / "log").read_text() == ".", 5)
@@ -694,7 +670,8 @@ def test_train_makes_no_use_of_aws_or_the_network(project, tmp_path):
 NETWORK = """
 import socket
 print("addresses", socket.gethostbyname("algo-1"), socket.gethostbyname(socket.gethostname()))
-server = socket.create_server(("algo-1", 7777)); socket.create_connection(("algo-1", 7777), 2).close(); print("reached itself")
+server = socket.create_server(("algo-1", 7777))
+socket.create_connection(("algo-1", 7777), 2).close(); print("reached itself")
 try: socket.create_connection((os.environ["OUTSIDE"], int(os.environ["PORT"])), 2); print("way out")
 except OSError: print("no way out")
 """
@@ -702,7 +679,7 @@ except OSError: print("no way out")
 
 @pytest.fixture
 def outside(docker, built):
-    """Return what a job can reach, per engine: a container on the default bridge, a port of this machine's loopback."""
+    """Return what a job can reach: a container on Docker's default bridge, or a loopback port."""
     server = docker.containers.run(
         built, ["python3", "-m", "http.server", "8000"], detach=True, remove=True, init=True
     )
@@ -731,7 +708,8 @@ def test_network_isolation_has_no_way_out(project, docker, outside, engine_name)
     address, port = outside[engine_name]
     for isolated, says in (("false", "\nway out\n"), ("true", "\nno way out\n")):
         (project / "job.yaml").write_text(
-            f"EnableNetworkIsolation: {isolated}\nEnvironment: {{OUTSIDE: {address}, PORT: '{port}'}}\n"
+            f"EnableNetworkIsolation: {isolated}\n"
+            f"Environment: {{OUTSIDE: {address}, PORT: '{port}'}}\n"
         )
         done = make(project, "train", f"ENGINE={engine_name}")
         assert done.returncode == 0 and "reached itself" in done.stdout and says in done.stdout, (

@@ -1,4 +1,7 @@
-"""The user's script, in folders of the test's own instead of /opt/ml; container/train and the Dockerfile, on a real engine."""
+"""The user's script, in temporary folders instead of /opt/ml; container/train, the Dockerfile.
+
+Only the image needs a real engine.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ train.main()
 
 
 class Job:
-    """A SageMaker tree that is not /opt/ml, and ways to run the script in it."""
+    """A stand-in for /opt/ml, and ways to run the script in it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,7 +46,7 @@ class Job:
         (self.root / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
 
     def run(self, **hyperparameters: str) -> dict:
-        """Train in this process with these hyperparameters alone; return the model."""
+        """Train in this process with only these hyperparameters; return the model."""
         self.set(**hyperparameters)
         script = load()
         script.ML = self.root
@@ -68,7 +71,7 @@ class Job:
         return json.loads((self.root / path).read_text())
 
     def channel(self, path: str, text: str) -> None:
-        """Write a file of a channel."""
+        """Write a file into a channel."""
         (self.root / "input/data" / path).parent.mkdir(parents=True, exist_ok=True)
         (self.root / "input/data" / path).write_text(text)
 
@@ -83,13 +86,13 @@ def load():
 
 @pytest.fixture
 def job(tmp_path) -> Job:
-    """Return a job with the template's data and hyperparameters and no checkpoint folder."""
+    """Return a job with the template's data and hyperparameters but no checkpoint folder."""
     return Job(tmp_path / "ml")
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> dict:
-    """Return the model that the defaults make in one go."""
+    """Return the model that the defaults give without interruption."""
     return Job(tmp_path_factory.mktemp("uninterrupted") / "ml").run()
 
 
@@ -173,9 +176,9 @@ def test_a_finished_training_is_not_resumed(job, uninterrupted, capsys):
     capsys.readouterr()
     assert job.run() == uninterrupted
     assert (
-        "checkpoint.json has all 20 epochs behind it: now checkpoint.other.json; starting anew\nepoch=1; "
-        in capsys.readouterr().out
-    )
+        "checkpoint.json has all 20 epochs behind it: now checkpoint.other.json; starting "
+        "anew\nepoch=1; "
+    ) in capsys.readouterr().out
 
 
 def test_without_a_checkpoint_folder_there_is_no_checkpoint(job):
@@ -357,7 +360,7 @@ def test_container_train_is_posix_sh():
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     assert (done.returncode, done.stdout) == (0, "")
-    assert os.access(TEMPLATE / "container/train", os.X_OK)  # the sandbox starts it as it is
+    assert os.access(TEMPLATE / "container/train", os.X_OK)  # the sandbox runs it directly
 
 
 def test_the_template_s_ignore_file_hides_nothing_of_the_template():
@@ -382,7 +385,10 @@ def test_the_template_s_ignore_file_hides_nothing_of_the_template():
 
 @pytest.fixture(scope="module")
 def image(docker, base_image, tmp_path_factory):
-    """Build the Dockerfile from a copy of the template in which things lie that must not be sent, and `train` is not executable."""
+    """Build the Dockerfile from a copy of the template.
+
+    The copy has files that must not be sent, and its `train` is not executable.
+    """
     context = tmp_path_factory.mktemp("context")
     for name in ("container", "code", ".dockerignore"):
         (shutil.copytree if (TEMPLATE / name).is_dir() else shutil.copy)(
@@ -420,7 +426,7 @@ def image(docker, base_image, tmp_path_factory):
 
 @pytest.fixture
 def start(docker, image, job):
-    """Return a function that starts a container with the job's input; the test's containers are removed at the end."""
+    """Return a function that starts a container with the job's input; clean up at the end."""
     started = []
 
     def start(*command: str, **options):

@@ -1,4 +1,4 @@
-"""clean, pack, jobs, stop, recipe: the verbs that need neither a job nor an engine."""
+"""The verbs that need neither a job nor an engine: clean, pack, jobs, stop, recipe."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ NO_ENGINE = {"PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///nonexistent"}
 
 
 def leave_a_job(project, name: str = "j-20260101-000000", status: str = "Completed 3"):
-    """Make a finished job's folder by hand."""
+    """Make the folder of a finished job by hand."""
     folder = project / "output" / name
     for part in ("model", "output/data", "config"):
         (folder / part).mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_clean_without_a_terminal_deletes_nothing_unless_told(project):
 
 
 def test_a_job_that_packs_is_running(project, tmp_path):
-    """Its container has ended; what it left is not safe yet."""
+    """Its container has ended, but its archives are not written yet."""
     (tmp_path / "gzip").write_text("#!/bin/sh\nsleep 4\nexec /bin/gzip\n")
     (tmp_path / "gzip").chmod(0o755)
     (tmp_path / "pigz").symlink_to("gzip")

@@ -1,7 +1,8 @@
-"""Train a model that tells penguin species apart (softmax regression), the way a SageMaker training job does.
+"""Train a model that tells penguin species apart (softmax regression), as a SageMaker job does.
 
-SageMaker puts hyperparameters and data under /opt/ml and takes from there what the job leaves. To train something else
-replace the middle, from new_model() to evaluate(); the rest is what SageMaker expects of any script.
+SageMaker puts hyperparameters and data under /opt/ml, and takes what the job leaves there.
+To train something else, replace the middle, from new_model() to evaluate(). The rest is what
+SageMaker expects of any script.
 """
 
 import csv
@@ -26,21 +27,19 @@ stopping = False
 
 
 def main():
-    """Train; leave the reason of an error where SageMaker looks for it."""
+    """Train. If that fails, write the reason where SageMaker looks for it."""
     signal.signal(signal.SIGTERM, ask_to_stop)
     try:
         train(read_hyperparameters())
     except Exception as error:
-        failure = (
-            ML / "output" / "failure"
-        )  # its first 1024 characters become the job's FailureReason
+        failure = ML / "output" / "failure"  # its first 1024 characters are the FailureReason
         failure.parent.mkdir(parents=True, exist_ok=True)
         failure.write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
         raise
 
 
 def ask_to_stop(signum, frame):
-    """Note that SIGTERM came: SageMaker stops a job with it, and kills what still runs 120 seconds later."""
+    """Remember that SIGTERM came. SageMaker stops a job with it and sends SIGKILL 120 s later."""
     global stopping
     stopping = True
 
@@ -56,7 +55,7 @@ def train(given):
         epoch += 1
         loss = train_epoch(model, rows, given, epoch)
         accuracy = evaluate(model, validation)["accuracy"]
-        # For a metric definition's regex, such as train_loss=(.*?); and flushed, so that the log has it now.
+        # A metric definition's regex finds these, such as train_loss=(.*?); flush logs them now.
         print(
             f"epoch={epoch}; train_loss={loss:.4f}; validation_accuracy={accuracy:.4f};", flush=True
         )
@@ -76,17 +75,18 @@ def train(given):
 
 
 def read_hyperparameters():
-    """Return the job's hyperparameters as numbers; the file holds strings, which SDKs may have quoted once more.
+    """Return the job's hyperparameters as numbers.
 
-    The sagemaker-training toolkit also passes them as arguments (--epochs 20). They are the same ones, so sys.argv is
-    not read, and the script runs with and without that toolkit.
+    The file holds strings, and some SDKs put quotes around them. The sagemaker-training toolkit
+    also passes the same values as arguments (--epochs 20), so sys.argv is not read and the script
+    runs with or without that toolkit.
     """
     values = dict(DEFAULTS)
     for name, text in json.loads(
         (ML / "input" / "config" / "hyperparameters.json").read_text()
     ).items():
         if name.startswith("sagemaker_") or name == "_tuning_objective_metric":
-            continue  # for the toolkit and the tuner
+            continue  # meant for the toolkit or the tuner
         if name not in DEFAULTS:
             raise ValueError(f"unknown hyperparameter {name!r}; known: {', '.join(DEFAULTS)}")
         try:
@@ -101,7 +101,7 @@ def read_hyperparameters():
 
 
 def read_channels(seed):
-    """Return training and validation rows: a channel each, else a part of the training rows is held out."""
+    """Return training and validation rows; without a validation channel, hold out training rows."""
     rows = read_channel("training")
     if (ML / "input" / "data" / "validation").is_dir():
         return rows, read_channel("validation")
@@ -111,7 +111,10 @@ def read_channels(seed):
 
 
 def read_channel(name):
-    """Return the complete rows, (measures, label), of every CSV file in a channel; an S3 prefix may hold folders."""
+    """Return the complete rows, (measures, label), of all CSV files in a channel.
+
+    An S3 prefix may contain folders, so files are looked for in folders too.
+    """
     folder, rows, dropped = ML / "input" / "data" / name, [], 0
     for path in sorted(folder.rglob("*.csv")):
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -131,7 +134,7 @@ def read_channel(name):
 
 
 def new_model(rows):
-    """Return an untrained model: each class's bias and weights, and how to standardise the features."""
+    """Return an untrained model: weights for each class, and how to standardise the features."""
     columns = list(zip(*(measures for measures, _ in rows)))
     classes = sorted({label for _, label in rows})
     return {
@@ -150,7 +153,7 @@ def predict(model, measures):
 
 
 def inputs(model, measures):
-    """Return 1 for the bias and the measures standardised."""
+    """Return the inputs of the linear model: 1 for the bias, then the standardised measures."""
     return [
         1.0,
         *(
@@ -163,9 +166,8 @@ def inputs(model, measures):
 def probabilities(weights, x):
     """Return the probability of each class."""
     scores = [sum(weight * value for weight, value in zip(row, x)) for row in weights]
-    exps = [
-        math.exp(score - max(scores)) for score in scores
-    ]  # of at most 0, so that nothing overflows
+    # Arguments of exp are at most 0, so nothing overflows.
+    exps = [math.exp(score - max(scores)) for score in scores]
     return [value / sum(exps) for value in exps]
 
 
@@ -174,9 +176,8 @@ def train_epoch(model, rows, given, epoch):
     examples = [
         (inputs(model, measures), model["classes"].index(label)) for measures, label in rows
     ]
-    random.Random(f"{given['seed']}/{epoch}").shuffle(
-        examples
-    )  # as in any run, so that resuming is exact
+    # The order depends on seed and epoch alone, so a resumed job gives exactly the same model.
+    random.Random(f"{given['seed']}/{epoch}").shuffle(examples)
     loss, size = 0.0, given["batch_size"]
     for start in range(0, len(examples), size):
         loss += descend(model["weights"], examples[start : start + size], given["lr"], given["l2"])
@@ -186,7 +187,7 @@ def train_epoch(model, rows, given, epoch):
 
 
 def descend(weights, batch, lr, l2):
-    """Take one step down the gradient of cross-entropy plus L2 on all but the bias; return the batch's loss."""
+    """Take one gradient step on cross-entropy plus L2 (without the bias); return the loss."""
     loss, gradients = 0.0, [[0.0] * len(row) for row in weights]
     for x, label in batch:
         chances = probabilities(weights, x)
@@ -202,7 +203,7 @@ def descend(weights, batch, lr, l2):
 
 
 def evaluate(model, rows):
-    """Return accuracy and confusion matrix: confusion[true][predicted] is a number of rows."""
+    """Return accuracy and confusion matrix; confusion[true][predicted] is a number of rows."""
     confusion = {
         label: dict.fromkeys(model["classes"], 0) for label in sorted({label for _, label in rows})
     }
@@ -213,16 +214,15 @@ def evaluate(model, rows):
 
 
 def resume(model, job, epochs):
-    """Take the weights of this job's checkpoint, if there is one; return how many epochs they have seen."""
+    """Load the weights of this job's checkpoint, if any; return how many epochs they have seen."""
     path = ML / "checkpoints" / "checkpoint.json"
     if not path.exists():
         return 0
     checkpoint = json.loads(path.read_text())
     differs = [name for name in job if checkpoint["job"].get(name) != job[name]]
     if differs or checkpoint["epoch"] >= epochs:
-        os.replace(
-            path, path.with_name("checkpoint.other.json")
-        )  # not overwritten: it may have cost hours
+        # Keep it: it may have taken hours.
+        os.replace(path, path.with_name("checkpoint.other.json"))
         why = (
             f"has other {', '.join(differs)}"
             if differs
@@ -236,17 +236,16 @@ def resume(model, job, epochs):
 
 
 def save(path, value):
-    """Write JSON so that nobody, not even after a SIGKILL, sees half a file."""
+    """Write JSON atomically, so that nobody ever sees half a file, even after a SIGKILL."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(
-        path.name + ".sagemaker-ignore"
-    )  # the name AWS's XGBoost image gives to unfinished files
+    # AWS's XGBoost image gives this name to unfinished files.
+    half = path.with_name(path.name + ".sagemaker-ignore")
     half.write_text(json.dumps(value, indent=1), encoding="utf-8")
     os.replace(half, path)
 
 
 def rest(seconds):
-    """Sleep, but not through a SIGTERM: Python goes on sleeping after a signal."""
+    """Sleep, but wake up for SIGTERM: time.sleep() alone would carry on after the handler."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not stopping:
         time.sleep(0.05)

@@ -1,4 +1,7 @@
-"""One local training job by the SageMaker SDK v3. usage: python sdk_v3.py IMAGE CHANNEL OUTPUT"""
+"""Run one local training job with the SageMaker SDK v3.
+
+usage: python sdk_v3.py IMAGE CHANNEL OUTPUT
+"""
 
 import sys
 
