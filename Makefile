@@ -12,7 +12,8 @@ demo: build/venv/ready ## bake into build/ and train there: in a container if an
 	@bash tools/demo.sh
 
 test: build/venv/ready ## run all tests (ARGS='-k signals'); an engine is started where none answers
-	@PATH="$(CURDIR)/build/venv/bin:$$PATH" $(PYTHON) -m pytest $(ARGS)
+	@bash tools/setup-tests.sh
+	@PATH="$(CURDIR)/build/venv/bin:$$PATH" $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: build/venv/ready ## ruff and shellcheck over the repository and the template
 	@PATH="$(CURDIR)/build/venv/bin:$$PATH" bash tools/lint.sh

@@ -1,21 +1,25 @@
 """Fixtures: an engine, a base image, a baked project, and `make` in it.
 
 A test comes in by the user's door: bake, call make, look at what happened. The engine is the one that answers; a fresh
-Debian where we are root gets one of its own, which is stopped at the end.
+Debian where we are root gets one of its own, which is stopped at the end. Under pytest-xdist these fixtures are each
+worker's own; the engine, the base image and what is given back at the end are the controller's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import stat
+import signal
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 import docker as docker_sdk
+import house
 import pytest
+from house import CACHE
 
 sys.dont_write_bytecode = (
     True  # the template directory is imported from; a __pycache__ there would be baked
@@ -24,21 +28,24 @@ os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 REPO = Path(__file__).parent.parent
 TEMPLATE = REPO / "<<cookiecutter.project>>"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sm-local-tests"
-PROJECT = f"sm-local-test-{os.getpid()}"  # and so the image: two runs on one engine do not take it from each other
+# The session's number; its workers inherit it. What a session leaves on an engine is found by it at the end.
+RUN = os.environ.setdefault("SUITE_OF", str(os.getpid()))
+NAMES = f"sm-local-test-{RUN}"
+# and so the image: two runs on one engine, or two workers, do not take it from each other
+PROJECT = NAMES + os.environ.get("PYTEST_XDIST_WORKER", "").replace("gw", "-w")
 PUBLIC_BASE = "python:3.12-slim"
-DEBIAN_BASE = "sm-local-test-base:bookworm"
+DEBIAN_BASE = f"{NAMES}-base:bookworm"
 USER = 12345  # a number without an account, for the tests that must not be root
 
 sys.path.insert(0, str(TEMPLATE))
 
 
 def clean_environment(**changes: str) -> dict[str, str]:
-    """Return this process's environment without what would leak into make: AWS, MAKEFLAGS, our own variables."""
+    """Return this process's environment without what would leak into make: AWS, MAKEFLAGS, pytest's and our own."""
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("AWS_", "MAKE", "MFLAGS"))
+        if not key.startswith(("AWS_", "MAKE", "MFLAGS", "PYTEST_", "SUITE_"))
     }
     kept.pop("VIRTUAL_ENV", None)
     return {**kept, **changes}
@@ -77,22 +84,15 @@ def last_job(project: Path) -> Path:
 
 
 def need(tool: str, package: str) -> str:
-    """Return the path of a program; install it where we may; fail, never skip, where we cannot."""
+    """Return the path of a program; fail, never skip, where it is missing: tools/setup-tests.sh has told why."""
     places = (
         os.environ["PATH"] + ":/usr/sbin:/sbin:/usr/lib/cni:/usr/lib/podman:/usr/libexec/podman"
     )
     path = shutil.which(tool, path=places)
-    if not path and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update"], check=True, capture_output=True)
-        subprocess.run(
-            ["apt-get", "install", "-y", "--no-install-recommends", *package.split()],
-            check=True,
-            capture_output=True,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        )
-        path = shutil.which(tool, path=places)
     if not path:
-        pytest.fail(f"{tool} is missing; install the package {package}")
+        pytest.fail(
+            f"{tool} is missing; install the package {package}, as 'make test' does where it may"
+        )
     return path
 
 
@@ -111,70 +111,34 @@ def need_podman() -> None:
         need("dnsname", "golang-github-containernetworking-plugin-dnsname dnsmasq-base")
 
 
-def answers(environment: dict[str, str] | None = None) -> bool:
-    """Tell whether a Docker engine answers."""
-    done = (
+def answers(address: str = "") -> bool:
+    """Tell whether a Docker engine answers, at an address or at the usual one."""
+    if not shutil.which("docker"):
+        return False
+    host = ["--host", address] if address else []
+    return (
         subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],
+            ["docker", *host, "version", "--format", "{{.Server.Version}}"],
             capture_output=True,
             timeout=60,
             check=False,
-            env=environment,
-        )
-        if shutil.which("docker")
-        else None
+        ).returncode
+        == 0
     )
-    return done is not None and done.returncode == 0
 
 
 @pytest.fixture(scope="session")
 def daemon():
-    """Make sure that a Docker engine answers; start and stop one of our own where none does."""
+    """Make sure that a Docker engine answers; start one of our own where none does."""
     if answers():
         yield
         return
-    need("docker", "docker.io")
-    daemon, _ = need("dockerd", "docker.io"), need("iptables", "iptables")
-    state = CACHE / "engine"
-    state.mkdir(parents=True, exist_ok=True)
-    socket = f"unix://{state}/docker.sock"
-    with open(state / "log", "w") as log:
-        process = subprocess.Popen(
-            [
-                daemon,
-                "--data-root",
-                str(state / "data"),
-                "--exec-root",
-                str(state / "exec"),
-                "--pidfile",
-                str(state / "pid"),
-                "-H",
-                socket,
-            ],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    os.environ["DOCKER_HOST"] = socket
-    try:
-        deadline = time.monotonic() + 60
-        while not answers():
-            assert process.poll() is None and time.monotonic() < deadline, (
-                state / "log"
-            ).read_text()[-2000:]
-            time.sleep(0.3)
-        os.chmod(state / "docker.sock", 0o666)  # the unprivileged caller of some tests
-        for folder in (CACHE, *CACHE.parents):
-            if folder.owner() == "root" and not folder.stat().st_mode & stat.S_IXOTH:
-                os.chmod(folder, folder.stat().st_mode | stat.S_IXOTH)
-        subprocess.run(
-            ["docker", "system", "prune", "--force"], capture_output=True, check=True
-        )  # what a run that was killed left there
-        yield
-    finally:
-        process.terminate()
-        process.wait(60)
-        os.environ.pop("DOCKER_HOST")
+    if os.geteuid():
+        pytest.fail("no Docker engine answers, and only root can start one")
+    need("iptables", "iptables")
+    os.environ["DOCKER_HOST"] = house.engine_of_our_own(need("dockerd", "docker.io"), answers)
+    yield
+    os.environ.pop("DOCKER_HOST")
 
 
 @pytest.fixture(scope="session")
@@ -187,41 +151,42 @@ def docker(daemon):
 
 @pytest.fixture(scope="session")
 def base_image(docker) -> str:
-    """Return an image with python3: the public one, else one made from Debian's packages."""
-    for name in (PUBLIC_BASE, DEBIAN_BASE):
-        if docker.images.list(name):
-            return name
-    if (
-        subprocess.run(
-            ["docker", "pull", "--quiet", PUBLIC_BASE],
-            capture_output=True,
-            timeout=600,
-            check=False,
-        ).returncode
-        == 0
-    ):
-        return PUBLIC_BASE
+    """Return an image with python3: the public one, else one made from Debian's packages, once for all workers."""
+    with house.locked("base"):
+        for name in (PUBLIC_BASE, DEBIAN_BASE):
+            if docker.images.list(name):
+                return name
+        pull = ["docker", "pull", "--quiet", PUBLIC_BASE]
+        if not subprocess.run(pull, capture_output=True, timeout=600, check=False).returncode:
+            return PUBLIC_BASE
+        command = ["docker", "import", str(debian()), DEBIAN_BASE]
+        subprocess.run(command, check=True, capture_output=True)
+        return DEBIAN_BASE
+
+
+def debian() -> Path:
+    """Return an archive of a small Debian; it stays in the cache."""
     archive = CACHE / "bookworm.tar"
-    if not archive.exists():
-        root = CACHE / "bookworm"
-        shutil.rmtree(root, ignore_errors=True)
-        subprocess.run(
-            [
-                need("debootstrap", "debootstrap"),
-                "--variant=minbase",
-                "--include=python3,ca-certificates",
-                "bookworm",
-                str(root),
-            ],
-            check=True,
-            capture_output=True,
-            timeout=900,
-        )
-        subprocess.run(["tar", "-C", str(root), "-cf", f"{archive}.new", "."], check=True)
-        shutil.rmtree(root)
-        os.replace(f"{archive}.new", archive)
-    subprocess.run(["docker", "import", str(archive), DEBIAN_BASE], check=True, capture_output=True)
-    return DEBIAN_BASE
+    if archive.exists():
+        return archive
+    root = CACHE / "bookworm"
+    shutil.rmtree(root, ignore_errors=True)
+    subprocess.run(
+        [
+            need("debootstrap", "debootstrap"),
+            "--variant=minbase",
+            "--include=python3,ca-certificates",
+            "bookworm",
+            str(root),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=900,
+    )
+    subprocess.run(["tar", "-C", str(root), "-cf", f"{archive}.new", "."], check=True)
+    shutil.rmtree(root)
+    os.replace(f"{archive}.new", archive)
+    return archive
 
 
 def bake(folder: Path, *, template: Path = REPO, accept_hooks: bool = True, **given: str) -> Path:
@@ -251,14 +216,25 @@ def baked(tmp_path_factory) -> Path:
     """Return a project as the template bakes it, with its environment made; tests copy it."""
     folder = tmp_path_factory.mktemp("baked")
     project = bake(folder, project=PROJECT, accept_hooks=False)
-    done = make(project, "sm_local/.venv/ready", timeout=300)
+    done = make(project, "sm_local/.venv/ready", timeout=300, env=everybodys_python())
     assert done.returncode == 0, done.stdout
     return project
 
 
+def everybodys_python() -> dict[str, str]:
+    """Return an environment in which root makes venvs of the system's Python: one of root's own, of pyenv or uv, lies
+    in a home that is closed to the unprivileged caller of some tests."""
+    if os.geteuid() or not Path("/usr/bin/python3").exists():
+        return clean_environment()
+    path = f"/usr/bin:/bin:{os.environ['PATH']}"
+    return clean_environment(PATH=path, UV_PYTHON_PREFERENCE="only-system")
+
+
 def open_up(folder: Path) -> None:
-    """Let everybody enter a folder and those above it: pytest makes them for their owner alone."""
+    """Let everybody enter a folder and those of pytest's above it, which it makes for their owner alone."""
     for path in (folder, *folder.parents):
+        if path == Path(os.environ["SUITE_TEMP"]).parent:
+            return
         if path.stat().st_uid == os.geteuid() and path.stat().st_mode & 0o005 != 0o005:
             path.chmod(path.stat().st_mode | 0o755)
 
@@ -307,16 +283,65 @@ def containers(docker, project: Path) -> list[str]:
     ]
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Say loudly what was skipped: a check that nobody runs is no check."""
+# Tests that serve credentials, at the one address that SageMaker has for them: workers and sessions take turns.
+AT_ONE_ADDRESS = ("test_credentials", "test_conform")
+
+
+@pytest.fixture(autouse=True)
+def turn_at_the_one_address(request):
+    with contextlib.ExitStack() as stack:
+        if request.module.__name__ in AT_ONE_ADDRESS:
+            stack.enter_context(house.locked("169.254.170.2"))
+        yield
+
+
+def is_worker(config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest makes its folder for temporary files
+def pytest_configure(config):
+    """Come in: once for all workers."""
+    if is_worker(config):
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):  # they end a session as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
+    config.stay = house.Stay()
+    if not config.option.basetemp:
+        config.option.basetemp = tempfile.mkdtemp(prefix="sm-local-tests-")
+        config.own_temp = True
+    os.environ["SUITE_TEMP"] = str(Path(config.option.basetemp).resolve())
+    if os.geteuid() == 0:
+        house.open_way_to(Path(os.environ["SUITE_TEMP"]))
+
+
+def pytest_unconfigure(config):
+    """Leave, after Ctrl-C too."""
+    if is_worker(config) or not hasattr(config, "stay"):
+        return
+    for engine in ("docker", "podman"):
+        if shutil.which(engine):
+            house.sweep(engine, NAMES, os.environ["SUITE_TEMP"])
+    if hasattr(config, "own_temp"):
+        house.remove_temp(Path(os.environ["SUITE_TEMP"]), keep=getattr(config, "failed", True))
+    config.stay.leave()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say loudly what was skipped: a check that nobody runs is no check. And where a failure left its files."""
     for report in terminalreporter.stats.get("skipped", []):
         terminalreporter.write_line(
             f"NOT RUN: {report.nodeid}: {report.longrepr[-1] if report.longrepr else ''}"
         )
+    if hasattr(config, "own_temp") and config.failed:
+        terminalreporter.write_line(f"files of the tests are kept in {os.environ['SUITE_TEMP']}")
 
 
 def pytest_sessionfinish(session, exitstatus):
     """In CI a skip is a failure."""
+    if is_worker(session.config):
+        return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and exitstatus == 0 and reporter.stats.get("skipped"):
         session.exitstatus = 1
+    session.config.failed = session.exitstatus not in (0, 5)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import USER, clean_environment, containers, jobs, last_job, make, script
+from conftest import PROJECT, USER, clean_environment, containers, jobs, last_job, make, script
 from terminal import CTRL_C, Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux, pytest.mark.usefixtures("built")]
@@ -217,7 +217,7 @@ def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
             "build",
             "--quiet",
             "--tag",
-            "sm-local-test-bare:latest",
+            f"{PROJECT}-bare:latest",
             "-f",
             dockerfile,
             theirs / "container",
@@ -231,12 +231,12 @@ def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):
             "AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\n"
             "CheckpointConfig: {}\n"
         )
-        hand_over(theirs, "IMAGE=sm-local-test-bare:latest", "CODE=mount")
+        hand_over(theirs, f"IMAGE={PROJECT}-bare:latest", "CODE=mount")
         done = run(theirs)
         assert done.returncode == 0, done.stdout
         assert roots(theirs) == [], done.stdout
     finally:
-        docker.images.remove("sm-local-test-bare:latest", force=True)
+        docker.images.remove(f"{PROJECT}-bare:latest", force=True)
 
 
 def test_a_missing_image_is_one_line_here_too(theirs):

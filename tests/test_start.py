@@ -4,10 +4,10 @@ import json
 import subprocess
 
 import pytest
-from conftest import last_job, make
+from conftest import PROJECT, last_job, make
 
 pytestmark = [pytest.mark.engine]
-IMAGE = "sm-local-test-probe:latest"
+IMAGE = f"{PROJECT}-probe:latest"
 
 PROBE = """#!/usr/bin/env python3
 import json, os

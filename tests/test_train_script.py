@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import PROJECT
 
 sys.dont_write_bytecode = True  # a __pycache__ in the template would be baked
 
@@ -400,7 +401,7 @@ def image(docker, base_image, tmp_path_factory):
         (context / path).write_text("secret")
     with open(context / "big.bin", "wb") as file:
         file.truncate(200 << 20)
-    name = "sm-local-test-script:latest"
+    name = f"{PROJECT}-script:latest"
     done = subprocess.run(
         [
             "docker",

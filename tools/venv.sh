@@ -8,11 +8,19 @@ main() {
     uv venv --quiet "$1"
     VIRTUAL_ENV=$1 uv pip install --quiet --group dev
   else
-    python3 -m venv "$1" || { echo "sm-local: python3 cannot make environments; 'sudo apt-get install python3-venv', or install uv" >&2; exit 1; }
+    command -v python3 > /dev/null || die "python3 is not on PATH; install Python 3.10 or newer"
+    python3 -c 'import ensurepip' 2> /dev/null || bash tools/apt.sh python3-venv ||
+      die "python3 cannot make environments; 'sudo apt-get install python3-venv', or install uv"
+    python3 -m venv "$1"
     "$1/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'    # --group is new there
     "$1/bin/python" -m pip install --quiet --group dev
   fi
   : > "$1/ready"
+}
+
+die() {
+  echo "sm-local: $1" >&2
+  exit 1
 }
 
 main "$@"
