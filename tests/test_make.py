@@ -22,7 +22,7 @@ JOB = "TrainingJobName: {0}\n"
 
 @pytest.fixture(autouse=True)
 def sandbox(project):
-    """Use the sandbox for every verb; macOS can only write its recipe for Docker, unused here."""
+    """Use the sandbox for every verb, so that no engine is asked."""
     settings = project / "settings.env"
     settings.write_text(settings.read_text().replace("ENGINE=auto", "ENGINE=sandbox"))
 
@@ -115,7 +115,8 @@ def test_nothing_changed_runs_no_python(project, counted):
             lambda project: (project / "opt/ml/input/data/validation").mkdir(), id="channel"
         ),
         pytest.param(
-            lambda project: (project / "sm_local/contract.py").open("a").write("\n"), id="python"
+            lambda project: (project / "sm_local/kinds/contract.py").open("a").write("\n"),
+            id="python",
         ),
         pytest.param(
             lambda project: (project / "sm_local/lib/job.sh").open("a").write("\n"), id="bash"
@@ -439,7 +440,7 @@ def test_no_python_at_all(project, tmp_path):
 
 @LINUX
 def test_a_bug_of_ours_keeps_its_traceback_and_writes_no_recipe(project):
-    (project / "sm_local/job.py").open("a").write("\nraise RuntimeError('a bug')\n")
+    (project / "sm_local/kinds/job.py").open("a").write("\nraise RuntimeError('a bug')\n")
     done = make(project, "train")
     assert (
         done.returncode == 2 and "Traceback" in done.stdout and "RuntimeError: a bug" in done.stdout
