@@ -27,6 +27,7 @@ def write(verb: str, main: list[str], files: list[str], comment: str) -> str:
 # usage: bash recipes/{verb}.sh    in the project's folder
 # {comment}
 set -euo pipefail
+library=1
 {sources}
 
 main() {{
@@ -52,7 +53,7 @@ def train(job: Job, engine: Engine) -> str:
         *opening(job, engine),
         f"stop_grace={job.settings['STOP_GRACE']} interrupt_grace={job.settings['INTERRUPT_GRACE']}",
         "",
-        *setting_up(job, engine, job.hosts),
+        *setting_up(job, engine, job.hosts, f"train stop_grace={job.settings['STOP_GRACE']}"),
         f"say {headline(job, engine)}",
         *[f"say {word(note)}" for note in notes(job, engine)],
         *channels.preparing(job, engine),
@@ -69,7 +70,7 @@ def train(job: Job, engine: Engine) -> str:
     return write(
         "train",
         main,
-        ["say", "folder", "job", "pack", *engine_functions(job, engine)],
+        ["say", "record", "sidecar", "folder", "job", "pack", *engine_functions(job, engine)],
         comment(job, engine),
     )
 
@@ -94,7 +95,7 @@ def shell(job: Job, engine: Engine) -> str:
         *opening(job, engine),
         "",
         *([] if sandboxed else ["need_image"]),
-        *setting_up(job, engine, job.hosts),
+        *setting_up(job, engine, job.hosts, "shell"),
         *(
             []
             if sandboxed
@@ -117,7 +118,7 @@ def shell(job: Job, engine: Engine) -> str:
     return write(
         "shell",
         main,
-        ["say", "folder", "shell", *engine_functions(job, engine)],
+        ["say", "record", "sidecar", "folder", "shell", *engine_functions(job, engine)],
         comment(job, engine),
     )
 
@@ -190,7 +191,7 @@ def opening(job: Job, engine: Engine) -> list[str]:
     return [f"engine={engine.name} image={word(job.image)}", f"missing={word(remedy)}"]
 
 
-def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
+def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...], verb: str) -> list[str]:
     """Return the lines that make what all hosts share: the job's folder, the checkpoint folder, the network."""
     uploaded = [
         path[len("/opt/ml/") :] if is_output(path) else name for name, path in job.uploaded.items()
@@ -210,14 +211,15 @@ def setting_up(job: Job, engine: Engine, hosts: tuple[Host, ...]) -> list[str]:
     lines += show(
         [["new_job", word(job.stem)], *[folders[i : i + 6] for i in range(0, len(folders), 6)]]
     )
+    lines += [f"record engine={engine.name} verb={verb}"]
     lines += (
         ["[[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints"] if job.checkpoints else []
     )
     if engine.owns_files:
-        lines += ["give opt/ml/checkpoints checkpoints"] if job.checkpoints else []
-        lines += ["give code code"] if mounts_code(job, engine) else []
+        lines += ["hand_back opt/ml/checkpoints checkpoints"] if job.checkpoints else []
+        lines += ["hand_back code code"] if mounts_code(job, engine) else []
         lines += [
-            f"give {word(channel.folder)} new-{channel.name}"
+            f"hand_back {word(channel.folder)} new-{channel.name}"
             for channel in job.channels
             if channel.folder and channels.mode(job, engine, channel) == "rw"
         ]

@@ -126,7 +126,7 @@ def laid_out(job: Job, engine: Engine, host: Host, channel: Channel) -> list[str
     if is_prefix(job, channel):
         before, source = (
             [
-                f"shown {channel.name} {word('data/s3/' + channel.s3_uri.partition('://')[2].rstrip('/'))}"
+                f"view_or_folder {channel.name} {word('data/s3/' + channel.s3_uri.partition('://')[2].rstrip('/'))}"
             ],
             '"$view"',
         )
