@@ -6,7 +6,8 @@
   new_job Churn-1 \
     config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
     cow/stream/work cow/training/upper cow/training/work
-  give code code
+  record engine=docker verb=shell stop_grace=120
+  hand_back code code
   limit 65536
   name=$job-$$-shell
   terminal=(--interactive)

@@ -5,6 +5,7 @@
 
   new_job Churn-1 \
     config model output/data
+  record engine=docker verb=train stop_grace=120
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image 763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13'
   say "channels are read-only: docker cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours"

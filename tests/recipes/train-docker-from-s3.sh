@@ -12,7 +12,8 @@
   new_job Churn-1 \
     config model output/data pipes cow/a/upper cow/a/work \
     cow/c/upper cow/c/work
-  give code code
+  record engine=docker verb=train stop_grace=120
+  hand_back code code
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   objects=("s3://b/p q/it's")
@@ -28,9 +29,9 @@
   write_config metric-definition-regex.json '[]'
   bind "$at/config" /opt/ml/input/config
   bind "$at/pipes" /opt/ml/input/data
-  shown a "data/s3/b/p q/it's"
+  view_or_folder a "data/s3/b/p q/it's"
   cow "$view" /opt/ml/input/data/a a
-  shown b data/s3/b/p
+  view_or_folder b data/s3/b/p
   bind "$view" /opt/ml/input/data/b readonly
   cow "$at/views/c" /opt/ml/input/data/c c
   objects=(s3://b/p/m.jsonl --type AugmentedManifestFile)

@@ -9,7 +9,8 @@
     algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow/training/upper algo-1/cow/training/work \
     algo-2/config algo-2/model algo-2/output/data algo-2/cow/training/upper algo-2/cow/training/work algo-2/cow/extra/upper \
     algo-2/cow/extra/work
-  give code code
+  record engine=docker verb=train stop_grace=120
+  hand_back code code
   limit 65536
   own_network --driver bridge
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'

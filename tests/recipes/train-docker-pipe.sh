@@ -7,7 +7,8 @@
   need_python stream
   new_job Churn-1 \
     config model output/data pipes cow/training/upper cow/training/work
-  give code code
+  record engine=docker verb=train stop_grace=120
+  hand_back code code
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   start_helper churn:latest

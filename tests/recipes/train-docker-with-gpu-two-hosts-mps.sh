@@ -7,9 +7,10 @@
     algo-1/config algo-1/model algo-1/output/data algo-1/cow/extra/upper algo-1/cow/extra/work algo-1/cow/stream/upper \
     algo-1/cow/stream/work algo-1/cow/training/upper algo-1/cow/training/work algo-2/config algo-2/model algo-2/output/data \
     algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work algo-2/cow/training/upper algo-2/cow/training/work
+  record engine=docker verb=train stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
-  give opt/ml/checkpoints checkpoints
-  give code code
+  hand_back opt/ml/checkpoints checkpoints
+  hand_back code code
   limit 65536
   own_network --driver bridge
   need_mps

@@ -6,7 +6,8 @@
   new_job Churn-1 \
     config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
     cow/stream/work cow/training/upper cow/training/work
-  give code code
+  record engine=docker verb=train stop_grace=120
+  hand_back code code
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   start_helper churn:latest

@@ -5,6 +5,7 @@
 
   new_job Churn-1 \
     config model output/data
+  record engine=podman verb=train stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
   limit 65536
   limit_processes

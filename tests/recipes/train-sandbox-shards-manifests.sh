@@ -11,6 +11,7 @@
     algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow/training/upper algo-1/cow/training/work \
     algo-1/cow/many/upper algo-1/cow/many/work algo-2/config algo-2/model algo-2/output/data algo-2/pipes \
     algo-2/cow/training/upper algo-2/cow/training/work algo-2/cow/many/upper algo-2/cow/many/work
+  record engine=sandbox verb=train stop_grace=120
   make_switch
   say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
   say 'the hosts reach each other and nothing else: the sandbox has no way out of their network'

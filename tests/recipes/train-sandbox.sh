@@ -5,6 +5,7 @@
   new_job Churn-1 \
     config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
     cow/stream/work cow/training/upper cow/training/work
+  record engine=sandbox verb=train stop_grace=120
   say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'

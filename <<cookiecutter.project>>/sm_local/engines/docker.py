@@ -17,7 +17,7 @@ class Docker(OCI):
 
     def before(self, plan: Plan) -> list[str]:
         """Root inside, yours outside: say what is to be handed back."""
-        given = [call("give", folder, name) for folder, name in plan.handed_back.items()]
+        given = [call("hand_back", folder, name) for folder, name in plan.handed_back.items()]
         return [*(given if self.facts.owns_files else []), *super().before(plan)]
 
     def beside(self, plan: Plan) -> list[str]:

@@ -1,15 +1,20 @@
 # shellcheck shell=bash
-# What Docker and Podman have in common: $engine, $image and $missing (what to do when the image is not here) are the recipe's.
+# What Docker and Podman have in common.
+# Reads $engine, $image and $missing (what to do when the image is not here), which the recipe sets,
+# and $dir, $job. Sets $at, $mounts, $ids, $limits, $name, and $field for its callers.
+# shellcheck disable=SC2034,SC2154  # the recipe and folder.sh set what is read, and read the rest
 
 mounts=()              # arguments of `run`
 
-# csv FIELD: sets $field; --mount is CSV, so a field that may hold a comma or a quote is quoted.
+# csv FIELD: set the caller's $field to it, quoted: --mount is CSV, and a field may hold a comma.
 csv() { printf -v field '"%s"' "${1//\"/\"\"}"; }
 
-# bind SOURCE TARGET [readonly]: the folder itself. --mount, because --volume would make a missing source.
+# bind SOURCE TARGET [readonly]: mount the folder itself. --mount, because --volume would make a
+# missing source.
 bind() {
   local field source
-  csv "source=$PWD/$1"; source=$field
+  csv "source=$PWD/$1"
+  source=$field
   csv "target=$2"
   mounts+=(--mount "type=bind,$source,$field${3:+,readonly}")
 }
@@ -17,11 +22,13 @@ bind() {
 # on_host NAME: what follows is about one of several hosts.
 on_host() { at=$dir/$1 mounts=(); }
 
+# engine_stop SECONDS: SIGTERM, and SIGKILL after that time.
 engine_stop() { containers && "$engine" stop -t "$1" "${ids[@]}"; }
 
+# engine_kill: SIGKILL.
 engine_kill() { containers && "$engine" kill "${ids[@]}"; }
 
-# containers: sets $ids to the job's containers; there may be none yet.
+# containers: set $ids to the job's containers; fails if there are none yet.
 containers() {
   local file
   ids=()
@@ -31,59 +38,78 @@ containers() {
   (( ${#ids[@]} ))
 }
 
-# limit WANTED: sets $limits; an engine that may not raise its own hard limit, mostly ours, refuses a job with more open files.
+# limit WANTED: set $limits to so many open files, or to as many as we may have ourselves: an engine
+# that cannot raise its own hard limit, which is mostly ours, refuses a job with more. Through a
+# file, because a $( ) is a process.
 limit() {
-  local nofile
-  nofile=$(ulimit -Hn)
-  if [[ $nofile == unlimited ]] || (( $1 < nofile )); then nofile=$1; fi
-  limits=(--ulimit "nofile=$nofile:$nofile")
+  local files
+  ulimit -Hn > "$dir/record/open_files"
+  read -r files < "$dir/record/open_files"
+  if [[ $files == unlimited ]] || (( $1 < files )); then files=$1; fi
+  limits=(--ulimit "nofile=$files:$files")
 }
 
-# own_network OPTION...: make the job's own network, in which a host's name is its address as DNS tells it. $$ in its name, as in
-# the containers': jobs of two projects may have the same name, and an engine is shared.
+# own_network OPTION...: make the job's own network, in which DNS gives each host's address. $$ is
+# in its name, as in the containers': an engine is shared, and another project may have a job of
+# this name.
 own_network() {
-  drop_forsaken_networks
-  "$engine" network create "$@" --label "sm-local.project=$PWD" --label "sm-local.machine=$HOSTNAME" "$job-$$" > /dev/null ||
-    die "$engine made no network for $job; another job with CREDENTIALS may have the one address 169.254.170.2"
+  remove_orphaned_networks
+  "$engine" network create "$@" --label "sm-local.project=$PWD" \
+    --label "sm-local.machine=$HOSTNAME" "$job-$$" > /dev/null ||
+    die "$engine made no network for $job;" \
+      "another job with CREDENTIALS may have the one address 169.254.170.2"
   trap 'drop_network; rm -rf "$dir"' EXIT
 }
 
-drop_network() { "$engine" network rm "$job-$$" > /dev/null 2>&1 || say "the network $job-$$ is still there; '$engine network rm $job-$$' removes it"; }
+# drop_network: remove the job's own network.
+drop_network() {
+  "$engine" network rm "$job-$$" > /dev/null 2>&1 ||
+    say "the network $job-$$ is still there; '$engine network rm $job-$$' removes it"
+}
 
-# drop_forsaken_networks: a recipe that was killed left its network, and with it 169.254.170.2, to nobody. The engine itself
-# refuses to remove one in use.
-drop_forsaken_networks() {
+# remove_orphaned_networks: a recipe that was killed left its network behind, and with it the
+# address 169.254.170.2. The engine itself refuses to remove one in use.
+remove_orphaned_networks() {
   local network
   while read -r network; do
-    if [[ ! $(ps -p "${network##*-}" -o pid= 2>&1) ]]; then "$engine" network rm "$network" > /dev/null 2>&1 || true; fi
+    if [[ ! $(ps -p "${network##*-}" -o pid= 2>&1) ]]; then
+      "$engine" network rm "$network" > /dev/null 2>&1 || true
+    fi
   done < <("$engine" network ls -f "label=sm-local.machine=$HOSTNAME" --format '{{.Name}}')
 }
 
-# checkpoints_name: the container's name while it uses opt/ml/checkpoints. Names are unique on an engine, so of two jobs
-# on one folder the engine itself refuses the second, with no lock to go stale.
+# checkpoints_name STEM: set $name to the container's name while it uses opt/ml/checkpoints. Names
+# are unique on an engine, so of two jobs on one folder the engine itself refuses the second: there
+# is no lock that could be left behind.
 checkpoints_name() {
   local sum
   sum=$(cd opt/ml/checkpoints && pwd -P | cksum)
   name=$1-checkpoints-${sum%% *}
 }
 
-# need_image: for verbs in no hurry; a job's refusal is explained when it comes.
-need_image() { "$engine" image inspect "$image" > /dev/null 2>&1 || die "image '$image' is not here; $missing"; }
+# need_image: for verbs that can wait; a job's refusal is explained when it comes.
+need_image() {
+  "$engine" image inspect "$image" > /dev/null 2>&1 || die "image '$image' is not here; $missing"
+}
 
-# explain_refusal ERROR: the engine's words, and what to do.
+# explain_refusal ERROR: die with the engine's words, and what to do.
 explain_refusal() {
   local holder
   case $1 in
     *'No such image'* | *'image not known'*)
       die "image '$image' is not here; $missing" ;;
     *'is already in use by'*)
-      holder=${1#*\"}; holder=${holder%%\"*}
+      holder=${1#*\"}
+      holder=${holder%%\"*}
       holder=$("$engine" inspect --format '{{index .Config.Labels "sm-local.job"}}' "${holder#/}")
       die "opt/ml/checkpoints is in use by job $holder; wait for it, or 'make stop'" ;;
-    *'could not select device driver'* | *'nknown runtime'* | *'unknown or invalid runtime'* | *nvidia* | *'CDI'*)
-      die "$engine cannot hand out a GPU (${1#*: }); 'make doctor' says why, 'make train GPU=none' runs without" ;;
+    *'could not select device driver'* | *'nknown runtime'* | *'unknown or invalid runtime'* | \
+      *nvidia* | *'CDI'*)
+      die "$engine cannot hand out a GPU (${1#*: });" \
+        "'make doctor' says why, 'make train GPU=none' runs without" ;;
     *'failed to mount local volume'* | *'mount overlay'*)
-      die "$engine cannot overlay a channel here (${1##*: }); 'make train CHANNELS=ro' mounts channels read-only" ;;
+      die "$engine cannot overlay a channel here (${1##*: });" \
+        "'make train CHANNELS=ro' mounts channels read-only" ;;
     *) die "$engine did not start the job: ${1:-see above}" ;;
   esac
 }

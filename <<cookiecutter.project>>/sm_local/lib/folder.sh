@@ -1,31 +1,54 @@
 # shellcheck shell=bash
 # A job's folder.
+# Reads $library, the version of these files that the recipe was written for. Sets $job, $stamp, $dir, $at.
+# shellcheck disable=SC2034,SC2154  # $library is the recipe's; $at is read in other files
 
-job='' stamp='' dir='' at=''    # the job's name; its folder, output/<job>; its host's: the same, or output/<job>/algo-N of several
+job='' dir=''          # the job's name; its folder, output/<job>
+stamp=''               # the end of the name: the time, and a number for jobs of one second
+at=''                  # the folder of the host in hand: $dir, or output/<job>/algo-N of several
 
-# new_job STEM FOLDER...: make the folder of a new job, and in it the folders that it mounts: model and output start empty,
-# as on SageMaker. -P: labels and mounts get the folder's own path, whatever link led here.
+# new_job STEM FOLDER...: make the folder of a new job, and in it the folders that the job mounts:
+# model and output start empty, as on SageMaker. -P: labels and mounts get the folder's own path,
+# whatever link led here.
 new_job() {
-  local stem n=1
-  # shellcheck disable=SC2154  # the recipe's
-  [[ ${library-} == 1 ]] || die "this recipe is of another version of sm_local/; 'make train' writes a new one"
+  local stem time n=1
+  [[ ${library-} == 1 ]] ||
+    die "this recipe is of another version of sm_local/; 'make train' writes a new one"
   cd -P . || exit 1
   [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
   [[ -d output ]] || mkdir -p output
-  stem=$1-$(date -u +%Y%m%d-%H%M%S)
+  utc_time
+  stem=$1-$time
   job=$stem
-  until mkdir "output/$job" 2>/dev/null; do       # the atomic step: two jobs of one second get a folder each
-    [[ -d output/$job ]] || die "cannot make output/$job; is output/ yours? 'make chown' gives it back"
+  # the atomic step: two jobs that start in the same second get a folder each
+  until mkdir "output/$job" 2> /dev/null; do
+    [[ -d output/$job ]] ||
+      die "cannot make output/$job; is output/ yours? 'make chown' gives it back"
     job=$stem-$((++n))
   done
   dir=output/$job at=output/$job stamp=${job#"$1"}
-  trap 'rm -rf "$dir"' EXIT                       # until the job has started there is nothing worth keeping
+  trap 'rm -rf "$dir"' EXIT       # until the job has started there is nothing worth keeping
   shift
-  mkdir -p "${@/#/$dir/}"
-  cp "$0" "$dir/recipe.sh"
-  echo $$ > "$dir/.recipe"                        # `make jobs`, `clean` and `stop` know by it, also while there is no container
-  echo InProgress > "$dir/status"
+  mkdir -p "$dir/record" "${@/#/$dir/}"
+  keep_recipe
+  record recipe=$$ status=InProgress
 }
 
-# write_config NAME TEXT: one of the files that the host finds in its config folder.
+# write_config NAME TEXT: write one of the files that the host finds in its config folder.
 write_config() { printf %s "$2" > "$at/config/$1"; }
+
+# utc_time: set the caller's $time as the names of jobs have it; by Bash itself where it can.
+utc_time() {
+  if (( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 402 )); then
+    TZ=UTC0 printf -v time '%(%Y%m%d-%H%M%S)T' -1
+  else
+    time=$(date -u +%Y%m%d-%H%M%S)
+  fi
+}
+
+# keep_recipe: copy the recipe into the job's folder, without a process.
+keep_recipe() {
+  local line='' text=''
+  while IFS= read -r line || [[ $line ]]; do text+=$line$'\n'; done < "$0"
+  printf %s "$text" > "$dir/recipe.sh"
+}

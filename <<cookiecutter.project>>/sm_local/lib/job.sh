@@ -1,18 +1,28 @@
 # shellcheck shell=bash
 # A job's life: its process group, its signals, its verdict.
-# engine_stop SECONDS and engine_kill come from the engine's file.
+# Reads $dir, $job, $stop_grace, $interrupt_grace; engine_stop SECONDS, engine_kill, started,
+# out_of_memory and explain_refusal come from the engine's file. Sets $at, $rc and what follows.
+# shellcheck disable=SC2154  # the recipe and folder.sh set what is read
 
-running=() rc=''       # the processes whose end is the job's end, one a host; the container's exit status
-stops=0 ending=''      # signals that asked for a stop; the recipe's exit status then
+running=()             # the processes whose end is the job's end, one for each host
+rc=''                  # the container's exit status
+stops=0                # signals that asked for a stop
+ending=''              # the recipe's exit status then
 unwritten=''           # the exit status is not known: its file could not be written
+oom=''                 # the kernel killed something in the container to get its memory
+empty=''               # what the verdict says about a folder without files
 
-# start_job COMMAND...: start it as the job, or as one of its hosts, log it, and hand signals on as SageMaker does.
+# start_job COMMAND...: start it as the job, or as one of its hosts, log it, and pass signals on as
+# SageMaker does.
 start_job() {
   local early=''
-  if (( stops )); then return 0; fi               # asked to stop before all hosts were started
-  trap 'early=INT' INT; trap 'early=TERM' TERM; trap 'early=HUP' HUP; trap 'early=USR1' USR1
+  if (( stops )); then return 0; fi       # asked to stop before all hosts were started
+  trap 'early=INT' INT
+  trap 'early=TERM' TERM
+  trap 'early=HUP' HUP
+  trap 'early=USR1' USR1
   trap - EXIT
-  set -m                                          # a process group of its own: Ctrl-C reaches this script alone
+  set -m               # a process group of its own: Ctrl-C reaches this script alone
   if [[ $at == "$dir" ]]; then
     run_here "$@" 2>&1 | keep_log "$at" &
   else
@@ -20,11 +30,8 @@ start_job() {
   fi
   running+=($!)
   set +m
-  trap interrupt INT
-  trap 'stop_job 143 "$stop_grace"' TERM
-  trap 'stop_job 129 "$stop_grace"' HUP
-  trap host_failed USR1
-  case $early in                                  # it came before there was a job to stop
+  heed_signals
+  case $early in       # it came before there was a job to stop
     INT) interrupt ;;
     TERM) stop_job 143 "$stop_grace" ;;
     HUP) stop_job 129 "$stop_grace" ;;
@@ -32,104 +39,151 @@ start_job() {
   esac
 }
 
-# wait_job: wait for the job's end; sets $rc. Of several hosts the first that failed speaks for the job. Hosts must be the only
-# children: when a signal comes just as one ends, Bash may lose its end and wait until there is no child at all.
+# heed_signals: what signals mean while the job runs.
+heed_signals() {
+  trap interrupt INT
+  trap 'stop_job 143 "$stop_grace"' TERM
+  trap 'stop_job 129 "$stop_grace"' HUP
+  trap host_failed USR1
+}
+
+# wait_job: wait for the job's end; set $rc. Of several hosts the first that failed speaks for the
+# job. Hosts must be the only children: when a signal comes just as one ends, Bash may miss its end
+# and wait until there is no child at all.
 wait_job() {
   local host
   for host in "${running[@]}"; do
-    until wait "$host" 2>/dev/null; do kill -0 "$host" 2>/dev/null || break; done
+    until wait "$host" 2> /dev/null; do kill -0 "$host" 2> /dev/null || break; done
   done
-  trap '' INT TERM HUP USR1                       # what is left is short, and must not be left half done
+  trap '' INT TERM HUP USR1       # what is left is short, and must not be left half done
   if [[ $at != "$dir" ]]; then
     at=$dir/algo-1
-    if [[ -s $dir/failed ]]; then read -r at < "$dir/failed"; fi
+    if recall failed "$job"; then at=$value; fi
     cp "$at/exit-code" "$dir/exit-code" 2> /dev/null || true
-  elif [[ /dev/stdout -ef /dev/stderr && $(tail -c 1 "$at/log" 2> /dev/null | LC_ALL=C tr '\000' '?') ]]; then
-    printf '\n' >&2 || true                         # output that ends within a line; the verdict has one of its own
+  elif [[ /dev/stdout -ef /dev/stderr ]] && ends_within_a_line "$at/log"; then
+    printf '\n' >&2 || true       # the verdict has a line of its own
   fi
   if ! read -r rc 2> /dev/null < "$dir/exit-code"; then
-    rc=137                                        # no file: the job's own processes here were killed too
+    rc=137             # no file: the job's own processes here were killed too
     if [[ -e $dir/exit-code ]]; then rc=1 unwritten=1; fi
   fi
 }
 
-# run_here COMMAND...: run it and note its exit status.
+# ends_within_a_line FILE: is the last byte something else than a newline?
+ends_within_a_line() {
+  local last=''
+  [[ -s $1 ]] || return 1
+  IFS= read -r -d '' -n 1 last < <(exec tail -c 1 "$1") || true
+  [[ $last != $'\n' ]]
+}
+
+# run_here COMMAND...: run it and keep its exit status; the disk may be full.
 run_here() {
   rc=0
   "$@" < /dev/null || rc=$?
-  { echo "$rc" > "$at/exit-code"; } 2> /dev/null || true      # the disk may be full
+  { echo "$rc" > "$at/exit-code"; } 2> /dev/null || true
   if [[ $at != "$dir" ]] && (( rc )); then tell_failure; fi
 }
 
-# tell_failure: the first of several hosts to fail leaves its folder's name and wakes the recipe, which stops the others.
+# tell_failure: the first of several hosts to fail records its folder and wakes the recipe, which
+# stops the others.
 tell_failure() {
-  if ( set -C; echo "$at" > "$dir/failed" ) 2> /dev/null; then kill -USR1 $$; fi
+  if ( set -C; echo "$at" > "$dir/record/failed" ) 2> /dev/null; then kill -USR1 $$; fi
 }
 
-# host_failed: a job needs all its hosts, and all its data. How SageMaker ends the others is not documented: here as Ctrl-C
-# does. Hosts that `make stop` is ending have not failed.
+# host_failed: a job needs all its hosts, and all its data. How SageMaker ends the others is not
+# documented: here it is done as for Ctrl-C. Hosts that `make stop` is ending have not failed.
 host_failed() {
-  local now=''
-  read -r now < "$dir/status" || true             # empty while it is written, or after a full disk
-  if [[ $now == Stopping ]] || (( stops++ )); then return 0; fi
-  if [[ -e $dir/broken ]]; then say "stopping the job: its data cannot be read"; else say "a host failed: stopping the others"; fi
+  recall status "$job" || true
+  if [[ $value == Stopping ]] || (( stops++ )); then return 0; fi
+  if is_broken; then
+    say "stopping the job: its data cannot be read"
+  else
+    say "a host failed: stopping the others"
+  fi
   until_gone stop "$interrupt_grace"
 }
 
-# show_host: of several hosts, each line says whose it is. Not awk: Debian's keeps lines back until it has 4096 bytes.
+# is_broken: did a feeder report data that cannot be read?
+is_broken() { [[ -e $dir/record/broken ]]; }
+
+# show_host: put the host's name in front of each line. Not awk: Debian's keeps lines back until it
+# has 4096 bytes.
 show_host() {
   local line=''
   trap '' PIPE TTOU
-  while IFS= read -r line || [[ $line ]]; do printf '%s | %s\n' "${at##*/}" "$line" || break; line=''; done 2> /dev/null
+  while IFS= read -r line || [[ $line ]]; do
+    printf '%s | %s\n' "${at##*/}" "$line" || break
+    line=''
+  done 2> /dev/null
   cat > /dev/null
 }
 
-# keep_log FOLDER: stdin to the terminal, live, and to FOLDER/log, also when the reader of the terminal's side has gone.
-# What the Docker client says for itself before a container runs goes to FOLDER/engine-error; the verdict explains it.
+# keep_log FOLDER: stdin to the terminal, live, and to FOLDER/log, even when nobody reads the
+# terminal's side any more. What the Docker client says for itself before a container runs goes to
+# FOLDER/engine-error; the verdict explains it.
 keep_log() {
   local start='' line='' one='' ended=''
   trap '' PIPE TTOU
   : > "$1/log"
   while [[ 'docker: ' == "$start"?* ]] && IFS= read -r -d '' -n 1 one; do
     start+=$one
-    if [[ ! $one ]]; then ended='\0'; break; fi   # a NUL, which Bash cannot hold
+    if [[ ! $one ]]; then
+      ended='\0'       # a NUL, which Bash cannot hold
+      break
+    fi
   done
   if [[ $start == 'docker: ' ]]; then
     if IFS= read -r line; then ended='\n'; fi
-    if [[ $line == 'Error response from daemon'* ]]; then printf '%s\n' "$line" | tee "$1/engine-error" > "$1/log"; cat > /dev/null; return 0; fi
+    if [[ $line == 'Error response from daemon'* ]]; then
+      printf '%s\n' "$line" | tee "$1/engine-error" > "$1/log"
+      cat > /dev/null
+      return 0
+    fi
   fi
   printf '%s%b' "$start$line" "$ended" >> "$1/log"
-  printf '%s%b' "$start$line" "$ended" 2>/dev/null || true
-  exec tee -a "$1/log" 2>/dev/null
+  printf '%s%b' "$start$line" "$ended" 2> /dev/null || true
+  exec tee -a "$1/log" 2> /dev/null
 }
 
-# stop_job STATUS GRACE: as StopTrainingJob: SIGTERM, SIGKILL after GRACE seconds. A closing terminal sends HUP twice and
-# make repeats TERM, so only the first one counts. A trap must return 0, or `set -e` ends the recipe before it has packed.
+# stop_job STATUS SECONDS: SIGTERM to the container, SIGKILL after the grace time. Make repeats
+# TERM, so only the first one counts. A trap must return 0, or `set -e` ends the recipe before it
+# has packed.
 stop_job() {
   if (( stops++ )); then return 0; fi
   ending=$1
-  { echo Stopping > "$dir/status"; } 2> /dev/null || true
+  record status=Stopping
   until_gone stop "$2"
 }
 
 # interrupt: Ctrl-C stops, a second one kills.
 interrupt() {
-  if (( stops )); then until_gone kill; return 0; fi
+  if (( stops )); then
+    until_gone kill
+    return 0
+  fi
   stop_job 130 "$interrupt_grace"
   say "stopping $job: SIGTERM now, SIGKILL in $interrupt_grace s; Ctrl-C again kills it at once"
 }
 
-# until_gone stop SECONDS | until_gone kill: repeated until the job has ended, for there may be no container yet.
+# until_gone stop SECONDS | until_gone kill: repeated until the job has ended, for there may be no
+# container yet.
 until_gone() {
+  { without_sidecars repeat_until_gone "$@"; } < /dev/null > /dev/null 2>&1 &
+}
+
+# repeat_until_gone stop SECONDS | repeat_until_gone kill: the process itself.
+repeat_until_gone() {
   while still_running; do
     case $1 in
       stop) engine_stop "$2" || true ;;
       kill) engine_kill || true ;;
     esac
     sleep 0.2
-  done < /dev/null > /dev/null 2>&1 4>&- 5>&- 6>&- 8>&- 9<&- &
+  done
 }
 
+# still_running: does one of the job's hosts run?
 still_running() {
   local host
   for host in "${running[@]}"; do
@@ -138,37 +192,52 @@ still_running() {
   return 1
 }
 
-# point_links FOLDER NAME...: opt/ml/NAME shows the last job's; what a person had there is kept. What was there stays
-# in the job's folder until the verdict: nobody knows yet whether the engine refuses the job.
-point_links() { ( trap '' INT TERM HUP; move_links "$@" ) || true; }      # Ctrl-C reaches `ln` too
+# point_links FOLDER NAME...: let opt/ml/NAME show this job's. Files of yours that are there are
+# kept. What was there is recorded: nobody knows yet whether the engine refuses the job. Ctrl-C
+# reaches `ln` too, and must not end the recipe now.
+point_links() { ( trap '' INT TERM HUP; move_links "$@" ) || true; }
 
+# move_links FOLDER NAME...: the work itself.
 move_links() {
-  local name folder=$1
+  local folder=$1 name target links=()
   shift
   for name; do
     if [[ -L opt/ml/$name ]]; then
-      cp -RP "opt/ml/$name" "$dir/.$name"
+      links+=("$name")
     elif [[ -d opt/ml/$name ]]; then
-      if rmdir "opt/ml/$name" 2>/dev/null; then
-        mkdir "$dir/.$name"
-      else
-        mkdir -p "output/before-$job"
-        mv "opt/ml/$name" "output/before-$job/"
-        say "opt/ml/$name held files of yours; they are in output/before-$job/$name now"
-      fi
+      keep_yours "$name"
     fi
-    ln -sfn "../../$folder/$name" "opt/ml/$name"       # not mv: that would move the link into the old job's folder
   done
+  if (( ${#links[@]} )); then
+    for name in "${links[@]}"; do
+      IFS= read -r target
+      record "old_$name=$target"
+    done < <(exec readlink "${links[@]/#/opt/ml/}")
+  fi
+  ln -sfn "${@/#/../../$folder/}" opt/ml/.
 }
 
-# restore_links: as if there had been no such job; what another one has pointed elsewhere since stays.
+# keep_yours NAME: move the folder opt/ml/NAME out of the link's way if it has files.
+keep_yours() {
+  if rmdir "opt/ml/$1" 2> /dev/null; then
+    record "empty_$1=yes"
+    return 0
+  fi
+  mkdir -p "output/before-$job"
+  mv "opt/ml/$1" "output/before-$job/"
+  say "opt/ml/$1 held files of yours; they are in output/before-$job/$1 now"
+}
+
+# restore_links: as if there had been no such job; links that another one has changed since stay.
 restore_links() {
   local name
   for name in model output; do
     if [[ $(readlink "opt/ml/$name") != "../../$dir"/* ]]; then continue; fi
     rm "opt/ml/$name"
-    if [[ -L $dir/.$name || -d $dir/.$name ]]; then
-      mv "$dir/.$name" "opt/ml/$name"
+    if recall "old_$name" "$job"; then
+      ln -s "$value" "opt/ml/$name"
+    elif recall "empty_$name" "$job"; then
+      mkdir "opt/ml/$name"
     elif [[ -d output/before-$job/$name ]]; then
       mv "output/before-$job/$name" opt/ml/
       say "opt/ml/$name holds them again"
@@ -186,38 +255,54 @@ not_started() {
   explain_refusal "$error"
 }
 
-# verdict PRODUCT: one line that says how the job ended and where its files are; exits as the container did.
+# verdict PRODUCT: one line that says how the job ended and where its files are; exits as the
+# container did. PRODUCT is the folder below /opt/ml that the job was run for.
 verdict() {
-  local status=Completed now='' oom=''
+  local status=Completed
   if (( rc == 137 )) && out_of_memory; then oom=1; fi
-  read -r now < "$dir/status" || true
-  if [[ -e $dir/broken ]] && (( ! rc )); then
+  recall status "$job" || true
+  if is_broken && (( ! rc )); then
     rc=1
-    { echo "$rc" > "$dir/exit-code"; } 2> /dev/null || true
+    record "exit-code=$rc"
   fi
-  if [[ $now == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
-  rm -rf "$dir/.model" "$dir/.output" "$dir/.recipe"
-  { echo "$status $SECONDS" > "$dir/status"; } 2> /dev/null || true
-  if [[ $unwritten ]]; then say "the job's exit status could not be written to $dir/exit-code, and is not known; is the disk full?"; exit "${ending:-1}"; fi
-  case $status in
-    Completed) say "Completed in $SECONDS s; $1: $at/$1$(emptiness "$1")" ;;
-    Stopped)   say "Stopped after $SECONDS s, exit code $rc$(meaning "$rc"): $dir" ;;
-    Failed)    say "Failed after $SECONDS s: $(failure_reason "$rc")$(meaning "$rc"); log, model and output are in $dir" ;;
-  esac
+  if [[ $value == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
+  record "status=$status $SECONDS"
+  if [[ $unwritten ]]; then
+    say "the job's exit status could not be written to $dir/exit-code, and is not known;" \
+      "is the disk full?"
+    exit "${ending:-1}"
+  fi
+  say_verdict "$status" "$1"
   if [[ $status == Stopped ]]; then exit "${ending:-143}"; fi
   exit "$rc"
 }
 
-# emptiness FOLDER: a job that saved nothing has mostly saved it elsewhere.
+# say_verdict STATUS PRODUCT: the line itself.
+say_verdict() {
+  case $1 in
+    Completed)
+      emptiness "$2"
+      say "Completed in $SECONDS s; $2: $at/$2$empty" ;;
+    Stopped)
+      say "Stopped after $SECONDS s, exit code $rc$(meaning "$rc"): $dir" ;;
+    Failed)
+      say "Failed after $SECONDS s: $(failure_reason "$rc")$(meaning "$rc");" \
+        "log, model and output are in $dir" ;;
+  esac
+}
+
+# emptiness PRODUCT: set $empty; a job that saved nothing has mostly saved it in another place.
 emptiness() {
   local entry
+  empty=''
   for entry in "$at/$1"/* "$at/$1"/.[!.]*; do
     if [[ -e $entry ]]; then return 0; fi
   done
-  echo " (empty: nothing was written to /opt/ml/$1)"
+  empty=" (empty: nothing was written to /opt/ml/$1)"
 }
 
-# failure_reason STATUS: the FailureReason that DescribeTrainingJob would show, at most 1024 characters.
+# failure_reason STATUS: print the FailureReason that DescribeTrainingJob would show, at most 1024
+# characters.
 failure_reason() {
   local text=''
   if [[ -f $at/output/failure && ! -L $at/output/failure ]]; then
@@ -225,19 +310,29 @@ failure_reason() {
   fi
   text="AlgorithmError: $text, exit code: $1"
   if [[ $oom ]]; then
-    text="ClientError: Please use an instance type with more memory, or reduce the size of job data processed on an instance."
+    text="ClientError: Please use an instance type with more memory,"
+    text+=" or reduce the size of job data processed on an instance."
   fi
-  if [[ -e $dir/broken ]]; then text=$(< "$dir/broken"); fi
-  printf '%s' "${text:0:1024}" | iconv -c -f UTF-8 -t UTF-8      # no half character where a locale counts bytes
+  if is_broken; then text=$(< "$dir/record/broken"); fi
+  # no half character where a locale counts bytes
+  printf '%s' "${text:0:1024}" | iconv -c -f UTF-8 -t UTF-8
 }
 
-# meaning STATUS: a plain word for the statuses that are not the script's own.
+# meaning STATUS: print a plain word for the statuses that are not the script's own; none where the
+# recipe has ended the job.
 meaning() {
-  if [[ -e $dir/broken ]]; then return 0; fi      # the recipe ended it
+  if is_broken; then return 0; fi
   case $1 in
     126) echo " (the program that should run is not executable)" ;;
-    127) echo " (the program that should run is not in the image: SageMaker starts 'train', found on PATH)" ;;
-    137) if [[ $oom ]]; then echo " (exit code 137: out of memory)"; else echo " (SIGKILL: killed after the grace time, by hand, or out of memory)"; fi ;;
+    127)
+      echo " (the program that should run is not in the image:" \
+        "SageMaker starts 'train', found on PATH)" ;;
+    137)
+      if [[ $oom ]]; then
+        echo " (exit code 137: out of memory)"
+      else
+        echo " (SIGKILL: killed after the grace time, by hand, or out of memory)"
+      fi ;;
     139) echo " (SIGSEGV: the program crashed in native code)" ;;
     143) echo " (SIGTERM)" ;;
   esac

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
+# Overlay mounts.
+# Reads nothing. Sets the caller's $path.
 
-# overlay_path PATH: sets $path; in an overlay's options a folder's name ends at a colon or comma without a backslash.
+# overlay_path PATH: set $path to it, escaped: in an overlay's options a colon or a comma without a
+# backslash ends a folder's name.
 overlay_path() {
   path=${1//\\/\\\\}
   path=${path//:/\\:}

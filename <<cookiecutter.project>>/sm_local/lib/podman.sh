@@ -1,8 +1,10 @@
 # shellcheck shell=bash
-# What is Podman's own.
+# What only Podman does.
+# Reads $dir, $at, $rc. Adds to $mounts and $limits.
+# shellcheck disable=SC2154  # folder.sh and job.sh set them
 
-# cow SOURCE TARGET NAME: Podman's own overlay; what the job writes there goes with the container. --volume splits at
-# colons and cannot quote one.
+# cow SOURCE TARGET NAME: Podman's own overlay; what the job writes there goes with the container.
+# --volume splits at colons and cannot quote one.
 cow() {
   if [[ $PWD/$1 == *:* ]]; then
     say "channel $3 is read-only: Podman cannot overlay a path with a colon"
@@ -12,25 +14,31 @@ cow() {
   fi
 }
 
-out_of_memory() { return 1; }   # Podman reports no such event
+# out_of_memory: Podman reports no such event.
+out_of_memory() { return 1; }
 
-# started: was there a container? Podman leaves an id behind when its start failed, and says why in a last line; it exits with
-# 126 also when its runtime refuses all containers.
+# started: was there a container? Podman leaves an id behind when its start failed, and says why in
+# a last line; it exits with 126 also when its runtime refuses all containers.
 started() {
   local last
   if [[ ! -s $at/container-id ]]; then return 1; fi
   last=$(tail -n 1 "$at/log")
   case $rc-$last in
-    125-'Error: '* | 126-'Error: OCI runtime error: '*) echo "$last" > "$at/engine-error"; return 1 ;;
+    125-'Error: '* | 126-'Error: OCI runtime error: '*)
+      echo "$last" > "$at/engine-error"
+      return 1 ;;
   esac
 }
 
-# limit_processes: adds to $limits. Podman's default is the caller's own hard limit, and it lowers its own to pid_max first:
-# where it may not raise limits again, no container starts.
+# limit_processes: Podman's default is the caller's own hard limit, and it lowers its own to pid_max
+# first: where it cannot raise limits again, no container starts.
 limit_processes() {
-  local nproc most
+  local processes most
   if [[ ! -r /proc/sys/kernel/pid_max ]]; then return 0; fi
-  nproc=$(ulimit -Hu)
+  ulimit -Hu > "$dir/record/processes"
+  read -r processes < "$dir/record/processes"
   read -r most < /proc/sys/kernel/pid_max
-  if [[ $nproc == unlimited ]] || (( most < nproc )); then limits+=(--ulimit "nproc=$most:$most"); fi
+  if [[ $processes == unlimited ]] || (( most < processes )); then
+    limits+=(--ulimit "nproc=$most:$most")
+  fi
 }

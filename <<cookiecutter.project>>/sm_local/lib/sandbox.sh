@@ -1,20 +1,24 @@
 # shellcheck shell=bash
-# The job without a container engine: util-linux namespaces in which the job's folders are /opt/ml. This machine's programs
-# run there in a clean environment; the rest of /opt stays visible. Linux only.
+# The job without a container engine: util-linux namespaces in which the job's folders are /opt/ml.
+# This machine's programs run there in a clean environment; the rest of /opt stays visible.
+# Linux only.
+# Reads $dir, $answer. Sets $at, $mounts, $sandbox, $switch, $firsts.
+# shellcheck disable=SC2034,SC2154  # other files set what is read here, and read $at
 
 mounts=()              # three words a mount: how, the source, the target under /opt/ml
+switch=''              # the process whose network namespace joins those of several hosts
 
-# bind SOURCE TARGET [readonly]
+# bind SOURCE TARGET [readonly]: mount the folder itself.
 bind() { mounts+=("${3:-bind}" "$PWD/$1" "$2"); }
 
-# cow SOURCE TARGET NAME
+# cow SOURCE TARGET NAME: mount an overlay: what the job writes goes to the job's folder.
 cow() { mounts+=("cow:$PWD/$at/cow/$3" "$PWD/$1" "$2"); }
 
 # on_host NAME: what follows is about one of several hosts.
 on_host() { at=$dir/$1 mounts=(); }
 
-# in_namespaces HOSTNAME SHM NAMES [--net]: sets $sandbox, the command in front of the job's own. NAMES: what /etc/hosts gets.
-# --net: no network but itself.
+# in_namespaces HOSTNAME SHM NAMES [--net]: set $sandbox, the command in front of the job's own.
+# NAMES: what /etc/hosts gets. --net: no network but itself.
 in_namespaces() {
   sandbox=(unshare --mount --pid --uts --ipc ${4:+"$4"})
   if (( EUID )) && [[ ! $switch ]]; then sandbox+=(--user --map-root-user); fi
@@ -22,31 +26,33 @@ in_namespaces() {
   sandbox+=(bash "$dir/recipe.sh" inside "$PWD/$at" "$1" "$2" "$3" "${mounts[@]}" --)
 }
 
-switch=''              # the process whose network namespace joins those of several hosts
-
-# make_switch: a network namespace with a bridge, and nothing else of this machine's network. Its process ends when nobody
-# holds descriptor 4 any more: this recipe, and the job.
+# make_switch: a network namespace with a bridge, and nothing else of this machine's network.
 make_switch() {
-  local user
-  if ! command -v ip > /dev/null || ! command -v nsenter > /dev/null; then no_switch "'ip' of iproute2 or 'nsenter' of util-linux is not here"; fi
-  mkfifo "$dir/.in" "$dir/.out"
-  user=(unshare --net)
-  if (( EUID )); then user+=(--user --map-root-user); fi
-  ( "${user[@]}" bash -c 'ip link add switch type bridge && ip link set switch up && echo $$; exec cat > /dev/null' \
-      < "$dir/.in" > "$dir/.out" 2> /dev/null & )
-  exec 4> "$dir/.in"
-  read -r switch < "$dir/.out" || true
-  rm "$dir/.in" "$dir/.out"
+  local start=(unshare --net)
+  if ! command -v ip > /dev/null || ! command -v nsenter > /dev/null; then
+    no_switch "'ip' of iproute2 or 'nsenter' of util-linux is not here"
+  fi
+  if (( EUID )); then start+=(--user --map-root-user); fi
+  start+=(bash -c 'ip link add switch type bridge && ip link set switch up && echo $$
+    exec cat > /dev/null')
+  sidecar switch exec "${start[@]}" 2> /dev/null
+  switch=$answer
   [[ $switch ]] || no_switch "this machine lets nobody make network namespaces and bridges"
 }
 
-no_switch() { die "several hosts in the sandbox need network namespaces, and $1; use ENGINE=docker or ENGINE=podman"; }
+# no_switch REASON: die of it.
+no_switch() {
+  die "several hosts in the sandbox need network namespaces, and $1;" \
+    "use ENGINE=docker or ENGINE=podman"
+}
 
-# on_switch NUMBER: puts a network namespace of its own, 10.0.0.NUMBER on the switch, in front of $sandbox.
+# on_switch NUMBER: put a network namespace of its own, 10.0.0.NUMBER on the switch, in front of
+# $sandbox.
 on_switch() {
   local join=(nsenter --target "$switch" --net)
   if (( EUID )); then join+=(--user --preserve-credentials); fi
-  sandbox=("${join[@]}" unshare --net bash "$dir/recipe.sh" plugged "$switch" "$1" "${sandbox[@]}")
+  join+=(unshare --net bash "$dir/recipe.sh" plugged "$switch" "$1")
+  sandbox=("${join[@]}" "${sandbox[@]}")
 }
 
 # plugged SWITCH NUMBER COMMAND...: in a new network namespace: connect it, and become COMMAND.
@@ -58,50 +64,80 @@ plugged() {
   exec "${@:3}"
 }
 
-# inside FOLDER HOSTNAME SHM NAMES MOUNT... -- COMMAND...: the recipe's other half. The first process it starts is process 1 of
-# the namespace; `unshare --fork` would do that too, but makes status 1 of a SIGKILL. Bash's own word on a dead child is
-# not part of the log.
+# inside FOLDER HOSTNAME SHM NAMES MOUNT... -- COMMAND...: the recipe's other half. The first
+# process it starts is process 1 of the namespace; `unshare --fork` would do that too, but makes
+# status 1 of a SIGKILL. What Bash itself says about a child that was killed does not belong in the
+# log.
 inside() {
   exec 3>&2 2> /dev/null
   set +e
-  ( set -e; exec 2>&3 3>&-; process_one "$@" )
+  (
+    set -e
+    exec 2>&3 3>&-
+    process_one "$@"
+  )
   exit $?
 }
 
 # process_one: as inside. Runs as root of the new namespaces and becomes COMMAND.
 process_one() {
-  local folder=$1 hostname=$2 shm=$3 names=$4 stage=$1/stage entry name self
+  local folder=$1 hostname=$2 shm=$3 names=$4 stage=$1/stage self
   shift 4
   mount -t tmpfs -o mode=755 sm-local "$stage"
-  for entry in /opt/* /opt/.[!.]*; do
-    name=${entry##*/}
-    if [[ -L $entry ]]; then cp -P "$entry" "$stage/$name"
-    elif [[ $name == ml ]]; then continue
-    elif [[ -d $entry ]]; then mkdir "$stage/$name"; mount --rbind "$entry" "$stage/$name"
-    elif [[ -e $entry ]]; then : > "$stage/$name"; mount --bind "$entry" "$stage/$name"; fi
+  keep_opt "$stage"
+  while [[ $1 != -- ]]; do
+    mount_piece "$1" "$2" "$stage${3#/opt}"
+    shift 3
   done
-  while [[ $1 != -- ]]; do mount_piece "$1" "$2" "$stage${3#/opt}"; shift 3; done
   shift
   { cat /etc/hosts; printf '%s\n' "$names"; } > "$stage/.hosts"
   mount --bind "$stage/.hosts" /etc/hosts
-  read -r self _ < /proc/self/stat                # this process as the machine outside sees it
+  read -r self _ < /proc/self/stat      # this process as the machine outside sees it
   mount --rbind "$stage" /opt
   mount -t tmpfs -o "size=$shm" shm /dev/shm 2> /dev/null || true
-  mount -t proc proc /proc 2> /dev/null || true   # forbidden inside some containers, where all the rest works
+  # forbidden inside some containers, where all the rest works
+  mount -t proc proc /proc 2> /dev/null || true
   if command -v ip > /dev/null; then ip link set lo up 2> /dev/null || true; fi
-  hostname "$hostname"                            # /proc/sys/kernel/hostname is not writable in a user namespace
+  # not through /proc/sys/kernel/hostname, which is not writable in a user namespace
+  hostname "$hostname"
   cd /
   echo "$self" > "$folder/container-id"
   exec "$@"
 }
 
-# mount_piece HOW SOURCE TARGET
+# keep_opt STAGE: show there what this machine has in /opt, but for /opt/ml.
+keep_opt() {
+  local entry name
+  for entry in /opt/* /opt/.[!.]*; do
+    name=${entry##*/}
+    if [[ -L $entry ]]; then
+      cp -P "$entry" "$1/$name"
+    elif [[ $name == ml ]]; then
+      continue
+    elif [[ -d $entry ]]; then
+      mkdir "$1/$name"
+      mount --rbind "$entry" "$1/$name"
+    elif [[ -e $entry ]]; then
+      : > "$1/$name"
+      mount --bind "$entry" "$1/$name"
+    fi
+  done
+}
+
+# mount_piece HOW SOURCE TARGET: make one of $mounts.
 mount_piece() {
   local path options
-  if [[ -d $2 ]]; then mkdir -p "$3"; else mkdir -p "${3%/*}"; : > "$3"; fi
+  if [[ -d $2 ]]; then
+    mkdir -p "$3"
+  else
+    mkdir -p "${3%/*}"
+    : > "$3"
+  fi
   if [[ $1 == cow:* ]]; then
-    overlay_path "$2"; options=lowerdir=$path
-    overlay_path "${1#cow:}"; options+=,upperdir=$path/upper,workdir=$path/work
+    overlay_path "$2"
+    options=lowerdir=$path
+    overlay_path "${1#cow:}"
+    options+=,upperdir=$path/upper,workdir=$path/work
     if mount -t overlay -o "$options" overlay "$3" 2> /dev/null; then return 0; fi
     if mount -t overlay -o "$options,userxattr" overlay "$3" 2> /dev/null; then return 0; fi
     echo "sm-local: channel ${3##*/} is read-only: this machine cannot overlay it" >&2
@@ -110,7 +146,8 @@ mount_piece() {
   if [[ $1 != bind ]]; then mount -o remount,bind,ro "$3"; fi
 }
 
-# engine_stop SECONDS: to process 1 of each host's namespace; `unshare` hands no signal on.
+# engine_stop SECONDS: SIGTERM, and SIGKILL after that time, to process 1 of each host's namespace:
+# `unshare` passes no signal on.
 engine_stop() {
   local tenths=0
   first_processes || return 1
@@ -119,30 +156,39 @@ engine_stop() {
   kill -KILL "${firsts[@]}" 2> /dev/null || true
 }
 
+# engine_kill: SIGKILL.
 engine_kill() { first_processes && kill -KILL "${firsts[@]}"; }
 
-# first_processes: sets $firsts to those of the job's hosts that run; there may be none yet.
+# first_processes: set $firsts to those of the job's hosts that run; fails if there are none yet.
 first_processes() {
   local file first
   firsts=()
   for file in "$dir/container-id" "$dir"/algo-*/container-id; do
-    if [[ -s $file ]]; then read -r first < "$file"; if kill -0 "$first" 2> /dev/null; then firsts+=("$first"); fi; fi
+    if [[ -s $file ]]; then
+      read -r first < "$file"
+      if kill -0 "$first" 2> /dev/null; then firsts+=("$first"); fi
+    fi
   done
   (( ${#firsts[@]} ))
 }
 
-# started: the number of the job's process is written when all is in place.
+# started: the number of the job's process is written when everything is in place.
 started() { [[ -s $at/container-id ]]; }
 
-out_of_memory() { return 1; }                     # nothing tells
+# out_of_memory: nothing reports it here.
+out_of_memory() { return 1; }
 
-explain_refusal() { die "the sandbox could not be set up (${1:-see above}); 'make doctor' says more"; }
+# explain_refusal ERROR: die with the words that were printed, and what to do.
+explain_refusal() {
+  die "the sandbox could not be set up (${1:-see above}); 'make doctor' says more"
+}
 
-# lock_checkpoints: a second job on the folder is refused; the kernel lets go when the last process of the job has ended.
+# lock_checkpoints: refuse a second job on the folder; the kernel unlocks it when the last process
+# of the job has ended.
 lock_checkpoints() {
   exec 7< opt/ml/checkpoints
   flock -n 7 || die "opt/ml/checkpoints is in use by another job; wait for it, or 'make stop'"
 }
 
-# drop_scratch: what only the running job needed.
+# drop_scratch: remove what only the running job needed.
 drop_scratch() { rm -rf "$dir/cow" "$dir/stage" "$dir"/algo-*/cow "$dir"/algo-*/stage; }

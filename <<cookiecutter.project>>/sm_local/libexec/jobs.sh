@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# usage: make jobs    what ran, when (UTC, in the name), how it ended; newest last. Needs neither Python nor a valid job.yaml.
+# usage: make jobs    what ran, when (UTC, in the name), how it ended; newest last
+# Needs neither Python nor a valid job.yaml.
 set -euo pipefail
 source sm_local/lib/say.sh
+source sm_local/lib/record.sh
 source sm_local/libexec/running.sh
 
+# row WORD...: print a line of the table.
 row() { printf '%-44s %-11s %5s %8s  %s\n' "$@"; }
 
 main() {
@@ -11,18 +14,23 @@ main() {
   find_running
   row JOB STATUS EXIT SECONDS FOLDER
   while read -r _ _ job; do
-    status='' seconds='' code=''
-    read -r status seconds < "output/$job/status" || true      # empty after a full disk, as is the other
-    if [[ -f output/$job/exit-code ]]; then read -r code < "output/$job/exit-code" || true; fi
+    # after a full disk both files may be empty
+    status='' seconds=''
+    read -r status seconds < "output/$job/status" || true
+    recall exit-code "$job" || true
+    code=$value
     if is_unfinished "$job" && ! is_running "$job"; then
       if in_doubt "$job"; then unheard=$engine; else status=Abandoned; fi
     fi
     row "$job" "${status:--}" "${code:--}" "${seconds:--}" "output/$job"
   done < <(by_time)
-  if [[ $unheard ]]; then say "$unheard does not answer: what is InProgress or Stopping there may have ended"; fi
+  if [[ $unheard ]]; then
+    say "$unheard does not answer: what is InProgress or Stopping there may have ended"
+  fi
 }
 
-# by_time: time, number and name of each job, oldest first. By the time in the name: a folder's own changes with what is done in it.
+# by_time: print time, number and name of each job, oldest first. By the time in the name: a folder's
+# own changes with what is done in it.
 by_time() {
   local job
   for job in output/*; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: make pack [JOB=output/NAME]    make a job's model.tar.gz and output.tar.gz, the last job's unless one is named
+# usage: make pack [JOB=output/NAME]    make model.tar.gz and output.tar.gz of a job, or of the last
 set -euo pipefail
 source sm_local/lib/say.sh
 source sm_local/lib/pack.sh
@@ -8,10 +8,13 @@ main() {
   local dir=${1-}
   if [[ ! $dir ]]; then
     [[ -L opt/ml/model ]] || die "no job has run yet; 'make train' runs one"
-    dir=$(readlink opt/ml/model); dir=${dir#../../}; dir=${dir%/model}
+    dir=$(readlink opt/ml/model)
+    dir=${dir#../../}
+    dir=${dir%/model}
   fi
   dir=${dir%/}
-  if [[ -f ${dir%/*}/status ]]; then dir=${dir%/*}; fi      # a host's folder: the job's is above it
+  # a host's folder: the job's is above it
+  if [[ -f ${dir%/*}/status ]]; then dir=${dir%/*}; fi
   [[ -d $dir/model || -d $dir/algo-1/model ]] || die "$dir is not a job's folder; 'make jobs' lists them"
   pack always "$dir" || exit 1
   say "packed: $dir"

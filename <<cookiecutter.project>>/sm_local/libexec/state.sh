@@ -1,23 +1,29 @@
 #!/bin/sh
-# usage: state.sh JOB-FILE GIVEN    called by Make before it looks at the recipes; prints the folder that has those of now
-# A folder for each state of what recipes are made from, told by content and not by time: mv, cp -p and a git checkout keep
-# old times. That is: files, the list of channels, what the choice of engine and GPU rests on, and the command line (GIVEN).
-# Calls at the same time with other values do not meet. recipes/*.sh, which people read, are the last ones used.
-state=$(
-  exec 2>&1
-  cksum -- "${1:-job.yaml}" processing.yaml settings.env settings.local.env opt/ml/input/config/hyperparameters.json \
-    sm_local/*.py sm_local/*.tsv sm_local/*/*.py sm_local/*/*.json "${DOCKER_CONFIG:-$HOME/.docker}/config.json" /etc/docker/daemon.json /etc/hostname
-  echo opt/ml/input/data/*/
-  echo "$2" "$DOCKER_HOST" "$DOCKER_CONTEXT"
-  echo /var/run/docker.soc[k] "$HOME"/.docker/run/docker.soc[k] "$XDG_RUNTIME_DIR"/docker.soc[k]
-  echo /dev/nvidia[0-9]* /dev/dxg /etc/cdi/* /var/run/cdi/*
-  command -v docker dockerd podman unshare nvidia-container-runtime-hook nvidia-cdi-hook
+# usage: state.sh JOB-FILE GIVEN    print the folder that has the recipes of now
+# Make calls it before it looks at the recipes. There is a folder for each state of what recipes are
+# made from, known by content and not by time: mv, cp -p and a git checkout keep old times. That is:
+# files, the list of channels, what the choice of engine and GPU rests on, and the command line
+# (GIVEN); not lib/, which recipes source. Calls at the same time with other values do not meet.
+# recipes/*.sh, which people read, are the last ones used.
+sum=$(
+  {
+    cksum -- "${1:-job.yaml}" processing.yaml settings.env settings.local.env \
+      opt/ml/input/config/hyperparameters.json \
+      sm_local/*.py sm_local/*.tsv sm_local/*/*.py sm_local/*/*.json \
+      "${DOCKER_CONFIG:-$HOME/.docker}/config.json" /etc/docker/daemon.json /etc/hostname
+    echo opt/ml/input/data/*/
+    echo "$2" "$DOCKER_HOST" "$DOCKER_CONTEXT"
+    echo /var/run/docker.soc[k] "$HOME"/.docker/run/docker.soc[k] "$XDG_RUNTIME_DIR"/docker.soc[k]
+    echo /dev/nvidia[0-9]* /dev/dxg /etc/cdi/* /var/run/cdi/*
+    command -v docker dockerd podman unshare nvidia-container-runtime-hook nvidia-cdi-hook
+  } 2>&1 | cksum
 )
-sum=$(printf '%s\n' "$state" | cksum)
 kept=recipes/.kept/${sum% *}-${sum#* }
 if [ -d "$kept" ]; then
   for recipe in "$kept"/*.sh; do
-    [ ! -e "$recipe" ] || [ "$recipe" -ef "recipes/${recipe##*/}" ] || sh sm_local/libexec/show.sh "$recipe"
+    if [ -e "$recipe" ] && ! [ "$recipe" -ef "recipes/${recipe##*/}" ]; then
+      sh sm_local/libexec/show.sh "$recipe"
+    fi
   done
 elif ! mkdir -p "$kept" 2> /dev/null; then
   echo "sm-local: recipes/ cannot be written; is this folder yours, and its disk not read-only?" >&2

@@ -7,7 +7,7 @@ from ..plan import Container, Feed, Mount, Piece, Plan, Prefix, View
 from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_folder, own
 from . import planning
 
-LIBRARIES = ("say", "folder", "job", "pack")
+LIBRARIES = ("say", "record", "sidecar", "folder", "job", "pack")
 ROW = 6  # folders in a line
 
 
@@ -73,6 +73,8 @@ def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     ]
     rows = [folders[first : first + ROW] for first in range(0, len(folders), ROW)]
     recipe.command("", [["new_job", plan.stem], *rows])
+    facts = {"engine": engine.facts.name, "verb": recipe.verb, "stop_grace": plan.stop_grace}
+    recipe.call("record", *(f"{key}={value}" for key, value in facts.items()))
     if plan.locked:
         recipe.bash("[[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints")
 
@@ -119,7 +121,7 @@ def lay_out(recipe: Recipe, piece: Piece) -> None:
         recipe.bash(assign_array("objects", piece.objects))
         recipe.call("feed", piece.channel, *piece.options)
     elif isinstance(piece, Prefix):
-        recipe.call("shown", piece.channel, piece.folder)
+        recipe.call("view_or_folder", piece.channel, piece.folder)
     else:
         mount(recipe, piece)
 

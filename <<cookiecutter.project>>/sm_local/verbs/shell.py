@@ -8,7 +8,7 @@ from ..script import JOB, Bash, Recipe, glue
 from . import planning
 from .run import drop_views, furnish, libraries, make_folders, make_views
 
-LIBRARIES = ("say", "folder", "shell")
+LIBRARIES = ("say", "record", "sidecar", "folder", "shell")
 
 
 def write(given: dict[str, str]) -> str:
