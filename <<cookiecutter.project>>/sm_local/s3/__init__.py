@@ -1,1 +1,1 @@
-"""Fill the mirror of S3: listing.py says what is needed, transfer.py fetches it, fetch.py does both."""
+"""The mirror of S3: listing.py says what is needed, transfer.py fetches it, fetch.py does both."""

@@ -36,11 +36,12 @@ def connect(region: str):
 
 
 def fetch(job: Job, client) -> None:
-    """Fetch every S3 channel of a job. Raises SmLocalError; what is complete stays for next time."""
+    """Fetch every S3 channel of a job. Raises SmLocalError; what is complete by then stays."""
     channels = [channel for channel in job.channels if channel.is_remote]
     if not channels:
         say(
-            "no channel of this job comes from S3; folders of opt/ml/input/data are used as they are"
+            "no channel of this job comes from S3; "
+            "folders of opt/ml/input/data are used as they are"
         )
         return
     try:
