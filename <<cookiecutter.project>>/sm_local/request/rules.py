@@ -50,7 +50,7 @@ ONLY_IN = (
 )
 
 
-def _dig(value: Any, path: str) -> Any:
+def dig(value: Any, path: str) -> Any:
     """Return what a path of keys leads to, None where there is nothing."""
     for key in path.split("."):
         value = value.get(key) if isinstance(value, dict) else None
@@ -59,41 +59,41 @@ def _dig(value: Any, path: str) -> Any:
 
 def _channels(body: dict) -> Iterator[tuple[str, Any, str]]:
     """Yield each channel's path, value and input mode: its own or the job's (API:Channel)."""
-    default = _dig(body, "AlgorithmSpecification.TrainingInputMode") or "File"
-    for i, channel in enumerate(_dig(body, "InputDataConfig") or []):
-        yield f"InputDataConfig[{i}]", channel, _dig(channel, "InputMode") or default
+    default = dig(body, "AlgorithmSpecification.TrainingInputMode") or "File"
+    for i, channel in enumerate(dig(body, "InputDataConfig") or []):
+        yield f"InputDataConfig[{i}]", channel, dig(channel, "InputMode") or default
 
 
 def _either_or(body: dict) -> Broken:
     """Find values that exclude each other."""
     for first, second in EITHER_OR:
-        if _dig(body, first) and _dig(body, second):
+        if dig(body, first) and dig(body, second):
             yield second, f"stands beside {first}; the API takes one of the two"
 
 
 def _wait_only_for_spot(body: dict) -> Broken:
     """Find a wait in a job that does not wait for spot instances (API:StoppingCondition)."""
-    if _dig(body, WAIT) and body.get(SPOT, False) is False:
+    if dig(body, WAIT) and body.get(SPOT, False) is False:
         yield WAIT, f"is for spot jobs only; write {SPOT}: true or remove it"
 
 
 def _wait_covers_run(body: dict) -> Broken:
     """Find a wait that is shorter than the run in it (API:StoppingCondition)."""
-    run, wait = _dig(body, RUN), _dig(body, WAIT)
+    run, wait = dig(body, RUN), dig(body, WAIT)
     if run and wait and wait < run:
         yield WAIT, f"is {wait}; the API wants at least MaxRuntimeInSeconds, {run}"
 
 
 def _run_is_not_too_long(body: dict) -> Broken:
     """Find a run that is longer than SageMaker allows."""
-    if (_dig(body, RUN) or 0) > LONGEST:
-        yield RUN, f"is {_dig(body, RUN)}; SageMaker allows at most 28 days, {LONGEST}"
+    if (dig(body, RUN) or 0) > LONGEST:
+        yield RUN, f"is {dig(body, RUN)}; SageMaker allows at most 28 days, {LONGEST}"
 
 
 def _names_differ(body: dict) -> Broken:
     """Find channels and instance groups that share a name."""
     for path, key in (("InputDataConfig", "ChannelName"), (GROUPS, "InstanceGroupName")):
-        names = [_dig(item, key) for item in _dig(body, path) or []]
+        names = [dig(item, key) for item in dig(body, path) or []]
         for i, name in enumerate(names):
             if name and name in names[:i]:
                 yield (
@@ -106,7 +106,7 @@ def _modes_fit(body: dict) -> Broken:
     """Find what does not work in its channel's mode; an unknown mode is reported elsewhere."""
     for path, channel, mode in _channels(body):
         for key, value, allowed in ONLY_IN:
-            found = _dig(channel, key)
+            found = dig(channel, key)
             if found is not None and value in (None, found) and mode in MODES.difference(allowed):
                 what = f"is {value!r}, which works" if value else "works"
                 only = f"in {' and '.join(allowed)} mode only; the channel's InputMode is {mode}"
@@ -116,16 +116,16 @@ def _modes_fit(body: dict) -> Broken:
 def _one_source(body: dict) -> Broken:
     """Find channels with more than one source (API:DataSource)."""
     for path, channel, _ in _channels(body):
-        sources = list(_dig(channel, "DataSource") or {})
+        sources = list(dig(channel, "DataSource") or {})
         if len(sources) > 1:
             yield f"{path}.DataSource", f"has {' and '.join(sources)}; the API takes one of them"
 
 
 def _groups_exist(body: dict) -> Broken:
     """Find channels for groups that the request lacks (DG:train-heterogeneous-cluster)."""
-    known = [_dig(group, "InstanceGroupName") for group in _dig(body, GROUPS) or []]
+    known = [dig(group, "InstanceGroupName") for group in dig(body, GROUPS) or []]
     for path, channel, _ in _channels(body):
-        for i, name in enumerate(_dig(channel, f"{S3}.InstanceGroupNames") or []):
+        for i, name in enumerate(dig(channel, f"{S3}.InstanceGroupNames") or []):
             if name and name not in known:
                 yield (
                     f"{path}.{S3}.InstanceGroupNames[{i}]",
@@ -138,20 +138,20 @@ def _fifos_have_names_of_their_own(body: dict) -> Broken:
 
     Both lie in /opt/ml/input/data.
     """
-    piped = {_dig(channel, "ChannelName") for _, channel, mode in _channels(body) if mode == "Pipe"}
+    piped = {dig(channel, "ChannelName") for _, channel, mode in _channels(body) if mode == "Pipe"}
     for path, channel, mode in _channels(body):
-        stem, _, number = (_dig(channel, "ChannelName") or "").rpartition("_")
+        stem, _, number = (dig(channel, "ChannelName") or "").rpartition("_")
         if mode != "Pipe" and stem in piped and number.isdecimal():
             yield (
                 f"{path}.ChannelName",
-                f"is {_dig(channel, 'ChannelName')!r}, as a FIFO of the Pipe channel {stem!r} is "
+                f"is {dig(channel, 'ChannelName')!r}, as a FIFO of the Pipe channel {stem!r} is "
                 "called; write another name",
             )
 
 
 def _preferences_count_once(body: dict) -> Broken:
     """Find instance counts that are not in exactly one place (API:InstancePreference)."""
-    counts = [_dig(preference, "InstanceCount") for preference in _dig(body, PREFERENCES) or []]
+    counts = [dig(preference, "InstanceCount") for preference in dig(body, PREFERENCES) or []]
     given = sum(count is not None for count in counts)
     if counts and 0 < given < len(counts):
         yield (
@@ -159,14 +159,14 @@ def _preferences_count_once(body: dict) -> Broken:
             "has InstanceCount on only some of the preferences; "
             "write it on all of them, or once in ResourceConfig",
         )
-    elif counts and bool(given) == (_dig(body, "ResourceConfig.InstanceCount") is not None):
+    elif counts and bool(given) == (dig(body, "ResourceConfig.InstanceCount") is not None):
         where = "both on the preferences and" if given else "neither on the preferences nor"
         yield PREFERENCES, f"has InstanceCount {where} in ResourceConfig; write it in one place"
 
 
 def _profiler_interval_is_one_of(body: dict) -> Broken:
     """Find an interval that the profiler does not have (API:ProfilerConfig)."""
-    interval = _dig(body, INTERVAL)
+    interval = dig(body, INTERVAL)
     if interval is not None and interval not in INTERVALS:
         yield INTERVAL, f"is {interval}; the API wants one of {', '.join(map(str, INTERVALS))}"
 
