@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
 import json
 import re
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -863,10 +861,8 @@ def test_files_that_cannot_be_read():
 
 def test_every_pattern_can_be_checked():
     for name, shape in shapes.SHAPES.items():
-        translated = re.sub(
-            r"\\p\{\w+\}", lambda found: shapes.JAVA[found[0]], shape.get("pattern", "")
-        )
-        assert re.compile(translated), name
+        assert re.compile(shapes.translated(shape.get("pattern", ""))), name
+    assert not list(shapes.misfits("AthenaCatalog", "aé\U0001f600"))
 
 
 def test_what_may_be_left_out_is_what_the_api_requires():
@@ -885,9 +881,8 @@ def refresh_api():
 
 def botocore_model() -> dict:
     """Return the SageMaker model of the botocore that is installed, or skip."""
-    botocore = pytest.importorskip("botocore")
-    newest = max(Path(botocore.__file__).parent.glob("data/sagemaker/*/service-2.json.gz"))
-    return json.loads(gzip.decompress(newest.read_bytes()))
+    pytest.importorskip("botocore")
+    return refresh_api().model()
 
 
 def test_botocore_takes_what_passes_here():
@@ -919,41 +914,133 @@ def test_api_json_is_what_refresh_api_cuts():
     )
 
 
-def wheel(path: Path, model: dict) -> Path:
-    """Write the least that a botocore wheel has."""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("botocore-9.9.9.dist-info/METADATA", "")
-        archive.writestr(
-            "botocore/data/sagemaker/2017-07-24/service-2.json.gz",
-            gzip.compress(json.dumps(model).encode()),
-        )
-    return path
-
-
 def test_refresh_api_replaces_the_file_or_leaves_it_alone(tmp_path, monkeypatch, capsys):
     tool = refresh_api()
     monkeypatch.setattr(tool, "API", tmp_path / "api.json")
+    monkeypatch.setattr(tool.botocore, "__version__", "9.9.9")
     tool.API.write_text("old")
-    assert tool.main([str(wheel(tmp_path / "bad.whl", {"shapes": {}}))]) == 1
-    assert tool.main(["no.whl"]) == 1
-    assert (tool.API.read_text(), sorted(path.name for path in tmp_path.iterdir())) == (
-        "old",
-        ["api.json", "bad.whl"],
-    )
+    monkeypatch.setattr(tool, "model", lambda: {"shapes": {}})
+    assert (tool.main([]), tool.API.read_text()) == (1, "old")
+    assert (tool.main(["x"]), tool.API.read_text()) == (2, "old")
     string = {"type": "string", "documentation": "<p>long</p>"}
     request = {"type": "structure", "members": {"A": {"shape": "S", "documentation": "x"}}}
     model = {
         "metadata": {"apiVersion": "2017-07-24"},
         "shapes": dict.fromkeys(tool.ROOTS, request) | {"S": string, "Unused": string},
     }
-    assert tool.main([str(wheel(tmp_path / "good.whl", model))]) == 0
+    monkeypatch.setattr(tool, "model", lambda: model)
+    assert tool.main([]) == 0
     assert tool.API.read_text() == (
         '{\n"botocore": "9.9.9",\n"apiVersion": "2017-07-24",\n"shapes": {\n'
+        '"CreateProcessingJobRequest": {"type": "structure", "members": {"A": "S"}},\n'
         '"CreateTrainingJobRequest": {"type": "structure", "members": {"A": "S"}},\n'
+        '"DescribeProcessingJobResponse": {"type": "structure", "members": {"A": "S"}},\n'
         '"DescribeTrainingJobResponse": {"type": "structure", "members": {"A": "S"}},\n'
         '"S": {"type": "string"}\n}\n}\n'
     )
-    assert capsys.readouterr().out == "api.json: 3 shapes from botocore 9.9.9\n"
+    assert capsys.readouterr().out == "api.json: 5 shapes from botocore 9.9.9\n"
+
+
+# CreateProcessingJob
+
+
+PROCESSING = """\
+AppSpecification: {ContainerEntrypoint: [python3, /opt/ml/processing/input/code/x.py]}
+ProcessingInputs:
+- {InputName: code, S3Input: {LocalPath: /opt/ml/processing/input/code}}
+- {InputName: data, S3Input: {S3Uri: 's3://b/k', S3DataType: S3Prefix, LocalPath: /opt/ml/x}}
+ProcessingOutputConfig:
+  Outputs: [{OutputName: result, S3Output: {LocalPath: /opt/ml/processing/output}}]
+ProcessingResources: {ClusterConfig: {InstanceType: ml.m5.large, InstanceCount: 1}}
+StoppingCondition: {MaxRuntimeInSeconds: 3600}
+Environment: {MODE: fast}
+"""
+
+
+def process(text: str) -> api.Request:
+    """Read a processing job's request."""
+    Path("job.yaml").write_text(text)
+    return api.read(Path("job.yaml"), shapes.PROCESSING)
+
+
+@pytest.mark.parametrize("text", ["", "ProcessingResources: {}\nAppSpecification: {}", PROCESSING])
+def test_a_processing_job_may_leave_out_what_a_local_run_does_not_need(text):
+    assert process(text).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        pytest.param(
+            "ResourceConfig: {}",
+            ["job.yaml:1: ResourceConfig is not a key of the API; did you mean NetworkConfig?"],
+            id="a-training-job's",
+        ),
+        pytest.param(
+            "InstanceType: ml.m5.large",
+            [
+                "job.yaml:1: InstanceType is not a key of the API here; "
+                "it belongs in ProcessingResources.ClusterConfig"
+            ],
+            id="home",
+        ),
+        pytest.param(
+            "AppSpecification: {RoleArn: x}",
+            [
+                "job.yaml:1: AppSpecification.RoleArn is not a key of the API here; "
+                "it belongs at the top"
+            ],
+            id="top",
+        ),
+        pytest.param(
+            "ProcessingInputs: [{S3Input: {}}]\nStoppingCondition: {MaxRuntimeInSeconds: 1d}",
+            [
+                "job.yaml:1: ProcessingInputs[0].InputName is missing; "
+                "add it, the API demands it here",
+                "job.yaml:2: StoppingCondition.MaxRuntimeInSeconds is '1d'; "
+                "the API wants an integer",
+            ],
+            id="values",
+        ),
+        pytest.param(
+            "StoppingCondition: {MaxRuntimeInSeconds: 777601}",
+            [
+                "job.yaml:1: StoppingCondition.MaxRuntimeInSeconds is 777601; "
+                "the API wants at most 777600"
+            ],
+            id="no-rule-of-training-jobs",
+        ),
+    ],
+)
+def test_a_broken_processing_job_is_told_everything_at_once(text, lines):
+    with pytest.raises(SmLocalError) as caught:
+        process(text)
+    assert str(caught.value).split("\n") == lines
+
+
+def test_what_describe_prints_of_a_processing_job_is_a_request():
+    request = process(
+        "ProcessingJobStatus: Completed\n"
+        "ProcessingResources: {ClusterConfig: {InstanceCount: 1, SelectedInstanceCount: 1}}\n"
+        "ResponseMetadata: {}\n"
+    )
+    assert request.body == {"ProcessingResources": {"ClusterConfig": {"InstanceCount": 1}}}
+    assert request.notes == (
+        "job.yaml: left out what only DescribeProcessingJob has: ProcessingJobStatus, "
+        "ProcessingResources.ClusterConfig.SelectedInstanceCount, ResponseMetadata",
+    )
+
+
+def test_half_a_character_is_no_text():
+    assert refused('{"HyperParameters": {"a": "\\ud800"}}') == [
+        "job.yaml:1: HyperParameters.a is not Unicode text; write it in UTF-8"
+    ]
+
+
+def test_a_json_file_is_told_what_json_takes():
+    assert refused('{"HyperParameters": {"größe": [1, "\\u00e9"]}}') == [
+        'job.yaml:1: HyperParameters.größe is a list; the API wants a string; write "[1, \\"é\\"]"'
+    ]
 
 
 def test_json_that_yaml_would_not_take_as_it_stands():

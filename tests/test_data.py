@@ -1,29 +1,28 @@
 """Input data from S3: `make data` against moto, and what a channel shows of it: prefixes, manifests, shards."""
 
-import contextlib
 import fcntl
-import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import boto3
 import pytest
-from botocore.exceptions import IncompleteReadError
-from botocore.response import StreamingBody
 from conftest import clean_environment, containers, jobs, last_job, make, script
+from s3_proxy import proxying
 from servers import moto_serving
 from sm_local.errors import SmLocalError
 from sm_local.kinds.job import Channel
 from sm_local.libexec import objects
 from sm_local.libexec.objects import below, manifest_uris
-from sm_local.s3 import fetch as data
+from sm_local.s3 import listing, transfer, wording
+from sm_local.s3.pool import DaemonPool
 from terminal import CTRL_C, Terminal, eventually
 from test_ownership import as_user, hand_over, roots, run
 
@@ -38,7 +37,6 @@ KEYS = {
     "one.csv": "1",
     "p-other/y": "y",
 }
-SLOW = "    from botocore.exceptions import BotoCoreError\n\n    counted"  # where fetch_one begins, for tests that slow it down
 LIST = """
 import json
 top = "/opt/ml/input/data"
@@ -586,23 +584,17 @@ def test_what_changed_in_s3_is_fetched_again(project, s3):
     assert (project / "data/s3/bkt/changing/a").read_text() == "new"
 
 
-def part_of(project, s3: dict, key: str) -> Path:
-    """Return where an object lies until it is whole."""
-    said = s3["client"].head_object(Bucket="bkt", Key=key)
-    return project / data.Remote("bkt", key, said["ContentLength"], 0, said["ETag"]).part
-
-
-def test_a_half_fetched_object_is_gone_on_with(project, s3):
+def test_what_a_killed_call_left_incomplete_is_thrown_away(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/big/"})
-    body = s3["client"].get_object(Bucket="bkt", Key="big/file")["Body"].read()
-    part = part_of(project, s3, "big/file")
-    part.parent.mkdir(parents=True)
-    part.write_bytes(bytes(2_000_000))  # not what S3 has, so that what is asked of it shows
-    stale = part.with_name(part.name[: part.name.find("-") + 1] + "other")
-    stale.write_text("of what the object was before")
+    parts = project / listing.PARTS
+    parts.mkdir(parents=True)
+    name = listing.Remote("bkt", "big/file", 3_000_000, 0, "").part.name
+    for left in (name, f"{name}.1234abcd", "of-another-object"):
+        (parts / left).write_bytes(bytes(2_000_000))
     fetch(project, s3)
-    assert (project / "data/s3/bkt/big/file").read_bytes() == bytes(2_000_000) + body[2_000_000:]
-    assert list(part.parent.iterdir()) == []
+    body = s3["client"].get_object(Bucket="bkt", Key="big/file")["Body"].read()
+    assert (project / "data/s3/bkt/big/file").read_bytes() == body
+    assert list(parts.iterdir()) == []
 
 
 def test_what_s3_no_longer_has_goes(project, s3):
@@ -665,81 +657,137 @@ def test_a_manifest_may_name_an_object_twice_and_a_missing_one_is_named(project,
     )
 
 
+def through(s3: dict, proxy) -> dict[str, str]:
+    """Return the environment in which S3 is behind a proxy."""
+    return {**environment(s3), "AWS_ENDPOINT_URL_S3": proxy.url}
+
+
 def test_an_interrupted_fetch_leaves_no_mark(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/many/"})
     make(project, "sm_local/.venv/aws", timeout=180)
-    slow = Path(project) / "sm_local/s3/fetch.py"
-    slow.write_text(slow.read_text().replace(SLOW, f"    time.sleep(30)\n{SLOW}", 1))
-    process = subprocess.Popen(
-        ["make", "data"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment(s3),
-        start_new_session=True,
-    )
-    assert "7 to fetch" in process.stdout.readline()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+
+    def hang(asked) -> None:
+        time.sleep(30 if asked.range else 0)
+
+    with proxying(s3["AWS_ENDPOINT_URL_S3"], hang) as proxy:
+        process = subprocess.Popen(
+            ["make", "data"],
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=through(s3, proxy),
+            start_new_session=True,
+        )
+        assert "7 to fetch" in process.stdout.readline()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
     done = make(project, "train", "ENGINE=sandbox")
     assert (
-        "sm-local: channel x: s3://bkt/many/ is not here; run 'make data', or put a folder opt/ml/input/data/x in its place\n"
-        in done.stdout
-    )
+        "sm-local: channel x: s3://bkt/many/ is not here; run 'make data', "
+        "or put a folder opt/ml/input/data/x in its place\n"
+    ) in done.stdout
     assert done.returncode == 2 and jobs(project) == []
 
 
 def test_ctrl_c_ends_it_at_once_and_says_how_to_go_on(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/big/"}, {"name": "y", "uri": "s3://bkt/many/"})
     make(project, "sm_local/.venv/aws", timeout=180)
-    slow = Path(project) / "sm_local/s3/fetch.py"
-    slow.write_text(
-        slow.read_text().replace(
-            SLOW, f"    time.sleep(0 if one.key == 'big/file' else 60)\n{SLOW}", 1
-        )
-    )
-    begin = time.monotonic()
-    terminal = Terminal(["make", "data"], project, environment(s3))
-    terminal.wait_for("channel y: 7 objects, 7 bytes")
-    time.sleep(0.5)
-    terminal.type(CTRL_C)
-    assert terminal.wait() != 0 and time.monotonic() - begin < 30
+
+    def hang(asked) -> None:
+        time.sleep(120 if asked.range and "/many/" in asked.path else 0)
+
+    with proxying(s3["AWS_ENDPOINT_URL_S3"], hang) as proxy:
+        terminal = Terminal(["make", "data"], project, through(s3, proxy))
+        terminal.wait_for("channel y: 7 objects, 7 bytes")
+        assert eventually(lambda: sum("/many/" in asked.path for asked in proxy.asked) == 7)
+        terminal.type(CTRL_C)
+        begin = time.monotonic()
+        assert terminal.wait() != 0 and time.monotonic() - begin < transfer.GRACE + 3
     assert "sm-local: interrupted; 'make data' again goes on from here" in terminal.text
-    assert "% of 3.0 MB" in terminal.text
+    assert re.search(r"channel x .*100 % .*3\.0/3\.0 MB", terminal.text), terminal.text
     assert (project / "data/s3/bkt/big/file").exists()
+
+
+def test_a_large_object_comes_over_several_connections(project, s3):
+    body = os.urandom(3 * transfer.PIECE + 1)
+    s3["client"].put_object(Bucket="bkt", Key="large/file", Body=body)
+    request(project, {"name": "x", "uri": "s3://bkt/large/"})
+    together = threading.Barrier(4, timeout=60)
+
+    def meet(asked) -> None:
+        if asked.range:
+            together.wait()
+
+    with proxying(s3["AWS_ENDPOINT_URL_S3"], meet) as proxy:
+        done = make(project, "data", env=through(s3, proxy), timeout=180)
+    assert done.returncode == 0, done.stdout
+    assert (project / "data/s3/bkt/large/file").read_bytes() == body
+    pieces = [asked for asked in proxy.asked if asked.range]
+    assert sorted(asked.range for asked in pieces) == [
+        "bytes=0-8388607",
+        "bytes=16777216-25165823",
+        "bytes=25165824-",
+        "bytes=8388608-16777215",
+    ]
+    assert len({asked.connection for asked in pieces}) == 4
+    assert len({asked.if_match for asked in pieces} - {""}) == 1
+
+
+def test_an_object_that_changes_after_it_was_listed_is_refused(project, s3):
+    s3["client"].put_object(Bucket="bkt", Key="moving/a", Body="old")
+    request(project, {"name": "x", "uri": "s3://bkt/moving/"})
+
+    def change(asked) -> None:
+        if asked.range:
+            s3["client"].put_object(Bucket="bkt", Key="moving/a", Body="new")
+
+    with proxying(s3["AWS_ENDPOINT_URL_S3"], change) as proxy:
+        done = make(project, "data", env=through(s3, proxy), timeout=180)
+    assert done.returncode == 2
+    assert (
+        "sm-local: channel 'x': data/s3/bkt/moving/a: Contents of stored object \"moving/a\" in "
+        'bucket "bkt" did not match expected ETag.; it changed meanwhile; '
+        "'make data' again fetches what it is now\n"
+    ) in done.stdout
+    assert not (project / "data/s3/bkt").exists()
+    assert list((project / listing.PARTS).iterdir()) == []
+
+
+def test_a_connection_that_breaks_is_tried_again(project, s3):
+    request(project, {"name": "x", "uri": "s3://bkt/big/"})
+    broken = []
+
+    def break_once(asked) -> None:
+        if asked.range and not broken:
+            broken.append(asked)
+            raise ConnectionAbortedError
+
+    with proxying(s3["AWS_ENDPOINT_URL_S3"], break_once) as proxy:
+        done = make(project, "data", env=through(s3, proxy), timeout=180)
+    assert done.returncode == 0, done.stdout
+    assert len(broken) == 1 and (project / "data/s3/bkt/big/file").stat().st_size == 3_000_000
 
 
 def test_a_fetch_of_what_changed_takes_the_mark_away_until_it_is_whole(project, s3):
     request(project, {"name": "x", "uri": "s3://bkt/many/"})
     fetch(project, s3)
     (project / "data/s3/bkt/many/3").unlink()
-    done = make(
-        project,
-        "data",
-        env={
-            **environment(s3),
-            "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
-            "AWS_MAX_ATTEMPTS": "1",
-        },
-    )
+    nobody = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+    done = make(project, "data", env={**environment(s3), **nobody})
     assert (
         done.returncode == 2
         and "; check the network, the proxy and AWS_ENDPOINT_URL\n" in done.stdout
     )
     assert list((project / "data/s3/.ready").iterdir())  # nothing was asked for yet
-    slow = Path(project) / "sm_local/s3/fetch.py"
-    slow.write_text(
-        slow.read_text().replace(
-            SLOW, f"    raise OSError(28, 'No space left on device')\n{SLOW}", 1
-        )
-    )
+    (project / "data/s3/bkt/many/3").mkdir()  # in its way
     done = make(project, "data", env=environment(s3))
+    assert ("sm-local: channel 'x': data/s3/bkt/many/3: [Errno 21] Is a directory: ") in done.stdout
     assert (
-        "sm-local: channel 'x': data/s3/bkt/many/3: [Errno 28] No space left on device; 'make data' again goes on from here\n"
-        in done.stdout
-    )
+        "; a folder here cannot be a file too: remove it from data/s3, "
+        "or copy the object to another key\n"
+    ) in done.stdout
     assert list((project / "data/s3/.ready").iterdir()) == []
 
 
@@ -892,7 +940,7 @@ def test_an_augmented_manifest_needs_what_its_references_name(s3):
         s3_type="AugmentedManifestFile",
         attributes=("image-ref", "label"),
     )
-    assert [(one.key, one.size) for one in data.remotes(channel, s3["client"])] == [
+    assert [(one.key, one.size) for one in listing.remotes(channel, s3["client"])] == [
         ("a.jsonl", len("\n".join(map(json.dumps, lines)))),
         ("many/1", 1),
     ]
@@ -913,8 +961,8 @@ def test_two_objects_of_one_name_in_the_channel_are_refused(tmp_path):
         objects.link(found, tmp_path / "view")
 
 
-def remote(key: str, bucket: str = "b", size: int = 0) -> data.Remote:
-    return data.Remote(bucket, key, size, 1e9, '"etag"')
+def remote(key: str, bucket: str = "b", size: int = 0) -> listing.Remote:
+    return listing.Remote(bucket, key, size, 1e9, '"etag"')
 
 
 @pytest.mark.parametrize(
@@ -965,62 +1013,34 @@ def remote(key: str, bucket: str = "b", size: int = 0) -> data.Remote:
     ],
 )
 def test_keys_that_do_not_fit_this_disk(keys, one_case, problem):
-    assert data.misfit([remote(key) for key in keys], one_case) == problem
+    assert listing.misfit([remote(key) for key in keys], one_case) == problem
 
 
 def test_a_bucket_cannot_lead_out_of_the_mirror():
-    assert "cannot be a file's path" in data.misfit([remote("a", bucket="..")], False)
+    assert "cannot be a file's path" in listing.misfit([remote("a", bucket="..")], False)
 
 
-class Breaking:
-    """An S3 client whose answers break off after a few bytes; it keeps what it was asked for."""
-
-    def __init__(self, content: bytes, each: int) -> None:
-        self.content, self.each, self.asked = content, each, []
-
-    def get_object(self, Bucket, Key, IfMatch, Range="bytes=0-"):
-        self.asked.append(Range)
-        body, whole = self.content[int(Range[6:-1]) :], self.each
-        return {
-            "Body": StreamingBody(io.BytesIO(body[:whole]), len(body))
-        }  # says that it is longer than it is
-
-
-@pytest.mark.parametrize(
-    ("each", "asked"),
-    [
-        pytest.param(4, ["bytes=0-", "bytes=4-", "bytes=8-"], id="goes-on"),
-        pytest.param(1, ["bytes=0-", "bytes=1-", "bytes=2-", "bytes=3-"], id="gives-up"),
-    ],
-)
-def test_a_line_that_breaks_is_gone_on_with(tmp_path, monkeypatch, each, asked):
+def test_what_is_whole_stays_when_another_object_cannot_be_had(tmp_path, monkeypatch, s3):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(data, "BLOCK", 1)
-    data.PARTS.mkdir(parents=True)
-    client, progress = Breaking(b"0123456789", each), data.Progress(10)
-    monkeypatch.setattr(progress.stop, "wait", lambda seconds: False)
-    one = remote("deep/key", size=10)
-    with contextlib.nullcontext() if each > 1 else pytest.raises(IncompleteReadError):
-        data.fetch_one(client, one, progress)
-    assert client.asked == asked
-    assert (one.path.read_bytes() if each > 1 else one.part.read_bytes(), progress.done) == (
-        (b"0123456789", 10) if each > 1 else (b"0123", 4)
-    )
-    assert each == 1 or (one.path.stat().st_mtime, one.part.exists()) == (1e9, False)
+    listing.PARTS.mkdir(parents=True)
+    channel = Channel("x", "", s3_uri="s3://bkt/p/")
+    monkeypatch.setattr(transfer, "IN_FLIGHT", 1)
+    found = [*listing.remotes(channel, s3["client"]), remote("none", bucket="bkt", size=1)]
+    transfers = transfer.manager(s3["client"])
+    with pytest.raises(SmLocalError, match="^channel 'x': data/s3/bkt/none: .*NoSuchKey"):
+        transfer.download(channel, transfers, found, 3)
+    assert [one.path.read_text() for one in found[:3]] == ["Z", "a", "b"]
+    assert found[0].path.stat().st_mtime == found[0].modified
+    assert list(listing.PARTS.iterdir()) == []
 
 
-def test_an_object_that_changes_meanwhile_is_not_mixed(tmp_path, monkeypatch, s3):
-    monkeypatch.chdir(tmp_path)
-    data.PARTS.mkdir(parents=True)
-    s3["client"].put_object(Bucket="bkt", Key="moving/a", Body="old")
-    channel = Channel("x", "", s3_uri="s3://bkt/moving/")
-    found = data.remotes(channel, s3["client"])
-    s3["client"].put_object(Bucket="bkt", Key="moving/a", Body="new")
-    with pytest.raises(
-        SmLocalError, match="it changed meanwhile; 'make data' again fetches what it is now"
-    ):
-        data.download(channel, s3["client"], found, 3)
-    assert not (tmp_path / "data/s3/bkt").exists()
+def test_a_pool_keeps_errors_for_whoever_asks_and_does_not_wait():
+    with DaemonPool(2) as pool:
+        assert list(pool.map(abs, [-1, 2, -3])) == [1, 2, 3]
+        assert isinstance(pool.submit(int, "x").exception(), ValueError)
+        begin = time.monotonic()
+        pool.submit(time.sleep, 60)
+    assert time.monotonic() - begin < 10
 
 
 @pytest.mark.parametrize(
@@ -1057,7 +1077,7 @@ def test_an_object_that_changes_meanwhile_is_not_mixed(tmp_path, monkeypatch, s3
     ],
 )
 def test_what_to_do_about_an_answer(error, what):
-    assert data.hint(Exception(error)) == what
+    assert wording.hint(Exception(error)) == what
 
 
 @pytest.mark.parametrize(
@@ -1071,4 +1091,4 @@ def test_what_to_do_about_an_answer(error, what):
     ],
 )
 def test_bytes_for_people(size, text):
-    assert data.amount(size) == text
+    assert wording.amount(size) == text

@@ -144,15 +144,14 @@ def test_no_file_means_none(tmp_path):
         pytest.param("true", "true", '"true"', id="true"),
         pytest.param("false", "false", '"false"', id="false"),
         pytest.param("null", "null", '"null"', id="null"),
-        pytest.param("NaN", "NaN", '"NaN"', id="not-a-number"),
-        pytest.param("[]", "[]", '"[]"', id="empty-list"),
-        pytest.param("{}", "{}", '"{}"', id="empty-object"),
-        pytest.param('[1,"b"]', '[1, "b"]', r'"[1, \"b\"]"', id="list"),
-        pytest.param('{"b":1}', '{"b": 1}', r'"{\"b\": 1}"', id="object"),
+        pytest.param("[]", "a list", '"[]"', id="empty-list"),
+        pytest.param("{}", "a map", '"{}"', id="empty-object"),
+        pytest.param('[1,"b"]', "a list", r'"[1,\"b\"]"', id="list"),
+        pytest.param('{"b":1}', "a map", r'"{\"b\":1}"', id="object"),
         pytest.param(
             '{"b":{"c":[{"d":{}}]}}',
-            '{"b": {"c": [{"d": {}}]}}',
-            r'"{\"b\": {\"c\": [{\"d\": {}}]}}"',
+            "a map",
+            r'"{\"b\":{\"c\":[{\"d\":{}}]}}"',
             id="nested",
         ),
     ],
@@ -163,10 +162,10 @@ def test_another_type_is_refused_with_the_string_that_sagemaker_makes_of_it(
     write(tmp_path, f'{{"a": {value}}}')
     assert (
         refused(hyperparameters.read, tmp_path)
-        == f"{FILE}:1: 'a' is {shown}; SageMaker passes strings, write {string}"
+        == f"{FILE}:1: a is {shown}; the API wants a string; write {string}"
     )
     (tmp_path / FILE).write_text(f'{{"a": {string}}}')
-    assert hyperparameters.read(tmp_path) == {"a": shown}
+    assert hyperparameters.read(tmp_path) == {"a": value}
 
 
 @pytest.mark.parametrize(
@@ -226,46 +225,48 @@ def test_another_type_is_refused_with_the_string_that_sagemaker_makes_of_it(
         pytest.param("null", ': is not an object; write {"epochs": "20"}', id="null"),
         pytest.param(
             '{"a": "1",\n "b": "2",\n "a": "1"}',
-            ":3: 'a' stands here twice; remove one",
+            ":3: a stands here twice, first on line 1; remove one",
             id="twice",
         ),
         pytest.param(
             '{"a": "1",\n "\\u0061": "1"}',
-            ":2: 'a' stands here twice; remove one",
+            ":2: a stands here twice, first on line 1; remove one",
             id="twice-though-written-otherwise",
         ),
         pytest.param(
-            f'{{"a": "",\n "{"k" * 257}": ""}}', f":2: '{'k' * 59}…': {LONG_NAME}", id="long-name"
+            f'{{"a": "",\n "{"k" * 257}": ""}}',
+            f":2: {'k' * 59}… (the key) {LONG_NAME[9:]}",
+            id="long-name",
         ),
-        pytest.param(f'{{"a": "{"v" * 2501}"}}', f":1: 'a': {LONG_VALUE}", id="long-value"),
+        pytest.param(f'{{"a": "{"v" * 2501}"}}', f":1: a {LONG_VALUE[10:]}", id="long-value"),
         pytest.param(
             r'{"a": "x\ny"}',
-            r":1: 'a': the value is 'x\ny'; it may not have a newline",
+            r":1: a is 'x\ny'; it may not have a newline",
             id="newline",
         ),
         pytest.param(
             r'{"a": "x\u0000y"}',
-            r":1: 'a': the value is 'x\x00y'; it may not have a NUL character, which no process can be given",
+            r":1: a is 'x\x00y'; it may not have a NUL character, which no process can be given",
             id="nul",
         ),
         pytest.param(
             r'{"a": "\ud800"}',
-            ":1: 'a': the value is not Unicode text; write it in UTF-8",
+            ":1: a is not Unicode text; write it in UTF-8",
             id="half-a-character",
         ),
         pytest.param(
             '{"a": [1.10, {"b": 1e5}]}',
-            """:1: 'a' is [1.10, {"b": 1e5}]; SageMaker passes strings, write "[1.10, {\\"b\\": 1e5}]\"""",
+            """:1: a is a list; the API wants a string; write "[1.10, {\\"b\\": 1e5}]\"""",
             id="numbers-inside",
         ),
         pytest.param(
             "{" + ",\n".join(f'"{n}": ""' for n in range(101)) + "}",
-            ":101: 101 hyperparameters; the API takes at most 100",
+            ":1: the file has 101 entries; the API wants at most 100",
             id="one-too-many",
         ),
         pytest.param(
             "{" + ",\n".join(f'"{n}": ""' for n in range(102)) + "}",
-            ":101: 102 hyperparameters; the API takes at most 100",
+            ":1: the file has 102 entries; the API wants at most 100",
             id="too-many",
         ),
     ],
@@ -289,7 +290,7 @@ def test_the_line_is_the_keys(tmp_path, text, line):
     write(tmp_path, text)
     assert (
         refused(hyperparameters.read, tmp_path)
-        == f"{FILE}:{line}: 'a' is 1; SageMaker passes strings, write \"1\""
+        == f'{FILE}:{line}: a is 1; the API wants a string; write "1"'
     )
 
 
@@ -297,17 +298,24 @@ def test_the_line_of_a_key_with_other_letters(tmp_path):
     write(tmp_path, '{"a": "1",\n"é": 1}')
     assert (
         refused(hyperparameters.read, tmp_path)
-        == f"{FILE}:2: 'é' is 1; SageMaker passes strings, write \"1\""
+        == f'{FILE}:2: é is 1; the API wants a string; write "1"'
     )
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
+def test_what_only_python_takes_for_json_is_refused(tmp_path, text):
+    write(tmp_path, f'{{"a": {text}}}')
+    said = refused(hyperparameters.read, tmp_path)
+    assert said == f'{FILE}: {text} is not JSON; SageMaker passes strings, write "{text}"'
 
 
 def test_every_problem_is_named(tmp_path):
     write(tmp_path, '{"x": {"a": 1},\n"a": 2,\n"a": "3",\n"b": "ok",\n"c": null}')
     assert refused(hyperparameters.read, tmp_path).splitlines() == [
-        f'{FILE}:1: \'x\' is {{"a": 1}}; SageMaker passes strings, write "{{\\"a\\": 1}}"',
-        f"{FILE}:2: 'a' is 2; SageMaker passes strings, write \"2\"",
-        f"{FILE}:3: 'a' stands here twice; remove one",
-        f"{FILE}:5: 'c' is null; SageMaker passes strings, write \"null\"",
+        f'{FILE}:1: x is a map; the API wants a string; write "{{\\"a\\": 1}}"',
+        f'{FILE}:2: a is 2; the API wants a string; write "2"',
+        f"{FILE}:3: a stands here twice, first on line 2; remove one",
+        f'{FILE}:5: c is null; the API wants a string; write "null"',
     ]
 
 

@@ -1,36 +1,35 @@
 #!/usr/bin/env python3
-"""Make sm_local/request/api.json anew from a botocore wheel.
+"""Rewrite sm_local/request/api.json from the SageMaker model of the botocore that is installed.
 
-usage: refresh_api.py [WHEEL]    without WHEEL: the newest one, by `pip download`
+usage: refresh_api.py    for another version, first change the pin in pyproject.toml and `uv sync`
 
-The old file stays as it is when anything fails.
+The old file stays as it is if anything fails.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
-import re
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+import botocore
+from botocore.exceptions import BotoCoreError
+from botocore.loaders import Loader
 
-import wheels
-
-API = (
-    Path(__file__).resolve().parent.parent
-    / "<<cookiecutter.project>>"
-    / "sm_local"
-    / "request"
-    / "api.json"
+ROOT = Path(__file__).resolve().parent.parent
+API = ROOT / "<<cookiecutter.project>>" / "sm_local" / "request" / "api.json"
+ROOTS = (
+    "CreateTrainingJobRequest",
+    "DescribeTrainingJobResponse",
+    "CreateProcessingJobRequest",
+    "DescribeProcessingJobResponse",
 )
-ROOTS = ("CreateTrainingJobRequest", "DescribeTrainingJobResponse")
 KEPT = ("type", "required", "min", "max", "pattern", "enum")
-MODEL = re.compile(r"botocore/data/sagemaker/([0-9-]+)/service-2\.json\.gz")
-VERSION = re.compile(r"botocore-([^/]+)\.dist-info/METADATA")
+
+
+def model() -> dict:
+    """Return botocore's newest SageMaker model. Raises BotoCoreError."""
+    return Loader().load_service_model("sagemaker", "service-2")
 
 
 def children(shape: dict) -> dict[str, str]:
@@ -42,9 +41,9 @@ def children(shape: dict) -> dict[str, str]:
 def slim(shape: dict) -> dict:
     """Return a shape without its documentation, references as plain names."""
     kept = {key: shape[key] for key in KEPT if key in shape}
-    return (
-        {**kept, "members": children(shape)} if "members" in shape else {**kept, **children(shape)}
-    )
+    if "members" in shape:
+        return {**kept, "members": children(shape)}
+    return {**kept, **children(shape)}
 
 
 def cut(shapes: dict, roots: tuple[str, ...] = ROOTS) -> dict[str, dict]:
@@ -67,35 +66,19 @@ def render(version: str, model: dict) -> str:
     return f'{{\n{head},\n"shapes": {{\n{lines}\n}}\n}}\n'
 
 
-def unpack(wheel: Path) -> tuple[str, dict]:
-    """Return a botocore wheel's version and its newest SageMaker model."""
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-        version = next(found[1] for found in map(VERSION.fullmatch, names) if found)
-        newest = max(name for name in names if MODEL.fullmatch(name))
-        return version, json.loads(gzip.decompress(archive.read(newest)))
-
-
 def main(arguments: list[str]) -> int:
-    """Refresh api.json from the wheel named, or from the newest."""
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+    """Refresh api.json; return the exit status."""
+    if arguments:
         print(__doc__.strip(), file=sys.stderr)
         return 2
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            version, model = unpack(
-                Path(arguments[0]) if arguments else wheels.download("botocore", folder)
-            )
-        text = render(version, model)
-        wheels.replace(API, text)
-    except (OSError, zipfile.BadZipFile, StopIteration, KeyError, ValueError) as error:
-        source = arguments[0] if arguments else "pip download"
-        print(
-            f"refresh_api: no model from {source} ({error!r}); api.json is as it was",
-            file=sys.stderr,
-        )
+        text = render(botocore.__version__, model())
+        API.write_text(text, encoding="utf-8")
+    except (OSError, KeyError, ValueError, BotoCoreError) as error:
+        print(f"refresh_api: {error!r}; {API.name} is as it was", file=sys.stderr)
         return 1
-    print(f"{API.name}: {len(json.loads(text)['shapes'])} shapes from botocore {version}")
+    count = len(json.loads(text)["shapes"])
+    print(f"{API.name}: {count} shapes from botocore {botocore.__version__}")
     return 0
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Make sm_local/registries.tsv anew from a sagemaker-core wheel.
+"""Rewrite sm_local/registries.tsv from a sagemaker-core wheel.
 
 usage: refresh_registries.py [WHEEL]    without WHEEL: the newest one, by `pip download`
 
-The old file stays as it is when anything is odd: two images of a group disagree, an account is not 12 digits, a region
-has no known DNS suffix, or an account that was there is lost.
+The old file stays as it is if anything is odd: two images of a group disagree, an account is not
+12 digits, a region has no known DNS suffix, or an account that was there is lost.
 """
 
 from __future__ import annotations
@@ -12,20 +12,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+from plumbum import ProcessExecutionError, local
 
-import wheels
-
-TABLE = (
-    Path(__file__).resolve().parent.parent
-    / "<<cookiecutter.project>>"
-    / "sm_local"
-    / "registries.tsv"
-)
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = ROOT / "<<cookiecutter.project>>" / "sm_local" / "registries.tsv"
 IMAGES = re.compile(r"sagemaker/core/image_uri_config/[^/]+\.json")
 VERSION = re.compile(r"sagemaker_core-([^/]+)\.dist-info/METADATA")
 
@@ -45,6 +38,14 @@ SUFFIXES = {
 }
 
 Table = dict[str, dict[str, str]]  # group → region → account
+
+
+def download(folder: Path) -> Path:
+    """Fetch the newest sagemaker-core wheel into a folder; nothing is installed."""
+    pip = local[sys.executable]["-m", "uv", "tool", "run", "--quiet", "pip"]
+    options = ("--quiet", "--no-deps", "--only-binary", ":all:", "--dest", folder)
+    pip["download", options, "sagemaker-core"]()
+    return next(folder.glob("*.whl"))
 
 
 def find_maps(value: object) -> list[dict[str, str]]:
@@ -132,7 +133,7 @@ def refresh(wheel: Path, path: Path) -> str:
         check_nothing_lost(parse(path.read_text(encoding="utf-8")), new)
     if not new["dlc"]:
         raise ValueError("it has no region at all")
-    wheels.replace(path, render(version, new))
+    path.write_text(render(version, new), encoding="utf-8")
     return f"{len(new['dlc'])} regions from sagemaker-core {version}"
 
 
@@ -143,10 +144,10 @@ def main(arguments: list[str]) -> int:
         return 2
     source = arguments[0] if arguments else "pip download"
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            wheel = Path(source) if arguments else wheels.download("sagemaker-core", folder)
+        with local.tempdir() as folder:
+            wheel = Path(source) if arguments else download(Path(folder))
             print(f"{TABLE.name}: {refresh(wheel, TABLE)}")
-    except (OSError, zipfile.BadZipFile, StopIteration, ValueError) as error:
+    except (OSError, ProcessExecutionError, zipfile.BadZipFile, ValueError) as error:
         print(f"refresh_registries: {source}: {error}; {TABLE.name} is as it was", file=sys.stderr)
         return 1
     return 0

@@ -1,14 +1,20 @@
-"""Serve AWS credentials to a job's containers the way SageMaker does: at 169.254.170.2, fetched anew before they expire.
+"""Serve AWS credentials to a job's containers at 169.254.170.2, as SageMaker does.
 
 usage: python -m sm_local.libexec.credentials ADDRESS REGION [ROLE-ARN]
 
-Prints the variable that tells the container where, NAME=value, and serves until its stdin ends: the job's recipe holds it
-open. The credentials are the caller's own, or the role's that those may assume; they are in this process alone. What is
-served: the Developer Guide's task-iam-roles of ECS, whose endpoint SageMaker's hosts have (captured).
+Prints the variable that tells the container where, NAME=value, and serves until its stdin ends,
+which the job's recipe holds open. The credentials are the caller's own, or those of a role that the
+caller may assume; they are in this process alone. The answers follow the Developer Guide's
+task-iam-roles of ECS, whose endpoint SageMaker's hosts have (captured).
+
+botocore renews credentials by itself, but its objects do not say when they expire, which the
+endpoint's answer must; it renews them 15 minutes before the end, exactly when the SDK in the
+container asks again. So `Credentials` keeps the time and renews a little earlier.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -19,9 +25,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ..errors import SmLocalError
 
-EARLY = timedelta(
-    minutes=16
-)  # SDKs ask anew 15 minutes before the end, and would get the same again
+# SDKs ask again 15 minutes before the end, and would get the same credentials once more.
+EARLY = timedelta(minutes=16)
 Fetch = Callable[[], dict]  # → AccessKeyId, SecretAccessKey, Token, Expiration (a datetime)
 
 
@@ -29,14 +34,15 @@ def main(arguments: list[str]) -> int:
     """Serve; return the exit status."""
     address, region, role = (*arguments, "")[:3]
     try:
-        credentials = Credentials(assumed(role, region) if role else own())
-        server, variable = serve(address, credentials)
+        credentials = Credentials(_assumed(role, region) if role else _own())
+        server, variable = _serve(address, credentials)
     except SmLocalError as error:
         print(f"sm-local: {error}", file=sys.stderr)
         return 1
     print(variable, flush=True)
+    until = f"{credentials.current()['Expiration']:%H:%M} UTC"
     print(
-        f"sm-local: credentials: {role or 'your own'}, until {credentials.current()['Expiration']:%H:%M} UTC, then fetched anew",
+        f"sm-local: credentials: {role or 'your own'}, until {until}, then renewed",
         file=sys.stderr,
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -45,71 +51,63 @@ def main(arguments: list[str]) -> int:
 
 
 class Credentials:
-    """The credentials of now: fetched when asked for, and again before they expire."""
+    """The current credentials: fetched once, and again before they expire."""
 
     def __init__(self, fetch: Fetch) -> None:
         """Fetch the first ones. Raises SmLocalError."""
-        self.fetch, self.lock = fetch, threading.Lock()
-        self.value = fetch()
+        self._fetch, self._lock = fetch, threading.Lock()
+        self._value = fetch()
 
     def current(self) -> dict:
         """Return credentials that are good for a while yet, if there are such."""
-        with self.lock:
-            if self.value["Expiration"] - datetime.now(timezone.utc) < EARLY:
-                self.value = self.fetch()
-            return self.value
+        with self._lock:
+            if self._value["Expiration"] - datetime.now(timezone.utc) < EARLY:
+                self._value = self._fetch()
+            return self._value
 
 
-def own() -> Fetch:
-    """Return what fetches the caller's own credentials: environment, profile, SSO, whatever boto3 finds."""
-    session = new_session()
+def _own() -> Fetch:
+    """Return what fetches the caller's own: environment, profile, SSO, whatever boto3 finds."""
+    session = _new_session()
 
     def fetch() -> dict:
         found = session.get_credentials()
         if not found:
             raise SmLocalError(
-                "CREDENTIALS=session: you have no AWS credentials; 'aws configure' or 'aws sso login' gets some, CREDENTIALS=off runs without"
+                "CREDENTIALS=session: you have no AWS credentials; "
+                "'aws configure' or 'aws sso login' gets some, CREDENTIALS=off runs without"
             )
-        frozen = asking("session", found.get_frozen_credentials)
-        expiry = getattr(
-            found, "_expiry_time", None
-        )  # of those that botocore itself renews; others say nothing of their end
-        return answer(
-            frozen.access_key,
-            frozen.secret_key,
-            frozen.token,
-            expiry or datetime.now(timezone.utc) + timedelta(hours=1),
-        )
+        frozen = _asking("session", found.get_frozen_credentials)
+        # botocore has no public name for the time; credentials that it cannot renew have none
+        expiry = getattr(found, "_expiry_time", None)
+        expiry = expiry or datetime.now(timezone.utc) + timedelta(hours=1)
+        return _answer(frozen.access_key, frozen.secret_key, frozen.token, expiry)
 
     return fetch
 
 
-def assumed(role: str, region: str) -> Fetch:
-    """Return what fetches a role's credentials, so that a job meets the permissions that it has on SageMaker."""
-    client = asking("role", lambda: new_session().client("sts", region_name=region))
+def _assumed(role: str, region: str) -> Fetch:
+    """Return what fetches a role's, so that a job has the permissions that it has on SageMaker."""
+    client = _asking("role", lambda: _new_session().client("sts", region_name=region))
 
     def fetch() -> dict:
-        given = asking(
+        given = _asking(
             "role", lambda: client.assume_role(RoleArn=role, RoleSessionName="SageMaker")
         )["Credentials"]
-        return answer(
-            given["AccessKeyId"],
-            given["SecretAccessKey"],
-            given["SessionToken"],
-            given["Expiration"],
-        )
+        key, secret = given["AccessKeyId"], given["SecretAccessKey"]
+        return _answer(key, secret, given["SessionToken"], given["Expiration"])
 
     return fetch
 
 
-def new_session():
-    """Return a boto3 session of the caller's."""
+def _new_session():
+    """Return a boto3 session. Raises SmLocalError, for instance for an unknown profile."""
     import boto3  # here, because only these jobs need it
 
-    return asking("session", boto3.Session)
+    return _asking("session", boto3.Session)
 
 
-def asking(mode: str, call: Callable):
+def _asking(mode: str, call: Callable):
     """Call AWS; raise SmLocalError with AWS's own words."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -119,7 +117,7 @@ def asking(mode: str, call: Callable):
         raise SmLocalError(f"CREDENTIALS={mode}: {error}") from error
 
 
-def answer(key: str, secret: str, token: str | None, expiration: datetime) -> dict:
+def _answer(key: str, secret: str, token: str | None, expiration: datetime) -> dict:
     """Return credentials in the words of the endpoint."""
     return {
         "AccessKeyId": key,
@@ -129,37 +127,35 @@ def answer(key: str, secret: str, token: str | None, expiration: datetime) -> di
     }
 
 
-def serve(address: str, credentials: Credentials) -> tuple[ThreadingHTTPServer, str]:
-    """Return a server and the variable that leads to it: port 80 and a relative URI as there, another port where 80 is not ours."""
-    path = f"/v2/credentials/{uuid.uuid4()}"  # nobody can guess it, and it is in no command line
+def _serve(address: str, credentials: Credentials) -> tuple[ThreadingHTTPServer, str]:
+    """Return a server and the variable that leads to it.
+
+    Port 80 and a relative URI are SageMaker's; an unprivileged caller gets another port.
+    """
+    path = f"/v2/credentials/{uuid.uuid4()}"  # nobody can guess it, and no command line has it
     handler = type("Handler", (Endpoint,), {"wanted": path, "credentials": credentials})
     if address == "169.254.170.2":
-        try:
-            return ThreadingHTTPServer(
-                (address, 80), handler
-            ), f"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI={path}"
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            server = ThreadingHTTPServer((address, 80), handler)
+            return server, f"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI={path}"
     try:
         server = ThreadingHTTPServer((address, 0), handler)
     except OSError as error:
         raise SmLocalError(
             f"CREDENTIALS: cannot serve them at {address} ({error.strerror})"
         ) from error
-    return (
-        server,
-        f"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://{address}:{server.server_address[1]}{path}",
-    )
+    url = f"http://{address}:{server.server_address[1]}{path}"
+    return server, f"AWS_CONTAINER_CREDENTIALS_FULL_URI={url}"
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    """Answer GET of the one path."""
+    """Answer GET of the one path that the container was told."""
 
     wanted: str
     credentials: Credentials
 
     def do_GET(self) -> None:
-        """Answer with the credentials of now; with 404 to any other path, 500 and AWS's words when they cannot be had."""
+        """Answer with the current credentials, or 500 and AWS's words if there are none."""
         try:
             status, value = (
                 (200, self.credentials.current())

@@ -1,1 +1,1 @@
-"""What a person wrote, checked: YAML or JSON against the API's own model."""
+"""Read what people write, YAML or JSON, and check it against the API's own model."""

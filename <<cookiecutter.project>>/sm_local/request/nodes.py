@@ -1,4 +1,4 @@
-"""Read YAML or JSON as nodes: a node still has its line and its source text, a loaded value has neither.
+"""Read YAML or JSON as nodes, which still have the line and source text that values have lost.
 
 A message can then say 1.10 where the value is 1.1, and 2024-01-01 where it is a date.
 """
@@ -24,60 +24,69 @@ YAML_TAGS = {
 }
 YAML_ERRORS = {
     "but found another document": "a second document starts here; keep one request in a file",
-    r"found character '\t' that cannot start any token": "a tab stands where only spaces may; indent with spaces",
+    r"found character '\t' that cannot start any token": (
+        "a tab stands where only spaces may; indent with spaces"
+    ),
 }
 
 
 def read_text(path: Path, name: object = "") -> str:
-    """Return the text of a file; a message calls it `name`."""
+    """Return the text of a file; a message calls it `name`. Raises SmLocalError."""
     name = name or path
     try:
         data = path.read_bytes()
         return data.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        if path.is_symlink():
-            raise SmLocalError(
-                f"{name}: is a link to {os.readlink(path)}, which is not there; correct the link or remove it"
-            ) from error
-        raise SmLocalError(
-            f"{name}: no such file; make one, an empty file is a request too"
-        ) from error
-    except OSError as error:
-        raise SmLocalError(
-            f"{name}: cannot be read ({error.strerror}); make it a file that you may read"
-        ) from error
     except UnicodeDecodeError as error:
         line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
-        raise SmLocalError(
-            f"{name}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
-        ) from error
+        problem = f"{name}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
+        raise SmLocalError(problem) from error
+    except OSError as error:
+        raise SmLocalError(f"{name}: {_no_file(path, error)}") from error
 
 
-def compose(path: Path, text: str) -> tuple[Any, Any]:
-    """Return a text's root node, None if there is nothing in it, and the function that makes scalar nodes values."""
+def _no_file(path: Path, error: OSError) -> str:
+    """Return why a file could not be read, and what to do."""
+    if not isinstance(error, FileNotFoundError):
+        return f"cannot be read ({error.strerror}); make it a file that you may read"
+    if path.is_symlink():
+        to = os.readlink(path)
+        return f"is a link to {to}, which is not there; correct the link or remove it"
+    return "no such file; make one, an empty file is a request too"
+
+
+def compose(name: Path, text: str) -> tuple[Any, Any, str]:
+    """Return a text's root node, None if it is empty; what makes a scalar node a value; its source.
+
+    The source is the text as YAML takes it, which the nodes' positions refer to.
+    """
     from ruamel.yaml import YAML  # 25 ms that verbs without a request need not spend
     from ruamel.yaml.error import YAMLError
 
     yaml = YAML(typ="safe", pure=True, plug_ins=[])  # YAML 1.2, as AWS CLI v2 reads it
     yaml.composer.warn_double_anchors = False
-    source, json_error = from_json(text)
+    source, json_error = _from_json(text)
     try:
         root = yaml.compose(source)
     except (YAMLError, RecursionError) as error:
-        raise SmLocalError(f"{path}:{syntax_error(text, json_error or error)}") from error
+        raise SmLocalError(f"{name}:{_syntax_error(text, json_error or error)}") from error
     except (ValueError, OverflowError) as error:  # of chr()
-        line = text.count("\n", 0, re.search(r"\\U(?!00(0|10))", text).start()) + 1
-        raise SmLocalError(
-            f"{path}:{line}: \\U names a character beyond the last one, \\U0010FFFF; correct it"
-        ) from error
-    return None if root is None or kind(root) == "null" else root, yaml.constructor.construct_object
+        raise SmLocalError(f"{name}:{_beyond_unicode(text)}") from error
+    is_empty = root is None or kind(root) == "null"
+    return None if is_empty else root, yaml.constructor.construct_object, source
 
 
-def from_json(text: str) -> tuple[str, Exception | None]:
-    """Return a JSON text as YAML takes it, or what keeps a text that looks like JSON from being it.
+def _beyond_unicode(text: str) -> str:
+    before = re.split(r"\\U(?!00(?:0|10))", text)[0]
+    line = before.count("\n") + 1
+    return f"{line}: \\U names a character beyond the last one, \\U0010FFFF; correct it"
 
-    YAML 1.2 reads all of JSON but tabs, which stand between tokens only, what it takes for line breaks, a line break between
-    a key and its colon, and keys of more than 1024 characters, as escapes are counted.
+
+def _from_json(text: str) -> tuple[str, Exception | None]:
+    """Return a JSON text as YAML takes it, or the error in a text that only looks like JSON.
+
+    YAML 1.2 reads all of JSON except for tabs, which are only between tokens; what it takes for
+    line breaks; a line break between a key and its colon; and keys of more than 1024 characters,
+    counting escapes.
     """
     if not text.lstrip().startswith("{"):
         return text, None
@@ -85,37 +94,34 @@ def from_json(text: str) -> tuple[str, Exception | None]:
         json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         return text, error
-    text = re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text).replace(
-        "\t", " "
-    )
-    text = re.sub(r'"([ \r]*\n\s*):', r'":\1', text)
-    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|.)", unescaped, text), None
+    except ValueError:  # more digits than Python converts
+        pass
+    text = re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = re.sub(r'"([ \r]*\n\s*):', r'":\1', text.replace("\t", " "))
+    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|.)", _unescaped, text), None
 
 
-def unescaped(escape: re.Match) -> str:
-    """Return an escape of JSON's, as the character itself where that is a letter or the like."""
+def _unescaped(escape: re.Match) -> str:
+    """Return one of JSON's escapes as the character itself where that is a letter or the like."""
     return chr(int(escape[1], 16)) if escape[1] and chr(int(escape[1], 16)).isalnum() else escape[0]
 
 
-def syntax_error(text: str, error: Exception) -> str:
+def _syntax_error(text: str, error: Exception) -> str:
     """Return the line and, in one line, the text of what a parser refused."""
     facts = vars(error)
-    start = (
-        facts.get("context_mark")
-        if str(facts.get("context")).startswith("while scanning")
-        else None
-    )
-    mark = start or facts.get("problem_mark")  # a quote that is never closed: where it opens
-    line = (
-        facts.get("lineno")
-        or (mark.line if mark else text.count("\n", 0, facts.get("position", 0))) + 1
-    )
+    line = facts.get("lineno") or _line_of_yaml_error(text, facts)
     problem = facts.get("problem") or facts.get("reason") or facts.get("msg") or "nested too deeply"
     source = "".join(text.split("\n")[line - 1 : line]).strip()
     where = f"check {short(source)!r}" if source else "check the end of the file"
-    return f"{line}: " + YAML_ERRORS.get(
-        problem, f"{problem[:1].lower()}{' '.join(problem[1:].split())}; {where}"
-    )
+    said = f"{problem[:1].lower()}{' '.join(problem[1:].split())}; {where}"
+    return f"{line}: {YAML_ERRORS.get(problem, said)}"
+
+
+def _line_of_yaml_error(text: str, facts: dict[str, Any]) -> int:
+    """Return the line of an error; for a quote that is never closed, the line where it opens."""
+    scanning = str(facts.get("context")).startswith("while scanning")
+    mark = (facts.get("context_mark") if scanning else None) or facts.get("problem_mark")
+    return (mark.line if mark else text.count("\n", 0, facts.get("position", 0))) + 1
 
 
 def kind(node: Any) -> str:
@@ -129,7 +135,10 @@ def line_number(node: Any) -> int:
 
 
 def pairs(node: Any, seen: set[int]) -> list[tuple[Any, Any, bool]]:
-    """Return a mapping's entries, then those that `<<` merges, each mapping once: it may merge itself."""
+    """Return a mapping's entries as (key, value, is merged), its own before those of `<<`.
+
+    Each mapping is merged once: it may merge itself.
+    """
     seen.add(id(node))
     own, merged = [], []
     for key, item in node.value:

@@ -1,13 +1,15 @@
-"""What several values of a CreateTrainingJob request say about each other.
+"""What several values of a request say about each other, for each kind of job.
 
-Pure: request → (where, what) for everything that is wrong. A rule sees only values of the right type; None is one that
-was of the wrong type and has been reported.
+Pure: request → (where, what) for everything that is wrong. A rule sees only values of the right
+type; None is one of the wrong type, which has been reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from .shapes import PROCESSING, TRAINING
 
 Broken = Iterator[tuple[str, str]]  # where, what
 
@@ -55,40 +57,40 @@ def dig(value: Any, path: str) -> Any:
     return value
 
 
-def channels(body: dict) -> Iterator[tuple[str, Any, str]]:
-    """Yield the path, value and input mode of each channel; its own mode wins over the job's (API:Channel)."""
+def _channels(body: dict) -> Iterator[tuple[str, Any, str]]:
+    """Yield each channel's path, value and input mode: its own or the job's (API:Channel)."""
     default = dig(body, "AlgorithmSpecification.TrainingInputMode") or "File"
     for i, channel in enumerate(dig(body, "InputDataConfig") or []):
         yield f"InputDataConfig[{i}]", channel, dig(channel, "InputMode") or default
 
 
-def either_or(body: dict) -> Broken:
+def _either_or(body: dict) -> Broken:
     """Find values that exclude each other."""
     for first, second in EITHER_OR:
         if dig(body, first) and dig(body, second):
             yield second, f"stands beside {first}; the API takes one of the two"
 
 
-def wait_only_for_spot(body: dict) -> Broken:
+def _wait_only_for_spot(body: dict) -> Broken:
     """Find a wait in a job that does not wait for spot instances (API:StoppingCondition)."""
     if dig(body, WAIT) and body.get(SPOT, False) is False:
         yield WAIT, f"is for spot jobs only; write {SPOT}: true or remove it"
 
 
-def wait_covers_run(body: dict) -> Broken:
+def _wait_covers_run(body: dict) -> Broken:
     """Find a wait that is shorter than the run in it (API:StoppingCondition)."""
     run, wait = dig(body, RUN), dig(body, WAIT)
     if run and wait and wait < run:
         yield WAIT, f"is {wait}; the API wants at least MaxRuntimeInSeconds, {run}"
 
 
-def run_is_not_too_long(body: dict) -> Broken:
+def _run_is_not_too_long(body: dict) -> Broken:
     """Find a run that is longer than SageMaker allows."""
     if (dig(body, RUN) or 0) > LONGEST:
         yield RUN, f"is {dig(body, RUN)}; SageMaker allows at most 28 days, {LONGEST}"
 
 
-def names_differ(body: dict) -> Broken:
+def _names_differ(body: dict) -> Broken:
     """Find channels and instance groups that share a name."""
     for path, key in (("InputDataConfig", "ChannelName"), (GROUPS, "InstanceGroupName")):
         names = [dig(item, key) for item in dig(body, path) or []]
@@ -100,31 +102,29 @@ def names_differ(body: dict) -> Broken:
                 )
 
 
-def modes_fit(body: dict) -> Broken:
-    """Find what does not work in its channel's input mode; a mode that does not exist is reported elsewhere."""
-    for path, channel, mode in channels(body):
+def _modes_fit(body: dict) -> Broken:
+    """Find what does not work in its channel's mode; an unknown mode is reported elsewhere."""
+    for path, channel, mode in _channels(body):
         for key, value, allowed in ONLY_IN:
             found = dig(channel, key)
             if found is not None and value in (None, found) and mode in MODES.difference(allowed):
                 what = f"is {value!r}, which works" if value else "works"
-                yield (
-                    f"{path}.{key}",
-                    f"{what} in {' and '.join(allowed)} mode only; the channel's InputMode is {mode}",
-                )
+                only = f"in {' and '.join(allowed)} mode only; the channel's InputMode is {mode}"
+                yield f"{path}.{key}", f"{what} {only}"
 
 
-def one_source(body: dict) -> Broken:
+def _one_source(body: dict) -> Broken:
     """Find channels with more than one source (API:DataSource)."""
-    for path, channel, _ in channels(body):
+    for path, channel, _ in _channels(body):
         sources = list(dig(channel, "DataSource") or {})
         if len(sources) > 1:
             yield f"{path}.DataSource", f"has {' and '.join(sources)}; the API takes one of them"
 
 
-def groups_exist(body: dict) -> Broken:
-    """Find channels for instance groups that the request does not have (DG:train-heterogeneous-cluster)."""
+def _groups_exist(body: dict) -> Broken:
+    """Find channels for groups that the request lacks (DG:train-heterogeneous-cluster)."""
     known = [dig(group, "InstanceGroupName") for group in dig(body, GROUPS) or []]
-    for path, channel, _ in channels(body):
+    for path, channel, _ in _channels(body):
         for i, name in enumerate(dig(channel, f"{S3}.InstanceGroupNames") or []):
             if name and name not in known:
                 yield (
@@ -133,55 +133,63 @@ def groups_exist(body: dict) -> Broken:
                 )
 
 
-def fifos_have_names_of_their_own(body: dict) -> Broken:
-    """Find channels that are called as a FIFO of a Pipe channel is, CHANNEL_0 and so on; both lie in /opt/ml/input/data."""
-    piped = {dig(channel, "ChannelName") for _, channel, mode in channels(body) if mode == "Pipe"}
-    for path, channel, mode in channels(body):
+def _fifos_have_names_of_their_own(body: dict) -> Broken:
+    """Find channels that have the name of a Pipe channel's FIFO, CHANNEL_0 and so on.
+
+    Both lie in /opt/ml/input/data.
+    """
+    piped = {dig(channel, "ChannelName") for _, channel, mode in _channels(body) if mode == "Pipe"}
+    for path, channel, mode in _channels(body):
         stem, _, number = (dig(channel, "ChannelName") or "").rpartition("_")
         if mode != "Pipe" and stem in piped and number.isdecimal():
             yield (
                 f"{path}.ChannelName",
-                f"is {dig(channel, 'ChannelName')!r}, as a FIFO of the Pipe channel {stem!r} is called; write another name",
+                f"is {dig(channel, 'ChannelName')!r}, as a FIFO of the Pipe channel {stem!r} is "
+                "called; write another name",
             )
 
 
-def preferences_count_once(body: dict) -> Broken:
-    """Find instance counts that stand in two places, in none, or on some preferences only (API:InstancePreference)."""
+def _preferences_count_once(body: dict) -> Broken:
+    """Find instance counts that are not in exactly one place (API:InstancePreference)."""
     counts = [dig(preference, "InstanceCount") for preference in dig(body, PREFERENCES) or []]
     given = sum(count is not None for count in counts)
     if counts and 0 < given < len(counts):
         yield (
             PREFERENCES,
-            "has InstanceCount on only some of the preferences; write it on all of them, or once in ResourceConfig",
+            "has InstanceCount on only some of the preferences; "
+            "write it on all of them, or once in ResourceConfig",
         )
     elif counts and bool(given) == (dig(body, "ResourceConfig.InstanceCount") is not None):
         where = "both on the preferences and" if given else "neither on the preferences nor"
         yield PREFERENCES, f"has InstanceCount {where} in ResourceConfig; write it in one place"
 
 
-def profiler_interval_is_one_of(body: dict) -> Broken:
+def _profiler_interval_is_one_of(body: dict) -> Broken:
     """Find an interval that the profiler does not have (API:ProfilerConfig)."""
     interval = dig(body, INTERVAL)
     if interval is not None and interval not in INTERVALS:
         yield INTERVAL, f"is {interval}; the API wants one of {', '.join(map(str, INTERVALS))}"
 
 
-RULES = (
-    either_or,
-    wait_only_for_spot,
-    wait_covers_run,
-    run_is_not_too_long,
-    names_differ,
-    modes_fit,
-    one_source,
-    groups_exist,
-    fifos_have_names_of_their_own,
-    preferences_count_once,
-    profiler_interval_is_one_of,
-)
+RULES: dict[str, tuple[Callable[[dict], Broken], ...]] = {
+    TRAINING: (
+        _either_or,
+        _wait_only_for_spot,
+        _wait_covers_run,
+        _run_is_not_too_long,
+        _names_differ,
+        _modes_fit,
+        _one_source,
+        _groups_exist,
+        _fifos_have_names_of_their_own,
+        _preferences_count_once,
+        _profiler_interval_is_one_of,
+    ),
+    PROCESSING: (),
+}
 
 
-def broken_rules(body: dict) -> Broken:
-    """Yield where and what for every rule that a request breaks."""
-    for rule in RULES:
+def broken_rules(body: dict, root: str = TRAINING) -> Broken:
+    """Yield where and what for every rule that a request of this root shape breaks."""
+    for rule in RULES.get(root, ()):
         yield from rule(body)

@@ -1,1 +1,1 @@
-"""The mirror of S3 that `make data` fills."""
+"""The mirror of S3: listing.py says what is needed, transfer.py fetches it, fetch.py does both."""
