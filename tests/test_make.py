@@ -119,9 +119,6 @@ def test_nothing_changed_runs_no_python(project, counted):
             id="python",
         ),
         pytest.param(
-            lambda project: (project / "sm_local/lib/job.sh").open("a").write("\n"), id="bash"
-        ),
-        pytest.param(
             lambda project: (project / "sm_local/instances.tsv").open("a").write("\n"), id="table"
         ),
     ],
@@ -524,3 +521,60 @@ def test_a_project_works_wherever_it_is_moved(project, tmp_path, folder):
     shutil.move(project, place)
     done = make(place, "train", "HP=n=1")
     assert done.returncode == 0 and "ran\n" in done.stdout, done.stdout
+
+
+def test_an_edit_of_the_library_needs_no_new_recipe(project, counted):
+    recipe(project)
+    with (project / "sm_local/lib/say.sh").open("a") as file:
+        file.write("say 'edited'\n")
+    done = make(project, "train", "ENGINE=sandbox")
+    assert "sm-local: edited" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("CHANEL=rw", "CHANEL=rw: make knows no CHANEL; did you mean CHANNELS?"),
+        ("HPP=a=1", "HPP=a=1: make knows no HPP; did you mean HP?"),
+        ("gpu=none", "gpu=none: make knows no gpu; did you mean GPU?"),
+    ],
+)
+def test_a_misspelt_variable_is_an_error(project, given, said):
+    done = make(project, "train", "ENGINE=sandbox", given)
+    assert done.returncode == 2
+    assert f"sm-local: {said}" in done.stdout.splitlines()
+
+
+def test_a_full_recipe_runs_without_make_python_and_the_tool(project, tmp_path):
+    done = make(project, "-s", "recipe", "ENGINE=sandbox", "FULL=1")
+    assert done.returncode == 0, done.stdout
+    (project / "full.sh").write_text(done.stdout)
+    shutil.rmtree(project / "sm_local")
+    done = subprocess.run(
+        ["bash", "full.sh"],
+        cwd=project,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (last_job(project) / "model/model.json").exists()
+
+
+def test_a_recipe_of_another_version_of_the_library_says_so(project):
+    make(project, "train", "ENGINE=sandbox")
+    old = last_job(project) / "recipe.sh"
+    old.write_text(old.read_text().replace("\nlibrary=1\n", "\nlibrary=0\n"))
+    done = subprocess.run(
+        ["bash", str(old.relative_to(project))],
+        cwd=project,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = "this recipe is of another version of sm_local/; 'make train' writes a new one"
+    assert (done.returncode, done.stderr) == (1, f"sm-local: {said}\n")
