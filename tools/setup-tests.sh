@@ -47,6 +47,7 @@ missing() {
   while read -r program package; do
     if ! command -v "$program" > /dev/null && wanted "$program"; then printf '%s\t%s\n' "$program" "$package"; fi
   done <<< "$SM_NEEDS"
+  if ! system_venvs; then printf 'the venv module of /usr/bin/python3\tpython3-venv\n'; fi
   if ! aws_v2; then printf 'AWS CLI v2\tawscli\n'; fi
   if ! podman_names && command -v podman > /dev/null; then printf 'name resolution of Podman\t%s\n' "$(podman_names_package)"; fi
 }
@@ -57,7 +58,7 @@ wanted() {
 }
 
 answers() {
-  command -v docker > /dev/null && timeout 30 docker version > /dev/null 2>&1
+  command -v docker > /dev/null && docker version > /dev/null 2>&1
 }
 
 # aws_v2: whether an AWS CLI of version 2 is here; it need not be the first on PATH.
@@ -67,6 +68,11 @@ aws_v2() {
     if [[ $("$path" --version 2> /dev/null) == aws-cli/2.* ]]; then return 0; fi
   done < <(type -ap aws; if [[ -x /usr/bin/aws ]]; then echo /usr/bin/aws; fi)
   return 1
+}
+
+# system_venvs: root's tests make venvs of the system's Python, which an unprivileged user can run, too.
+system_venvs() {
+  [[ ! -x /usr/bin/python3 ]] || /usr/bin/python3 -c 'import ensurepip' 2> /dev/null
 }
 
 # podman_names: a CNI plugin beside Podman 4.3, aardvark-dns beside newer ones
