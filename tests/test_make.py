@@ -290,18 +290,36 @@ def test_two_first_calls_at_once_make_one_environment(project):
         time.sleep(0.7)
     said = [call.communicate(timeout=180)[0] for call in calls]
     assert [call.returncode for call in calls] == [0] * 3, said
-    assert (
-        sum("sm-local: making sm_local/.venv" in text for text in said) == 1
-        and not (project / "sm_local/.venv.lock").exists()
-    )
+    assert (project / "sm_local/.venv/ready").exists()
+    assert list(project.glob("sm_local/.venv.*")) == []
 
 
 @LINUX
-@pytest.mark.parametrize("holder", [999999999, os.getpid()], ids=["dead", "another-program"])
-def test_a_lock_of_a_killed_call_holds_nobody_up(project, holder):
+def test_what_a_killed_call_left_is_swept_and_another_call_s_work_is_not(project):
     shutil.rmtree(project / "sm_local/.venv")
-    (project / "sm_local/.venv.lock").write_text(f"{holder}\n")
+    for name in ("new.999999999", "old.999999999", f"new.{os.getpid()}"):
+        (project / f"sm_local/.venv.{name}/bin").mkdir(parents=True)
     assert make(project, "recipe", "ENGINE=sandbox", timeout=180).returncode == 0
+    left = [path.name for path in project.glob("sm_local/.venv.*")]
+    assert left == [f".venv.new.{os.getpid()}"]
+
+
+@LINUX
+def test_an_environment_that_somebody_else_made_first_stays(project, tmp_path):
+    """Another call is first while ours installs its packages."""
+    venv, fake = project / "sm_local/.venv", tmp_path / "bin"
+    venv.rename(tmp_path / "first")
+    fake.mkdir()
+    (fake / "uv").write_text(
+        f"""#!/bin/sh
+if [ "$1" = pip ]; then touch {tmp_path}/first/ready {tmp_path}/first/won; mv {tmp_path}/first {venv}; fi
+exec {shutil.which("uv")} "$@"
+"""
+    )
+    (fake / "uv").chmod(0o755)
+    environment = clean_environment(PATH=f"{fake}:{os.environ['PATH']}")
+    assert make(project, "recipe", "ENGINE=sandbox", env=environment, timeout=180).returncode == 0
+    assert (venv / "won").exists() and list(project.glob("sm_local/.venv.*")) == []
 
 
 def refuse_index() -> dict[str, str]:

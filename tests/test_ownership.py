@@ -337,7 +337,7 @@ def test_make_clean_says_why_it_could_not_delete_all(theirs, built):
     )
     assert (
         clean(theirs).stderr
-        == "sm-local: not all is deleted: output/j/closed is another user's; ask him\n"
+        == "sm-local: not all is deleted: output/j/closed is another user's; ask them\n"
     )
     as_root("chown -R 0 output/j/closed")
     assert (

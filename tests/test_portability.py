@@ -99,11 +99,19 @@ def code(text: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in lines if line.strip()]
 
 
+def unguarded(text: str) -> list[tuple[int, str]]:
+    """Return the lines that run in every Bash: not the one below a check of its version."""
+    lines = code(text)
+    return [
+        line for before, line in zip([(0, ""), *lines], lines) if "BASH_VERSINFO" not in before[1]
+    ]
+
+
 def found(patterns: dict, text: str, name: str) -> list[str]:
     return [
         f"{name}:{number}: {what}: {line.strip()}"
         for what, (pattern, _, _) in patterns.items()
-        for number, line in code(text)
+        for number, line in unguarded(text)
         if re.search(pattern, line)
     ]
 
@@ -122,6 +130,11 @@ SCRIPTS = [
     for path in sorted(TEMPLATE.glob(pattern))
 ]
 SCRIPTS += sorted(REPO.glob("tools/*.sh"))
+
+
+def test_only_the_line_below_a_check_of_the_version_may_be_newer():
+    guarded = "if (( BASH_VERSINFO[0] > 4 )); then\n  mapfile x\nfi\n"
+    assert found(BASH, guarded, "x") == [] and found(BASH, guarded + "mapfile x\n", "x")
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
@@ -168,4 +181,15 @@ def test_an_array_that_may_be_empty_is_not_expanded_bare(path):
 
 
 # Declared empty, and filled wherever it is expanded: a job has a config mount, a host, a build argument list that is not empty.
-ALWAYS_FILLED = {"mounts", "running", "ids", "firsts", "handback", "doomed", "others", "entries"}
+ALWAYS_FILLED = {
+    "mounts",
+    "running",
+    "ids",
+    "firsts",
+    "handback",
+    "to_delete",
+    "others",
+    "entries",
+    "full",
+    "links",
+}

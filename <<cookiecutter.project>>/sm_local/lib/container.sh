@@ -82,9 +82,22 @@ remove_orphaned_networks() {
 # are unique on an engine, so of two jobs on one folder the engine itself refuses the second: there
 # is no lock that could be left behind.
 checkpoints_name() {
-  local sum
-  sum=$(cd opt/ml/checkpoints && pwd -P | cksum)
-  name=$1-checkpoints-${sum%% *}
+  local path=$PWD/opt/ml/checkpoints sum
+  if [[ -L opt || -L opt/ml || -L opt/ml/checkpoints ]]; then
+    path=$(cd opt/ml/checkpoints && pwd -P)
+  fi
+  checksum "$path"
+  name=$1-checkpoints-$sum
+}
+
+# checksum TEXT: set the caller's $sum to a number of 32 bits, without a process.
+checksum() {
+  local LC_ALL=C text=$1 code i      # bytes, in whatever locale
+  sum=5381
+  for (( i = 0; i < ${#text}; i++ )); do
+    printf -v code %d "'${text:i:1}"
+    sum=$(( (sum * 33 + (code & 255)) & 0xffffffff ))
+  done
 }
 
 # need_image: for verbs that can wait; a job's refusal is explained when it comes.

@@ -71,18 +71,12 @@ archive() {
   return "$status"
 }
 
-# archive_one FILE: of the one folder in $full. GNU tar does it all, given the names as arguments
-# where they are few.
+# archive_one FILE: of the one folder in $full.
 archive_one() {
   local compress=gzip
   list_entries "${full[0]}"
   if command -v pigz > /dev/null; then compress=pigz; fi
-  if [[ $OSTYPE == linux* ]] && (( ${#entries[@]} <= 200 )); then
-    why=$(exec tar -c -f "$1" --force-local -I "$compress" --owner=0 --group=0 --numeric-owner \
-      -C "${full[0]}" -- "${entries[@]##*/}" 2>&1)
-  else
-    why=$( { add_entries c - "${full[0]}" | "$compress" > "$1"; } 2>&1)
-  fi
+  why=$( { add_entries c - "${full[0]}" | "$compress" > "$1"; } 2>&1)
 }
 
 # archive_several FILE: of those in $full, one after the other.
@@ -100,10 +94,14 @@ archive_several() {
   return "$status"
 }
 
-# add_entries c|r FILE FOLDER: make a tar file of $entries, or append them to one.
+# add_entries c|r FILE FOLDER: make a tar file of $entries, or append them to one. To be called in a
+# process of its own: it becomes GNU tar where the names are few enough to be arguments.
 add_entries() {
   local owner=(--owner=0 --group=0 --numeric-owner)
   if [[ $OSTYPE == darwin* ]]; then owner=(--uid 0 --gid 0 --uname '' --gname ''); fi
+  if [[ $OSTYPE == linux* ]] && (( ${#entries[@]} <= 200 )); then
+    exec tar "-$1" -f "$2" "${owner[@]}" -C "$3" -- "${entries[@]##*/}"
+  fi
   printf '%s\0' "${entries[@]##*/}" |
     COPYFILE_DISABLE=1 tar "-$1" -f "$2" "${owner[@]}" -C "$3" --null -T -
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: make clean [YES=1]    delete all jobs' folders and generated files; shows them and asks first
+# usage: make clean [YES=1]    show all jobs' folders and generated files, ask, and delete them
 set -euo pipefail
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh

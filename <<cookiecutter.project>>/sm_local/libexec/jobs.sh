@@ -29,8 +29,8 @@ main() {
   fi
 }
 
-# by_time: print time, number and name of each job, oldest first. By the time in the name: a folder's
-# own changes with what is done in it.
+# by_time: print time, number and name of each job, oldest first. By the time in the name: that of
+# a folder changes with what is done in it.
 by_time() {
   local job
   for job in output/*; do

@@ -15,7 +15,8 @@ main() {
   dir=${dir%/}
   # a host's folder: the job's is above it
   if [[ -f ${dir%/*}/status ]]; then dir=${dir%/*}; fi
-  [[ -d $dir/model || -d $dir/algo-1/model ]] || die "$dir is not a job's folder; 'make jobs' lists them"
+  [[ -d $dir/model || -d $dir/algo-1/model ]] ||
+    die "$dir is not a job's folder; 'make jobs' lists them"
   pack always "$dir" || exit 1
   say "packed: $dir"
 }
