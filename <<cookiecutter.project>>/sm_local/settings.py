@@ -76,7 +76,7 @@ RULES = {
 
 
 def read(root: Path, given: dict[str, str]) -> dict[str, str]:
-    """Return every setting's value; `given` are the command line's. Raises SmLocalError naming every bad line."""
+    """Return all settings; `given` are the command line's. Raises SmLocalError, a line for each."""
     values = {key: rule.default for key, rule in RULES.items()}
     problems: list[str] = []
     for name in FILES:
