@@ -208,9 +208,9 @@ HyperParameters:
   a: '1'
   a: '2'
   a: '3'
-job.yaml:2: TrainingJobName stands here twice, first on line 1; remove one
-job.yaml:5: HyperParameters.a stands here twice, first on line 4; remove one
-job.yaml:6: HyperParameters.a stands here twice, first on line 4; remove one
+job.yaml:2: TrainingJobName is here twice, first on line 1; remove one
+job.yaml:5: HyperParameters.a is here twice, first on line 4; remove one
+job.yaml:6: HyperParameters.a is here twice, first on line 4; remove one
 ## wait-no-spot
 StoppingCondition:
   MaxRuntimeInSeconds: 60
@@ -233,18 +233,18 @@ ResourceConfig:
   InstanceGroups:
   - {InstanceType: ml.m5.large, InstanceCount: 1, InstanceGroupName: a}
   - {InstanceType: ml.m5.large, InstanceCount: 1, InstanceGroupName: a}
-job.yaml:2: ResourceConfig.InstanceType stands beside ResourceConfig.InstanceGroups; the API takes one of the two
-job.yaml:3: ResourceConfig.InstanceCount stands beside ResourceConfig.InstanceGroups; the API takes one of the two
+job.yaml:2: ResourceConfig.InstanceType cannot be combined with ResourceConfig.InstanceGroups; remove one of them
+job.yaml:3: ResourceConfig.InstanceCount cannot be combined with ResourceConfig.InstanceGroups; remove one of them
 job.yaml:6: ResourceConfig.InstanceGroups[1].InstanceGroupName is 'a', as ResourceConfig.InstanceGroups[0] is; write another name
 ## warm-spot
 EnableManagedSpotTraining: true
 ResourceConfig: {KeepAlivePeriodInSeconds: 60}
-job.yaml:2: ResourceConfig.KeepAlivePeriodInSeconds stands beside EnableManagedSpotTraining; the API takes one of the two
+job.yaml:2: ResourceConfig.KeepAlivePeriodInSeconds cannot be combined with EnableManagedSpotTraining; remove one of them
 ## image-and-name
 AlgorithmSpecification:
   TrainingImage: x
   AlgorithmName: y
-job.yaml:3: AlgorithmSpecification.AlgorithmName stands beside AlgorithmSpecification.TrainingImage; the API takes one of the two
+job.yaml:3: AlgorithmSpecification.AlgorithmName cannot be combined with AlgorithmSpecification.TrainingImage; remove one of them
 ## gzip-file
 InputDataConfig:
 - ChannelName: a
@@ -401,7 +401,7 @@ job.yaml:6: HyperParameters.lr is 0.1; the API wants a string; write "0.1"
 HOSTILE = [
     pytest.param(
         "ResourceConfig:\n\tInstanceCount: 1\n",
-        ["job.yaml:2: a tab stands where only spaces may; indent with spaces"],
+        ["job.yaml:2: a tab where only spaces are allowed; indent with spaces"],
         id="tab",
     ),
     pytest.param(
@@ -416,7 +416,7 @@ HOSTILE = [
     ),
     pytest.param(
         '{"TrainingJobName": "a",\n"TrainingJobName": "b"}',
-        ["job.yaml:2: TrainingJobName stands here twice, first on line 1; remove one"],
+        ["job.yaml:2: TrainingJobName is here twice, first on line 1; remove one"],
         id="json-duplicate",
     ),
     pytest.param(

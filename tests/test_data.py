@@ -748,8 +748,8 @@ def test_an_object_that_changes_after_it_was_listed_is_refused(project, s3):
     assert done.returncode == 2
     assert (
         "sm-local: channel 'x': data/s3/bkt/moving/a: Contents of stored object \"moving/a\" in "
-        'bucket "bkt" did not match expected ETag.; it changed meanwhile; '
-        "'make data' again fetches what it is now\n"
+        'bucket "bkt" did not match expected ETag.; it has changed since it was listed; '
+        "'make data' again fetches the new version\n"
     ) in done.stdout
     assert not (project / "data/s3/bkt").exists()
     assert list((project / listing.PARTS).iterdir()) == []

@@ -225,12 +225,12 @@ def test_another_type_is_refused_with_the_string_that_sagemaker_makes_of_it(
         pytest.param("null", ': is not an object; write {"epochs": "20"}', id="null"),
         pytest.param(
             '{"a": "1",\n "b": "2",\n "a": "1"}',
-            ":3: a stands here twice, first on line 1; remove one",
+            ":3: a is here twice, first on line 1; remove one",
             id="twice",
         ),
         pytest.param(
             '{"a": "1",\n "\\u0061": "1"}',
-            ":2: a stands here twice, first on line 1; remove one",
+            ":2: a is here twice, first on line 1; remove one",
             id="twice-though-written-otherwise",
         ),
         pytest.param(
@@ -314,7 +314,7 @@ def test_every_problem_is_named(tmp_path):
     assert refused(hyperparameters.read, tmp_path).splitlines() == [
         f'{FILE}:1: x is a map; the API wants a string; write "{{\\"a\\": 1}}"',
         f'{FILE}:2: a is 2; the API wants a string; write "2"',
-        f"{FILE}:3: a stands here twice, first on line 2; remove one",
+        f"{FILE}:3: a is here twice, first on line 2; remove one",
         f'{FILE}:5: c is null; the API wants a string; write "null"',
     ]
 

@@ -1,6 +1,6 @@
-"""Image names: where a Deep Learning Container is pulled from, and what it is called here. Standard library only.
+"""Image names: where a Deep Learning Container is pulled from, and what it is called here.
 
-The template's hook runs this too, with cookiecutter's Python (3.9 or newer).
+Standard library only: the template's hook runs this too, with cookiecutter's Python (3.9 or newer).
 """
 
 from __future__ import annotations
@@ -17,12 +17,20 @@ GALLERY = "public.ecr.aws/deep-learning-containers"
 LOCAL = "sm-local/dlc"
 
 WORD = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
-HOST = r"\w[\w-]*(\.[\w-]+)+(:\d+)?|\w[\w.-]*:\d+|localhost"  # what Docker takes for a registry: it has a dot, a port, or is localhost
-NAME = rf"((?P<host>{HOST})/)?(?P<repo>{WORD}(/{WORD})*)(?P<rest>(:\w[\w.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?)"
+# What Docker takes for a registry: it has a dot, a port, or is localhost.
+HOST = r"\w[\w-]*(\.[\w-]+)+(:\d+)?|\w[\w.-]*:\d+|localhost"
+NAME = (
+    rf"((?P<host>{HOST})/)?(?P<repo>{WORD}(/{WORD})*)"
+    r"(?P<rest>(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?)"
+)
 ECR_HOST = r"(?P<account>\d{12})\.dkr[.-]ecr(-fips)?\.(?P<region>[a-z0-9-]+)\..+"
 
-# Not in the public gallery: what has no `public_registry: true` in docs/src/data of aws/deep-learning-containers (2026-08).
-PRIVATE = r"huggingface-.*|autogluon.*|mxnet-.*|djl-.*|stabilityai-.*|sagemaker-.*|.*neuron.*|.*trcomp.*|.*-eia"
+# Not in the public gallery: what has no `public_registry: true` in docs/src/data of
+# aws/deep-learning-containers (2026-08).
+PRIVATE = (
+    r"huggingface-.*|autogluon.*|mxnet-.*|djl-.*|stabilityai-.*|sagemaker-.*"
+    r"|.*neuron.*|.*trcomp.*|.*-eia"
+)
 
 # What is not in the registry of the Deep Learning Containers: repository → column of the table.
 COLUMNS = {
@@ -44,7 +52,7 @@ class Registry:
 
 
 def registries() -> dict[str, Registry]:
-    """Return the registries of every region that has Deep Learning Containers, from registries.tsv."""
+    """Return the registries of all regions that have Deep Learning Containers."""
     rows = [
         line.split("\t")
         for line in TABLE.read_text(encoding="utf-8").splitlines()
@@ -54,21 +62,26 @@ def registries() -> dict[str, Registry]:
 
 
 def check_region(region: str) -> None:
-    """Raise SmLocalError for a region whose registry is not known. No account is a default: most new regions have their own."""
+    """Raise SmLocalError for a region whose registry is not known.
+
+    No account could be a default: most new regions have their own.
+    """
     known = registries()
     if region in known:
         return
     near = difflib.get_close_matches(region, known, 3)
     hint = f"nearest: {', '.join(near)}" if near else "regions are written like us-west-2"
     raise SmLocalError(
-        f"no registry is known for region {region!r}; {hint}; to name one yourself set DLC_REGISTRY=HOST"
+        f"no registry is known for region {region!r}; {hint}; "
+        "to name one yourself set DLC_REGISTRY=HOST"
     )
 
 
 def registry_host(region: str, override: str = "", repo: str = "") -> str:
-    """Return the host of a region's registry; `override` (the setting DLC_REGISTRY) wins as it is.
+    """Return the host of a region's registry; `override`, the setting DLC_REGISTRY, wins as it is.
 
-    Without `repo`, or for most, that is the registry of the Deep Learning Containers; scikit-learn and XGBoost have their own.
+    For most repositories, or without one, that is the registry of the Deep Learning Containers;
+    scikit-learn and XGBoost have their own.
     """
     if override:
         return override
@@ -77,43 +90,45 @@ def registry_host(region: str, override: str = "", repo: str = "") -> str:
     account = getattr(registry, COLUMNS.get(repo, "dlc"))
     if not account:
         raise SmLocalError(
-            f"{repo} has no registry in {region}; take another REGION, or name one yourself: DLC_REGISTRY=HOST"
+            f"{repo} has no registry in {region}; take another REGION, "
+            "or name one yourself: DLC_REGISTRY=HOST"
         )
     return f"{account}.dkr.ecr.{region}.{registry.suffix}"
 
 
 def dlc_source(dlc: str, region: str = "", override: str = "") -> str:
-    """Return the full name to pull; `dlc` is `repo:tag`, or a complete image name, which is used as it is.
+    """Return the full name to pull for `repo:tag`; a complete image name is used as it is.
 
-    Without region and override it comes from the public gallery, which needs no AWS account.
+    Without region and override that is in the public gallery, which needs no AWS account.
     """
-    host, repo, rest = split(dlc)
+    host, repo, rest = _split(dlc)
     if host:
         return dlc
     if region or override:
         return f"{registry_host(region, override, repo)}/{repo}{rest}"
-    if not in_gallery(repo):
+    if not _in_gallery(repo):
         raise SmLocalError(
-            f"{repo} is not in the public gallery; with AWS credentials: make pull-dlc REGION=us-west-2"
+            f"{repo} is not in the public gallery; "
+            "with AWS credentials: make pull-dlc REGION=us-west-2"
         )
     return f"{GALLERY}/{repo}{rest}"
 
 
 def dlc_local(dlc: str) -> str:
-    """Return the name that `repo:tag` gets here, wherever it was pulled from; a complete name is kept as it is."""
-    host, repo, rest = split(dlc)
+    """Return what `repo:tag` is called here, wherever it came from; a complete name stays."""
+    host, repo, rest = _split(dlc)
     if host:
         return dlc
     tag, _, digest = rest.partition("@")
-    return (
-        f"{LOCAL}/{repo}:{digest[:19].replace(':', '-')}" if digest else f"{LOCAL}/{repo}{tag}"
-    )  # a tag cannot hold a digest
+    if digest:  # a tag is too short for all of it
+        tag = f":{digest[:19].replace(':', '-')}"
+    return f"{LOCAL}/{repo}{tag}"
 
 
 def dlc_login(source: str, region: str, override: str = "") -> tuple[str, str]:
-    """Return the host and region of the ECR login that `source` needs; two empty strings when it needs none of ours.
+    """Return the host and region of the ECR login that `source` needs, '' twice if it needs none.
 
-    A host that says its region knows better than `region`: ECR's tokens open the registries of one region only.
+    The region in a host's name goes before `region`: ECR's tokens open one region's registries.
     """
     host = source.partition("/")[0]
     found = re.fullmatch(ECR_HOST, host)
@@ -123,7 +138,10 @@ def dlc_login(source: str, region: str, override: str = "") -> tuple[str, str]:
 
 
 def is_dlc(image: str) -> bool:
-    """Tell whether an image is one of AWS's, by its name: pulled by `make pull-dlc`, in the gallery, or in a registry of the table."""
+    """Return whether an image is one of AWS's, judging by its name.
+
+    `make pull-dlc` has pulled it, or it is in the gallery or in a registry of the table.
+    """
     found = re.match(ECR_HOST, image.partition("/")[0])
     if found:
         return any(
@@ -133,26 +151,28 @@ def is_dlc(image: str) -> bool:
     return image.startswith((f"{LOCAL}/", f"{GALLERY}/"))
 
 
-def in_gallery(repo: str) -> bool:
-    """Tell whether a repository is in the public gallery, as far as its name says."""
+def _in_gallery(repo: str) -> bool:
+    """Return whether a repository is in the public gallery, as far as its name tells."""
     return not re.fullmatch(PRIVATE, repo)
 
 
-def split(dlc: str) -> tuple[str, str, str]:
-    """Return a name's host (empty for `repo:tag`), repository, and `:tag`, `@digest` or both. Raises SmLocalError."""
+def _split(dlc: str) -> tuple[str, str, str]:
+    """Return a name's host (empty for `repo:tag`), repository, and `:tag`, `@digest` or both.
+
+    Raises SmLocalError.
+    """
     found = re.fullmatch(NAME, dlc, re.ASCII)
     host, repo, rest = found.group("host", "repo", "rest") if found else ("", "", "")
-    wrong = (
-        "is no image name"
-        if not found
-        else "has no tag"
-        if not rest
-        else "names no registry"
-        if "/" in repo and not host
-        else ""
-    )
+    wrong = ""
+    if not found:
+        wrong = "is no image name"
+    elif not rest:
+        wrong = "has no tag"
+    elif "/" in repo and not host:
+        wrong = "names no registry"
     if wrong:
         raise SmLocalError(
-            f"DLC={dlc} {wrong}; write repository:tag, such as pytorch:2.13-cpu-amzn2023-sagemaker, or a complete name"
+            f"DLC={dlc} {wrong}; write repository:tag, "
+            "such as pytorch:2.13-cpu-amzn2023-sagemaker, or a complete name"
         )
     return host or "", repo, rest

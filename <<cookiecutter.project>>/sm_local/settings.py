@@ -1,4 +1,7 @@
-"""How this machine runs a job: settings.env, settings.local.env and the command line, in rising order. Standard library only."""
+"""How this machine runs a job: settings.env, settings.local.env, then the command line.
+
+The later one wins. Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,15 @@ from .request import nodes
 FILES = ("settings.env", "settings.local.env")
 # [HOST[:PORT]/]NAME[:TAG][@DIGEST], as engines read it, or an image's ID
 IMAGE_NAME = (
-    r"((\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
+    r"((\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d+)?/)?"
+    r"[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
     r"(:\w[\w.-]{0,127})?(@[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-f]{32,})?"
 )
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting is when nobody sets it, which values it takes, and how an error says so."""
+    """A setting's default, the values it takes, and how an error describes them."""
 
     default: str
     pattern: str
@@ -72,7 +76,7 @@ RULES = {
 
 
 def read(root: Path, given: dict[str, str]) -> dict[str, str]:
-    """Return every setting's value; `given` are the command line's. Raises SmLocalError naming every bad line."""
+    """Return all settings; `given` are the command line's. Raises SmLocalError, a line for each."""
     values = {key: rule.default for key, rule in RULES.items()}
     problems: list[str] = []
     for name in FILES:
@@ -86,6 +90,7 @@ def read(root: Path, given: dict[str, str]) -> dict[str, str]:
 
 
 def _read_file(path: Path, name: str, values: dict[str, str], problems: list[str]) -> None:
+    """Change `values` by a file's lines; add what is wrong with them to `problems`."""
     if not os.path.lexists(path):
         return
     try:
@@ -94,31 +99,35 @@ def _read_file(path: Path, name: str, values: dict[str, str], problems: list[str
         problems.append(str(error))
         return
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        key, equals, value = line.partition("=")
-        if not equals:
-            problems.append(
-                f"{name}:{number}: {line.strip()!r} has no '='; write KEY=value, or # in front of a comment"
-            )
-        else:
-            _set(values, key.strip(), value.strip(), f"{name}:{number}: ", problems)
+        if line.strip() and not line.lstrip().startswith("#"):
+            _read_line(line, f"{name}:{number}: ", values, problems)
+
+
+def _read_line(line: str, where: str, values: dict[str, str], problems: list[str]) -> None:
+    key, equals, value = line.partition("=")
+    if equals:
+        _set(values, key.strip(), value.strip(), where, problems)
+    else:
+        what = f"{line.strip()!r} has no '='; write KEY=value, or # in front of a comment"
+        problems.append(where + what)
 
 
 def _set(values: dict[str, str], key: str, value: str, where: str, problems: list[str]) -> None:
+    """Set a value; an empty one means the default."""
     rule = RULES.get(key)
     if rule is None:
-        near = difflib.get_close_matches(key.upper(), RULES, 1)
-        problems.append(
-            f"{where}{key} is not a setting; "
-            + (f"did you mean {near[0]}?" if near else f"settings are {', '.join(RULES)}")
-        )
+        problems.append(f"{where}{key} is not a setting; {_nearest(key)}")
     elif value and not re.fullmatch(rule.pattern, value, re.ASCII):
         problems.append(f"{where}{key} is {value!r}; write {rule.wanted}")
     elif key == "DOCKER_ARGS" and not _splits(value):
         problems.append(f"{where}DOCKER_ARGS has a quote that is never closed: {value!r}")
     else:
         values[key] = value or rule.default
+
+
+def _nearest(key: str) -> str:
+    near = difflib.get_close_matches(key.upper(), RULES, 1)
+    return f"did you mean {near[0]}?" if near else f"settings are {', '.join(RULES)}"
 
 
 def _splits(value: str) -> bool:

@@ -25,7 +25,7 @@ YAML_TAGS = {
 YAML_ERRORS = {
     "but found another document": "a second document starts here; keep one request in a file",
     r"found character '\t' that cannot start any token": (
-        "a tab stands where only spaces may; indent with spaces"
+        "a tab where only spaces are allowed; indent with spaces"
     ),
 }
 

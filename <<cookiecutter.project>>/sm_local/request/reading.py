@@ -173,7 +173,7 @@ class Reading:
                 seen[key.value] = line_number(key)
                 yield key, item, _join(path, key.value)
             elif not is_merged:
-                text = f"stands here twice, first on line {seen[key.value]}; remove one"
+                text = f"is here twice, first on line {seen[key.value]}; remove one"
                 self.add(line_number(key), _join(path, key.value), text)
 
 

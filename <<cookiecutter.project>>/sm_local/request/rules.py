@@ -68,7 +68,7 @@ def _either_or(body: dict) -> Broken:
     """Find values that exclude each other."""
     for first, second in EITHER_OR:
         if dig(body, first) and dig(body, second):
-            yield second, f"stands beside {first}; the API takes one of the two"
+            yield second, f"cannot be combined with {first}; remove one of them"
 
 
 def _wait_only_for_spot(body: dict) -> Broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,29 +137,32 @@ def misfit(found: list[Remote], one_case: bool) -> str:
 
     One would leave its folder, two would be one file, or one is a file and another's folder.
     """
-
-    def here(text: str) -> str:
-        return unicodedata.normalize("NFC", text).casefold() if one_case else text
-
     keys: dict[str, str] = {}
     for one in found:
-        first = keys.setdefault(f"{one.bucket}/{here(one.key)}", one.key)
+        first = keys.setdefault(_on_disk(f"{one.bucket}/{one.key}", one_case), one.key)
         if first != one.key:
             return (
                 f"the keys {first!r} and {one.key!r} are one file on this machine's disk; "
                 "copy one of the objects to another key"
             )
-    for one in found:
-        parts = [one.bucket, *one.key.split("/")]
-        if any(map(_is_no_file_name, parts)):
-            return (
-                f"the key {one.key!r} cannot be a file's path here; copy the object to another key"
-            )
-        if any(here("/".join(parts[:count])) in keys for count in range(2, len(parts))):
-            return (
-                f"part of the key {one.key!r} is an object itself; "
-                "a folder here cannot be a file too"
-            )
+    return next(filter(None, (_no_path(one, keys, one_case) for one in found)), "")
+
+
+def _on_disk(path: str, one_case: bool) -> str:
+    """Return what a disk takes for the same path."""
+    return unicodedata.normalize("NFC", path).casefold() if one_case else path
+
+
+def _no_path(one: Remote, keys: Container[str], one_case: bool) -> str:
+    """Return why one key cannot be a file's path; `keys` are all, as the disk takes them."""
+    parts = [one.bucket, *one.key.split("/")]
+    if any(map(_is_no_file_name, parts)):
+        return f"the key {one.key!r} cannot be a file's path here; copy the object to another key"
+    folders = ("/".join(parts[:count]) for count in range(2, len(parts)))
+    if any(_on_disk(folder, one_case) in keys for folder in folders):
+        return (
+            f"part of the key {one.key!r} is an object itself; a folder here cannot be a file too"
+        )
     return ""
 
 

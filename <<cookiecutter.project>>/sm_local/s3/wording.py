@@ -30,7 +30,7 @@ HINTS = (
     (("InvalidObjectState",), "it is archived; restore it first: 'aws s3api restore-object'"),
     (
         ("PreconditionFailed", "did not match expected ETag"),
-        "it changed meanwhile; 'make data' again fetches what it is now",
+        "it has changed since it was listed; 'make data' again fetches the new version",
     ),
     (
         ("Could not connect", "Connect timeout", "Proxy"),
