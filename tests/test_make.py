@@ -111,9 +111,6 @@ def test_nothing_changed_runs_no_python(project, counted):
             lambda project: (project / "sm_local/contract.py").open("a").write("\n"), id="python"
         ),
         pytest.param(
-            lambda project: (project / "sm_local/lib/job.sh").open("a").write("\n"), id="bash"
-        ),
-        pytest.param(
             lambda project: (project / "sm_local/instances.tsv").open("a").write("\n"), id="table"
         ),
     ],
@@ -124,6 +121,14 @@ def test_what_a_recipe_is_made_from_counts(project, counted, change):
     recipe(project)
     recipe(project)
     assert counted.read_text() == "xx\n".replace("xx", "x\nx")
+
+
+@LINUX
+def test_an_edit_of_what_recipes_source_needs_no_new_recipe(project, counted):
+    recipe(project)
+    (project / "sm_local/lib/job.sh").open("a").write("\n")
+    recipe(project)
+    assert counted.read_text() == "x\n"
 
 
 @LINUX
