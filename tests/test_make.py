@@ -132,6 +132,14 @@ def test_what_a_recipe_is_made_from_counts(project, counted, change):
 
 
 @LINUX
+def test_an_edit_of_what_recipes_source_needs_no_new_recipe(project, counted):
+    recipe(project)
+    (project / "sm_local/lib/job.sh").open("a").write("\n")
+    recipe(project)
+    assert counted.read_text() == "x\n"
+
+
+@LINUX
 def test_another_docker_host_counts(project, counted):
     recipe(project)
     recipe(project, DOCKER_HOST="unix:///elsewhere.sock")

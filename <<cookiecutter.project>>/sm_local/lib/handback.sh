@@ -2,11 +2,36 @@
 # Root inside, yours outside. The daemon runs as root, so what a job writes belongs to root; a
 # helper container gives it back. It is started together with the job, which costs a tenth of
 # starting it afterwards, and goes to work when the recipe and the job have let go of it.
-# Reads $dir, $job, $answer. Sets $handback, $program.
+# Reads $dir, $job, $answer. Sets $handback.
 # shellcheck disable=SC2154  # $dir and $job are folder.sh's, $answer is sidecar.sh's
+# shellcheck disable=SC2016  # $program is expanded in the helper
 
 handback=()            # docker arguments: what is given back, mounted under /handback
-program=''             # the shell program that runs in the helper
+# the shell program that runs in the helper; $1 and $2 are the caller's UID:GID and UID. Links are
+# changed, never followed.
+program='set -e
+cat > /dev/null
+for folder in /handback/job /handback/job/algo-* /handback/output/* /handback/output/*/algo-*; do
+  rm -rf "$folder/cow" "$folder/views"
+done
+started=$(ls -d /handback/job/recipe.sh /handback/output/*/recipe.sh 2> /dev/null | head -n 1)
+for folder in /handback/*; do
+  case $folder in
+    /handback/new-*)
+      find "$folder" -user 0 -newer "$started" -exec chown -h "$1" {} + ;;
+    /handback/job)
+      chown -hR "$1" "$folder" ;;
+    *)
+      chown -hR --from=0 "$1" "$folder" 2> /dev/null ||
+        find "$folder" -user 0 -exec chown -h "$1" {} + ;;
+  esac
+done
+for job in /handback/output/*; do
+  if [ -f "$job/recipe.sh" ]; then
+    find "$job" -prune -type d -user "$2" -exec chown -hR "$1" {} +
+  fi
+done
+echo given'
 
 # hand_back FOLDER NAME: all that root owns in FOLDER goes back to the caller. NAME `new-…`: only
 # what is newer than the job. NAME `job`, and the caller's jobs in `output`: everything, because
@@ -17,44 +42,14 @@ hand_back() {
   handback+=(--mount "type=bind,$field,target=/handback/$2")
 }
 
-# write_program: set $program. Links are changed, never followed.
-write_program() {
-  local owner=$EUID:${GROUPS[0]}
-  IFS= read -r -d '' program << PROGRAM || true
-set -e
-cat > /dev/null
-for folder in /handback/job /handback/job/algo-* /handback/output/* /handback/output/*/algo-*; do
-  rm -rf "\$folder/cow" "\$folder/views"
-done
-first() { ls -d /handback/job/recipe.sh /handback/output/*/recipe.sh 2> /dev/null | head -n 1; }
-for folder in /handback/*; do
-  case \$folder in
-    /handback/new-*)
-      find "\$folder" -user 0 -newer "\$(first)" -exec chown -h $owner {} + ;;
-    /handback/job)
-      chown -hR $owner "\$folder" ;;
-    *)
-      chown -hR --from=0 $owner "\$folder" 2> /dev/null ||
-        find "\$folder" -user 0 -exec chown -h $owner {} + ;;
-  esac
-done
-for job in /handback/output/*; do
-  if [ -f "\$job/recipe.sh" ]; then
-    find "\$job" -prune -type d -user $EUID -exec chown -hR $owner {} +
-  fi
-done
-echo given
-PROGRAM
-}
-
 # start_helper IMAGE: only for a caller who is not root.
 start_helper() {
   if (( EUID == 0 )); then return 0; fi
   hand_back "$dir" job
-  write_program
   sidecar handback exec docker run --rm --interactive --network none --log-driver none \
     --pull never --label "sm-local.helper=$job" \
-    "${handback[@]}" --entrypoint sh "$1" -c "$program" 2> /dev/null
+    "${handback[@]}" --entrypoint sh "$1" \
+    -c "$program" sh "$EUID:${GROUPS[0]}" "$EUID" 2> /dev/null
 }
 
 # finish_helper IMAGE: let the helper work and wait for its answer. An image may have no shell, no
@@ -78,7 +73,7 @@ run_with_host_tools() {
       handback+=(--mount "type=bind,source=$folder,target=$folder,readonly")
     fi
   done
-  write_program
   docker run --rm --network none --log-driver none --pull never "${handback[@]}" \
-    --entrypoint /bin/sh "$1" -c "$program" < /dev/null > /dev/null
+    --entrypoint /bin/sh "$1" \
+    -c "$program" sh "$EUID:${GROUPS[0]}" "$EUID" < /dev/null > /dev/null
 }

@@ -176,6 +176,13 @@ pull_hint() {
     *'manifest unknown'* | *'not found'*) echo "there is no such tag; tags are listed at $tags" ;;
     *'no matching manifest'*)
       echo 'it is not made for this processor; PLATFORM=linux/amd64 runs it emulated' ;;
+    *) transfer_hint "$1" ;;
+  esac
+}
+
+# transfer_hint WORDS: what to do about one that is there and could not be fetched.
+transfer_hint() {
+  case $1 in
     *'no space left'*) echo "the disk is full; '$engine system df' shows what takes the room" ;;
     *toomanyrequests* | *'Rate exceeded'*)
       echo 'the registry limits the rate; try again in some minutes' ;;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# What a training job can see of its surroundings, as files below /opt/ml/output/data/seen. Any image
-# with a POSIX shell and cat will do; it comes in as a channel named `probe`, so the same request
-# runs on SageMaker. `make conform` judges what it saw.
+# What a training job can see of its surroundings, as files below /opt/ml/output/data/seen. Any
+# image with a POSIX shell and cat will do; it comes in as a channel named `probe`, so the same
+# request runs on SageMaker. `make conform` judges what it saw.
 seen=/opt/ml/output/data/seen
 data=/opt/ml/input/data
 # it may stand in for an ENTRYPOINT, and so for a program that it calls itself
