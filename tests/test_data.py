@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
 from s3_proxy import proxying
 from servers import moto_serving
+from sm_local import progress
 from sm_local.errors import SmLocalError
 from sm_local.kinds.job import Channel
 from sm_local.libexec import objects
@@ -890,6 +892,24 @@ def test_train_alone_never_asks_s3(project, s3):
     assert make(project, "train", "ENGINE=sandbox", env=no_s3).returncode == 0
 
 
+def test_train_imports_nothing_that_talks_to_a_network(project):
+    code = (
+        "import sys\n"
+        "from sm_local import __main__\n"
+        "__main__.main(['train'])\n"
+        "print({'boto3', 'botocore', 's3transfer', 'rich', 'sm_local.progress'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env=clean_environment(ENGINE="sandbox"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "set()", done.stdout
+
+
 # Pure
 
 
@@ -1049,6 +1069,12 @@ def test_what_is_whole_stays_when_another_object_cannot_be_had(tmp_path, monkeyp
     assert [one.path.read_text() for one in found[:3]] == ["Z", "a", "b"]
     assert found[0].path.stat().st_mtime == found[0].modified
     assert list(listing.PARTS.iterdir()) == []
+
+
+def test_where_there_is_no_terminal_no_bar_is_shown(capsys):
+    with progress.bar("channel x", 10) as advance:
+        advance(10)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_pool_keeps_errors_for_whoever_asks_and_does_not_wait():
