@@ -395,7 +395,7 @@ job.yaml:1: Zebra is not a key of the API; remove it
 job.yaml:2: ResourceConfig.InstanceCount is 'two'; the API wants an integer
 job.yaml:4: InputDataConfig[0].ChannelName is 'a b'; it must match [A-Za-z0-9\.\-_]+
 job.yaml:6: HyperParameters.lr is 0.1; the API wants a string; write "0.1"
-"""
+"""  # noqa: E501 — a line of the transcript is a line that a person reads
 
 # What a transcript cannot show: tabs, characters that are no text, and long files.
 HOSTILE = [
@@ -420,9 +420,11 @@ HOSTILE = [
         id="json-duplicate",
     ),
     pytest.param(
-        '{\n\t"TrainingJobName": "my_job",\n\t"ResourceConfig": {"InstanceCount": "2",\n\t\t"InstanceType": 3}\n}\n',
+        '{\n\t"TrainingJobName": "my_job",\n\t"ResourceConfig": {"InstanceCount": "2",\n'
+        '\t\t"InstanceType": 3}\n}\n',
         [
-            "job.yaml:2: TrainingJobName is 'my_job'; it must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
+            "job.yaml:2: TrainingJobName is 'my_job'; it must match "
+            "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
             "job.yaml:3: ResourceConfig.InstanceCount is '2'; the API wants an integer; write 2",
             'job.yaml:4: ResourceConfig.InstanceType is 3; the API wants a string; write "3"',
         ],
@@ -434,7 +436,8 @@ HOSTILE = [
     pytest.param(
         '{"a":' * 30000,
         [
-            f"job.yaml:1: nested too deeply; check '{('{' + chr(34) + 'a' + chr(34) + ':') * 11}{{\"a\"…'"
+            "job.yaml:1: nested too deeply; check "
+            f"'{('{' + chr(34) + 'a' + chr(34) + ':') * 11}{{\"a\"…'"
         ],
         id="deep-json",
     ),
@@ -447,7 +450,8 @@ HOSTILE = [
         "HyperParameters:\n  a: " + "x" * 2501 + "\n  " + "k" * 257 + ": v\n",
         [
             "job.yaml:2: HyperParameters.a has 2501 characters; the API wants at most 2500",
-            f"job.yaml:3: HyperParameters.{'k' * 59}… (the key) has 257 characters; the API wants at most 256",
+            f"job.yaml:3: HyperParameters.{'k' * 59}… (the key) has 257 characters; the API "
+            "wants at most 256",
         ],
         id="long-hyperparameters",
     ),
@@ -459,7 +463,8 @@ HOSTILE = [
     pytest.param(
         "Environment:\n  my-var: a\n  DEBUG: 1\n  LONG: " + "x" * 513,
         [
-            "job.yaml:2: Environment.my-var (the key) is 'my-var'; it must match [a-zA-Z_][a-zA-Z0-9_]*",
+            "job.yaml:2: Environment.my-var (the key) is 'my-var'; it must match "
+            "[a-zA-Z_][a-zA-Z0-9_]*",
             'job.yaml:3: Environment.DEBUG is 1; the API wants a string; write "1"',
             "job.yaml:4: Environment.LONG has 513 characters; the API wants at most 512",
         ],
@@ -475,7 +480,8 @@ HOSTILE = [
         [
             "job.yaml:1: InputDataConfig has 5001 items; the API wants at most 20",
             *(
-                f"job.yaml:1: InputDataConfig[{i}] is a list; the API wants a map; write 'key: value' lines below it"
+                f"job.yaml:1: InputDataConfig[{i}] is a list; the API wants a map; write 'key: "
+                "value' lines below it"
                 for i in range(20)
             ),
         ],
@@ -597,7 +603,9 @@ SessionChainingConfig:
 
 DESCRIBED = {
     "TrainingJobName": "churn-2024-05-01-10-00-00-000",
-    "TrainingJobArn": "arn:aws:sagemaker:us-west-2:123456789012:training-job/churn-2024-05-01-10-00-00-000",
+    "TrainingJobArn": (
+        "arn:aws:sagemaker:us-west-2:123456789012:training-job/churn-2024-05-01-10-00-00-000"
+    ),
     "ModelArtifacts": {"S3ModelArtifacts": "s3://bucket/output/churn/output/model.tar.gz"},
     "TrainingJobStatus": "Completed",
     "SecondaryStatus": "Completed",
@@ -736,7 +744,10 @@ def test_json_and_yaml_say_the_same(style):
 
 
 def test_values_are_plain_and_keep_their_text():
-    text = "HyperParameters: {lr: '1.10', flag: \"yes\", word: yes, time: 1:30, tagged: !!str 010}\nResourceConfig: {InstanceCount: 0x2}\n"
+    text = (
+        "HyperParameters: {lr: '1.10', flag: \"yes\", word: yes, time: 1:30, tagged: "
+        "!!str 010}\nResourceConfig: {InstanceCount: 0x2}\n"
+    )
     body = read(text).body
     assert body == {
         "HyperParameters": {
@@ -755,7 +766,8 @@ def test_anchors_and_merges_work():
     text = (
         "HyperParameters: &all {epochs: '3', lr: '0.1'}\n"
         "Environment:\n  <<: [*all, {A: x, lr: unseen}]\n  epochs: '4'\n  B: &b y\n  C: *b\n"
-        "InputDataConfig:\n- &train {ChannelName: training, ContentType: text/csv}\n- <<: *train\n  ChannelName: validation\n"
+        "InputDataConfig:\n- &train {ChannelName: training, ContentType: text/csv}\n- <<: "
+        "*train\n  ChannelName: validation\n"
     )
     assert read(text).body == {
         "HyperParameters": {"epochs": "3", "lr": "0.1"},
@@ -774,15 +786,18 @@ def test_merges_that_double_at_every_level_take_no_time():
     )
     assert len(lines) == 60
     assert set(lines) == {
-        f"job.yaml:{i + 2}: HyperParameters.k{i} is a map; the API wants a string; write it as JSON in quotes"
+        f"job.yaml:{i + 2}: HyperParameters.k{i} is a map; the API wants a string; write it as "
+        "JSON in quotes"
         for i in range(60)
     }
 
 
 def test_any_part_may_be_left_out():
     text = (
-        "AlgorithmSpecification: {}\nInputDataConfig: [{ChannelName: a, DataSource: {S3DataSource: {}}}]\nOutputDataConfig: {}\n"
-        "ResourceConfig: {}\nStoppingCondition: {}\nCheckpointConfig: {}\nDebugHookConfig: {}\nTensorBoardOutputConfig: {}\n"
+        "AlgorithmSpecification: {}\nInputDataConfig: [{ChannelName: a, DataSource: "
+        "{S3DataSource: {}}}]\nOutputDataConfig: {}\n"
+        "ResourceConfig: {}\nStoppingCondition: {}\nCheckpointConfig: {}\nDebugHookConfig: {}\n"
+        "TensorBoardOutputConfig: {}\n"
     )
     assert read(text).notes == ()
 
@@ -797,7 +812,8 @@ def test_an_unknown_instance_type_is_a_note():
     )
     (near,) = read("ResourceConfig:\n  InstanceType: ml.p5.480xlarge\n").notes
     assert near.startswith(
-        f"job.yaml:2: ResourceConfig.InstanceType is 'ml.p5.480xlarge'; {unknown}, but ml.p5.48xlarge, "
+        f"job.yaml:2: ResourceConfig.InstanceType is 'ml.p5.480xlarge'; {unknown}, but "
+        "ml.p5.48xlarge, "
     )
 
 
@@ -810,14 +826,16 @@ def test_what_describe_prints_is_a_request(style):
     request = api.read(Path("job.yaml"))
     assert request.body == {key: value for key, value in DESCRIBED.items() if key not in DROPPED}
     assert request.notes == (
-        "job.yaml: left out what only DescribeTrainingJob has: TrainingJobArn, ModelArtifacts, TrainingJobStatus and 8 more",
+        "job.yaml: left out what only DescribeTrainingJob has: TrainingJobArn, ModelArtifacts, "
+        "TrainingJobStatus and 8 more",
     )
 
 
 def test_what_a_newer_describe_prints_is_dropped_with_a_note():
     text = (
         "TrainingJobStatus: Completed\nNewInMay: 1\n"
-        "ResourceConfig: {InstancePreferences: [{InstanceType: ml.m5.large, InstanceCount: 2}], SelectedInstanceType: ml.m5.large}\n"
+        "ResourceConfig: {InstancePreferences: [{InstanceType: ml.m5.large, InstanceCount: "
+        "2}], SelectedInstanceType: ml.m5.large}\n"
     )
     assert read(text) == api.Request(
         {
@@ -826,7 +844,8 @@ def test_what_a_newer_describe_prints_is_dropped_with_a_note():
             }
         },
         (
-            "job.yaml: left out what only DescribeTrainingJob has: TrainingJobStatus, ResourceConfig.SelectedInstanceType",
+            "job.yaml: left out what only DescribeTrainingJob has: TrainingJobStatus, "
+            "ResourceConfig.SelectedInstanceType",
             "job.yaml:2: NewInMay is not a key of the API; remove it",
         ),
     )

@@ -1,4 +1,4 @@
-"""Input data from S3: `make data` against moto, and what a channel shows of it: prefixes, manifests, shards."""
+"""Input data from S3: `make data` against moto, and what channels show of it."""
 
 import fcntl
 import json
@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
 from s3_proxy import proxying
 from servers import moto_serving
+from sm_local import progress
 from sm_local.errors import SmLocalError
 from sm_local.kinds.job import Channel
 from sm_local.libexec import objects
@@ -40,7 +42,8 @@ KEYS = {
 LIST = """
 import json
 top = "/opt/ml/input/data"
-seen = {os.path.relpath(os.path.join(at, name), top): open(os.path.join(at, name)).read() for at, _, names in os.walk(top) for name in names}
+paths = [os.path.join(at, name) for at, _, names in os.walk(top) for name in names]
+seen = {os.path.relpath(path, top): open(path).read() for path in paths}
 json.dump(seen, open("/opt/ml/model/seen.json", "w"))
 """
 
@@ -215,7 +218,9 @@ def test_a_container_s_channels_of_every_kind_and_what_a_job_may_do_to_them(proj
 for at, folders, names in os.walk(top):
     for name in names:
         path = os.path.join(at, name)
-        try: open(path, "w").write("spoilt"); os.chmod(path, 0o600); os.utime(path, (1, 1)); os.remove(path)
+        try:
+            open(path, "w").write("spoilt")
+            os.chmod(path, 0o600); os.utime(path, (1, 1)); os.remove(path)
         except OSError as error: print("kept", path, error.strerror)
 for name in os.listdir(top):
     if os.path.isdir(f"{top}/{name}") and name != "fast": open(f"{top}/{name}/new", "w")
@@ -283,7 +288,8 @@ def test_a_group_s_channel_is_dealt_out_to_that_group_alone(project, built):
     assert (job / "algo-1/log").read_text() == "{}\n"
     assert (
         (job / "algo-2/log").read_text()
-        == "{'x': {'TrainingInputMode': 'File', 'S3DistributionType': 'ShardedByS3Key', 'RecordWrapperType': 'None'}}\n"
+        == "{'x': {'TrainingInputMode': 'File', 'S3DistributionType': 'ShardedByS3Key', "
+        "'RecordWrapperType': 'None'}}\n"
     )
 
 
@@ -333,7 +339,8 @@ def test_links_go_when_the_recipe_is_killed_and_their_files_keep_their_owner(
     fetch(project, s3)
     script(
         project,
-        "open('/opt/ml/input/data/x/x', 'a').write('more'); print('ready', flush=True); time.sleep(3)",
+        "open('/opt/ml/input/data/x/x', 'a').write('more'); print('ready', flush=True); "
+        "time.sleep(3)",
     )
     hand_over(project)
     process = subprocess.Popen(
@@ -367,7 +374,8 @@ def test_a_model_s_own_folders_are_not_taken_for_ours(project, built):
         project,
         """
 for name in ("views", "cow", "manifests", "pipes"):
-    for top in ("/opt/ml/model", "/opt/ml/output/data"): os.mkdir(f"{top}/{name}"); open(f"{top}/{name}/f", "w")
+    for top in ("/opt/ml/model", "/opt/ml/output/data"):
+        os.mkdir(f"{top}/{name}"); open(f"{top}/{name}/f", "w")
 """,
     )
     hand_over(project)
@@ -403,7 +411,8 @@ def test_data_that_is_not_here_is_refused_before_any_host_starts(project, docker
     done = make(project, "train", "ENGINE=docker", "JOB=other.yaml")
     assert done.returncode == 2
     assert [line for line in done.stdout.splitlines() if line.startswith("sm-local: ")] == [
-        "sm-local: channel x: s3://bkt/not/fetched is not here; run 'make data JOB=other.yaml', or put a folder opt/ml/input/data/x in its place"
+        "sm-local: channel x: s3://bkt/not/fetched is not here; run 'make data "
+        "JOB=other.yaml', or put a folder opt/ml/input/data/x in its place"
     ]
     assert jobs(project) == [] and containers(docker, project) == []
 
@@ -415,7 +424,8 @@ def test_channels_rw_is_not_for_what_came_from_s3(project, s3):
     fetch(project, s3)
     script(
         project,
-        "for name in ('x/a.csv', 'x/new', 'y/x'): open('/opt/ml/input/data/' + name, 'w').write('spoilt')",
+        "for name in ('x/a.csv', 'x/new', 'y/x'): open('/opt/ml/input/data/' + name, "
+        "'w').write('spoilt')",
     )
     done = make(project, "train", "ENGINE=sandbox", "CHANNELS=rw")
     assert done.returncode == 0, done.stdout
@@ -437,7 +447,8 @@ def test_a_prefix_that_is_a_folder_costs_nothing_for_each_file(project, s3):
     (project / "sm_local/libexec/objects.py").write_text("raise SystemExit('looked at the files')")
     script(
         project,
-        "print(sorted(os.listdir('/opt/ml/input/data/x')), len(os.listdir('/opt/ml/input/data/y')))",
+        "print(sorted(os.listdir('/opt/ml/input/data/x')), "
+        "len(os.listdir('/opt/ml/input/data/y')))",
     )
     done = subprocess.run(
         ["bash", "recipes/train.sh"], cwd=project, capture_output=True, text=True, check=False
@@ -455,8 +466,8 @@ def test_a_mirror_on_another_disk_is_copied_and_says_so(project, s3):
         script(project, "print(sorted(os.listdir('/opt/ml/input/data/x')))")
         done = make(project, "train", "ENGINE=sandbox")
     assert (
-        "sm-local: channel x: 2 files copied, for they cannot be linked into output (Invalid cross-device link)\n"
-        in done.stdout
+        "sm-local: channel x: 2 files copied, for they cannot be linked into output (Invalid "
+        "cross-device link)\n" in done.stdout
     )
     assert "['train-data.csv', 'x']\n" in done.stdout
 
@@ -467,8 +478,8 @@ def test_a_mirror_that_somebody_emptied_is_no_empty_channel(project, s3):
     shutil.rmtree(project / "data/s3/bkt")
     done = make(project, "train", "ENGINE=sandbox")
     assert (
-        "sm-local: s3://bkt/many/: nothing of it is in data/s3 any more; 'make data' fetches it again\n"
-        in done.stdout
+        "sm-local: s3://bkt/many/: nothing of it is in data/s3 any more; 'make data' fetches "
+        "it again\n" in done.stdout
     )
     assert done.returncode == 2 and jobs(project) == []
 
@@ -508,7 +519,10 @@ def test_fast_file_is_read_only_and_refuses_a_partial_prefix(project, s3):
     done = make(project, "train", "ENGINE=sandbox")
     assert "Read-only file system" in done.stdout
     request(project, {"name": "x", "uri": "s3://bkt/data/tr", "mode": "FastFile"})
-    refusal = "For FastFile mode, partial S3 prefix is not supported. S3 prefix has to end with a full file or folder (s3://bkt/data/tr)\n"
+    refusal = (
+        "For FastFile mode, partial S3 prefix is not supported. S3 prefix has to end "
+        "with a full file or folder (s3://bkt/data/tr)\n"
+    )
     done = make(project, "data", env=environment(s3))
     assert (
         f"sm-local: channel 'x': {refusal}" in done.stdout
@@ -546,8 +560,8 @@ def test_a_file_system_is_a_folder_here(project, access, text):
     script(project, "open('/opt/ml/input/data/training/new', 'w')")
     done = make(project, "train", "ENGINE=sandbox")
     assert (
-        "sm-local: channel training is the folder opt/ml/input/data/training here, whatever its file system is\n"
-        in done.stdout
+        "sm-local: channel training is the folder opt/ml/input/data/training here, whatever "
+        "its file system is\n" in done.stdout
     )
     assert text in done.stdout
 
@@ -604,8 +618,8 @@ def test_what_s3_no_longer_has_goes(project, s3):
     fetch(project, s3)
     s3["client"].delete_object(Bucket="bkt", Key="going/deep/goes")
     assert (
-        "sm-local: channel x: 1 object no longer in S3, removed from data/s3/bkt, such as going/deep/goes\n"
-        in fetch(project, s3)
+        "sm-local: channel x: 1 object no longer in S3, removed from data/s3/bkt, such as "
+        "going/deep/goes\n" in fetch(project, s3)
     )
     assert [path.name for path in (project / "data/s3/bkt/going").iterdir()] == ["stays"]
 
@@ -748,7 +762,7 @@ def test_an_object_that_changes_after_it_was_listed_is_refused(project, s3):
     assert done.returncode == 2
     assert (
         "sm-local: channel 'x': data/s3/bkt/moving/a: Contents of stored object \"moving/a\" in "
-        'bucket "bkt" did not match expected ETag.; it has changed since it was listed; '
+        'bucket "bkt" did not match expected ETag; it has changed since it was listed; '
         "'make data' again fetches the new version\n"
     ) in done.stdout
     assert not (project / "data/s3/bkt").exists()
@@ -803,21 +817,24 @@ def test_a_fetch_of_what_changed_takes_the_mark_away_until_it_is_whole(project, 
         pytest.param(
             {"uri": "s3://nobucket/p"},
             {},
-            "channel 'x': s3://nobucket/p: An error occurred (NoSuchBucket) when calling the ListObjectsV2 operation: "
+            "channel 'x': s3://nobucket/p: An error occurred (NoSuchBucket) when calling the "
+            "ListObjectsV2 operation: "
             "The specified bucket does not exist; correct S3Uri in the request",
             id="bucket",
         ),
         pytest.param(
             {"uri": "s3://bkt/bad.manifest", "type": "ManifestFile"},
             {},
-            'channel \'x\': s3://bkt/bad.manifest is not a manifest (it must be a list that begins with {"prefix": "s3://…"}); '
+            "channel 'x': s3://bkt/bad.manifest is not a manifest (it must be a list that "
+            'begins with {"prefix": "s3://…"}); '
             "see S3DataType in the API's S3DataSource",
             id="manifest",
         ),
         pytest.param(
             {"uri": "s3://bkt/p"},
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
-            "channel 'x': s3://bkt/p: Unable to locate credentials; 'aws configure' or 'aws sso login' gets some",
+            "channel 'x': s3://bkt/p: Unable to locate credentials; 'aws configure' or 'aws "
+            "sso login' gets some",
             id="credentials",
         ),
         pytest.param(
@@ -873,6 +890,24 @@ def test_train_alone_never_asks_s3(project, s3):
     )
     fetch(project, s3)
     assert make(project, "train", "ENGINE=sandbox", env=no_s3).returncode == 0
+
+
+def test_train_imports_nothing_that_talks_to_a_network(project):
+    code = (
+        "import sys\n"
+        "from sm_local import __main__\n"
+        "__main__.main(['train'])\n"
+        "print({'boto3', 'botocore', 's3transfer', 'rich', 'sm_local.progress'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env=clean_environment(ENGINE="sandbox"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "set()", done.stdout
 
 
 # Pure
@@ -973,13 +1008,15 @@ def remote(key: str, bucket: str = "b", size: int = 0) -> listing.Remote:
         pytest.param(
             ["a/x", "A/x"],
             True,
-            "the keys 'a/x' and 'A/x' are one file on this machine's disk; copy one of the objects to another key",
+            "the keys 'a/x' and 'A/x' are one file on this machine's disk; copy one of the "
+            "objects to another key",
             id="case",
         ),
         pytest.param(
             ["e\u0301", "\u00e9"],
             True,
-            "the keys 'e\u0301' and '\u00e9' are one file on this machine's disk; copy one of the objects to another key",
+            "the keys 'e\u0301' and '\u00e9' are one file on this machine's disk; copy one of "
+            "the objects to another key",
             id="accents",
         ),
         pytest.param(
@@ -1032,6 +1069,12 @@ def test_what_is_whole_stays_when_another_object_cannot_be_had(tmp_path, monkeyp
     assert [one.path.read_text() for one in found[:3]] == ["Z", "a", "b"]
     assert found[0].path.stat().st_mtime == found[0].modified
     assert list(listing.PARTS.iterdir()) == []
+
+
+def test_where_there_is_no_terminal_no_bar_is_shown(capsys):
+    with progress.bar("channel x", 10) as advance:
+        advance(10)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_pool_keeps_errors_for_whoever_asks_and_does_not_wait():

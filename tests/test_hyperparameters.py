@@ -1,4 +1,4 @@
-"""hyperparameters.json and HP=: what becomes the map of strings, and in which words the rest is refused."""
+"""hyperparameters.json and HP=: what becomes the map of strings, and how the rest is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image names: every region's registry, where a Deep Learning Container comes from, and what it is called here."""
+"""Image names: registries, where Deep Learning Containers come from, their names here."""
 
 import importlib.util
 import json
@@ -170,7 +170,10 @@ def test_a_malformed_name_is_refused(dlc):
     for function in (images.dlc_source, images.dlc_local):
         with pytest.raises(
             SmLocalError,
-            match="write repository:tag, such as pytorch:2.13-cpu-amzn2023-sagemaker, or a complete name",
+            match=(
+                "write repository:tag, such as pytorch:2.13-cpu-amzn2023-sagemaker, or a "
+                "complete name"
+            ),
         ):
             function(dlc)
 
@@ -277,7 +280,10 @@ def wheel(folder, *maps):
 
 DLC = {"us-east-1": "763104351884", "cn-north-1": "727897471807"}
 XGBOOST = {"us-east-1": "683313688378"}
-OLD = "# region\tdns_suffix\tdlc\tsklearn_xgboost\tbase_python\ncn-north-1\tamazonaws.com.cn\t727897471807\t-\t-\n"
+OLD = (
+    "# region\tdns_suffix\tdlc\tsklearn_xgboost\tbase_python\n"
+    "cn-north-1\tamazonaws.com.cn\t727897471807\t-\t-\n"
+)
 
 
 def test_refresh_writes_a_line_a_region(refresh, tmp_path):

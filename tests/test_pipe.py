@@ -1,4 +1,4 @@
-"""Pipe mode: a FIFO an epoch, objects in the order of their keys, RecordIO, Gzip, shuffling, augmented manifests, shards."""
+"""Pipe mode: a FIFO an epoch, key order, RecordIO, Gzip, shuffling, manifests, shards."""
 
 import gzip
 import json
@@ -21,8 +21,8 @@ def epoch(n, size=-1):
     with open(path, "rb") as fifo: return fifo.read(size)
 """
 SHOW = (
-    READ
-    + "json.dump([epoch(n).decode('latin-1') for n in range(3)], open('/opt/ml/model/read.json', 'w'))"
+    READ + "json.dump([epoch(n).decode('latin-1') for n in range(3)], "
+    "open('/opt/ml/model/read.json', 'w'))"
 )
 
 
@@ -97,7 +97,8 @@ import stat
 begin = sorted(os.listdir("/opt/ml/input/data"))
 kind = stat.S_ISFIFO(os.stat("/opt/ml/input/data/stream_0").st_mode)
 epoch(0); epoch(1)
-json.dump([begin, kind, json.load(open("/opt/ml/input/config/inputdataconfig.json"))["stream"]], open("/opt/ml/model/seen.json", "w"))
+config = json.load(open("/opt/ml/input/config/inputdataconfig.json"))["stream"]
+json.dump([begin, kind, config], open("/opt/ml/model/seen.json", "w"))
 """,
     )
     assert make(project, "train", "ENGINE=sandbox").returncode == 0
@@ -116,8 +117,8 @@ def test_closing_early_gives_the_next_epoch_from_its_start(project):
     stream(project, {"a": b"begin" + b"x" * 3_000_000, "b": b"end"})
     script(
         project,
-        READ
-        + "json.dump([epoch(0, 5).decode(), epoch(1, 5).decode(), len(epoch(2))], open('/opt/ml/model/read.json', 'w'))",
+        READ + "json.dump([epoch(0, 5).decode(), epoch(1, 5).decode(), len(epoch(2))], "
+        "open('/opt/ml/model/read.json', 'w'))",
     )
     assert make(project, "train", "ENGINE=sandbox").returncode == 0
     assert json.loads((last_job(project) / "model/read.json").read_text()) == [
@@ -265,7 +266,7 @@ STREAM = "opt/ml/input/data/stream"
     ],
 )
 def test_data_that_cannot_be_read_fail_the_job(project, files, channel, reason):
-    """To the script the end of a FIFO is the end of an epoch: it would train on a part, and succeed."""
+    """The end of a FIFO is the end of an epoch: a script would train on a part, and succeed."""
     links = [files.pop(name) or name for name in [*files] if files[name] is None]
     stream(project, files, **channel)
     for name in links:
@@ -401,7 +402,7 @@ def test_a_missing_manifest_stops_the_job_with_one_line(project):
     )
     done = make(project, "train", "ENGINE=sandbox")
     assert (
-        "sm-local: channel stream: opt/ml/input/data/stream/m.jsonl is not there; put its data there\n"
-        in done.stdout
+        "sm-local: channel stream: opt/ml/input/data/stream/m.jsonl is not there; put its data "
+        "there\n" in done.stdout
     )
     assert done.returncode == 2 and jobs(project) == []

@@ -1,4 +1,4 @@
-"""settings.env, settings.local.env and the command line: who wins, which values are taken, and in which words the rest is refused."""
+"""settings.env, settings.local.env and the command line: who wins, and what is refused."""
 
 from __future__ import annotations
 
@@ -243,7 +243,8 @@ VALUES = {
         ["yes", "0,", ",1", "-1", "0-1", "all,0", "٣", "0;id"],
     ),
     "IMAGE": (
-        f"churn churn:latest a/b:1 host:5000/a/b:1.2_3-x a@sha256:{'0' * 64} sha256:ab12 a__b/c--d:X",
+        f"churn churn:latest a/b:1 host:5000/a/b:1.2_3-x a@sha256:{'0' * 64} sha256:ab12 "
+        "a__b/c--d:X",
         ["-v", "a b", ":latest", "$x", "a;id", "é", "a:b:c", "a//b", "a/B", "a@sha256:00", "a/"],
     ),
     "BASE_IMAGE": ("debian:bookworm ghcr.io/a/b", ["--pull", "a b", "a\nRUN id"]),
@@ -361,6 +362,9 @@ def test_a_link_that_leads_nowhere_is_refused(tmp_path):
     (tmp_path / "settings.local.env").symlink_to("/nowhere/x")
     with pytest.raises(
         SmLocalError,
-        match="^settings.local.env: is a link to /nowhere/x, which is not there; correct the link or remove it$",
+        match=(
+            "^settings.local.env: is a link to /nowhere/x, which is not there; correct "
+            "the link or remove it$"
+        ),
     ):
         settings.read(tmp_path, {})

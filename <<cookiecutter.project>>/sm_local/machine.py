@@ -1,6 +1,7 @@
-"""Facts about this machine: engines, GPU runtime, AWS CLI, disk. Standard library only; every child has a timeout and no stdin.
+"""Facts about this machine: engines, GPU runtime, AWS CLI, disk.
 
-What is asked of `docker info` and why the obvious questions are wrong stands in docs/gpu.md of the template.
+Standard library only; every child process has a timeout and no stdin. The template's docs/gpu.md
+says what `docker info` is asked about GPUs, and why the obvious questions are wrong.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TIMEOUT = 15  # seconds: a CLI on a dead network drive or a hung WSL daemon must
 
 @dataclass(frozen=True)
 class Gpu:
-    """Whether the engine can hand out NVIDIA GPUs, why we think so, and the mechanism it would use."""
+    """Whether the engine can hand out NVIDIA GPUs, why we think so, and by which mechanism."""
 
     verdict: str
     reason: str
@@ -34,7 +35,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What runs containers here. `problem` and `remedy` are set when it is there but cannot be used."""
+    """What runs containers here; `problem` and `remedy` say why it is here but cannot be used."""
 
     name: str
     version: str = ""
@@ -42,7 +43,8 @@ class EngineFacts:
     remedy: str = ""
     has_images: bool = True  # the sandbox has none: it runs this machine's programs
     can_overlay: bool = False  # folders of this machine can be mounted copy-on-write
-    owns_files: bool = False  # root inside is root outside: files must be handed back, and channels can be overlaid
+    # Root inside is root outside: files must be handed back.
+    owns_files: bool = False
     desktop: bool = False
     same_kernel: bool = (
         sys.platform == "linux"
@@ -62,7 +64,10 @@ class AwsCli:
 
 
 def run(*command: str, timeout: float = TIMEOUT) -> tuple[int, str, str]:
-    """Return a child's exit status, stdout and stderr; 127 when it cannot be started, 124 after `timeout` seconds."""
+    """Return a child's exit status, stdout and stderr.
+
+    The status is 127 when it cannot be started, and 124 after `timeout` seconds.
+    """
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
@@ -82,7 +87,7 @@ def run(*command: str, timeout: float = TIMEOUT) -> tuple[int, str, str]:
 
 
 def docker_is_there() -> bool:
-    """Tell whether a Docker engine belongs to this machine; the `docker` client alone is not one."""
+    """Return whether a Docker engine belongs to this machine; the client alone is not one."""
     if os.environ.get("DOCKER_HOST") or docker_context():
         return True
     home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR") or "/nonexistent"
@@ -96,7 +101,7 @@ def docker_is_there() -> bool:
 
 
 def docker_context() -> str:
-    """Return the context that the `docker` client is set to; '' for the default one, this machine's engine."""
+    """Return the `docker` client's context; '' for the default one, this machine's engine."""
     config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:
         name = (
@@ -110,7 +115,10 @@ def docker_context() -> str:
 
 
 def other_machine(host: str) -> bool:
-    """Tell whether an engine's address is another machine's; one without a scheme is tcp, as the `docker` client takes it."""
+    """Return whether an engine's address is another machine's.
+
+    An address without a scheme is tcp to the `docker` client, so it is here too.
+    """
     scheme, _, address = host.rpartition("://")
     if scheme not in ("", "tcp"):
         return scheme == "ssh"
@@ -118,7 +126,7 @@ def other_machine(host: str) -> bool:
 
 
 def find_engine(wanted: str) -> EngineFacts:
-    """Return the engine that the setting ENGINE means here; `auto` is the sandbox only where no engine is there at all."""
+    """Return the engine that ENGINE means here; `auto` is the sandbox only if there is no other."""
     if wanted == "auto":
         wanted = (
             "docker" if docker_is_there() else "podman" if shutil.which("podman") else "sandbox"
@@ -170,7 +178,10 @@ def find_docker() -> EngineFacts:
 
 
 def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> EngineFacts:
-    """Return what `docker info --format '{{json .}}'` said, as an EngineFacts. A daemon that is down gives valid JSON and status 1."""
+    """Return what `docker info --format '{{json .}}'` said, as EngineFacts.
+
+    With a daemon that is down it prints valid JSON and exits with status 1.
+    """
     info = _json(out)
     if "host" in info and "store" in info:  # podman behind the name `docker`
         return podman_engine(info)
@@ -223,7 +234,10 @@ def _reason(info: dict, err: str) -> str:
 
 def _docker_remedy(reason: str) -> str:
     if "permission denied" in reason.lower():
-        return "'sudo usermod -aG docker $USER' and a new login let you use it, ENGINE=sandbox trains without"
+        return (
+            "'sudo usermod -aG docker $USER' and a new login let you use it, "
+            "ENGINE=sandbox trains without"
+        )
     start = (
         "open Docker Desktop"
         if sys.platform == "darwin"
@@ -253,7 +267,10 @@ def find_podman() -> EngineFacts:
 
 
 def podman_engine(info: dict) -> EngineFacts:
-    """Return what `podman info` said, as an EngineFacts. Podman hands out GPUs by CDI alone; 4.x ignores --gpus silently."""
+    """Return what `podman info` said, as EngineFacts.
+
+    Podman hands out GPUs by CDI alone; 4.x ignores --gpus without a word.
+    """
     version = (info.get("version") or {}).get("Version", "")
     specs = cdi_specs()
     gpu = (
@@ -323,7 +340,7 @@ def _unknown(reason: str) -> Gpu:
 
 
 def docker_gpu(info: dict, hook_on_path: bool, desktop: bool) -> Gpu:
-    """Judge by three independent signs; none is proof, and without any of them `--gpus` may still work."""
+    """Judge by three independent signs; none is proof, and without any `--gpus` may still work."""
     devices = [
         device.get("ID", "")
         for device in info.get("DiscoveredDevices") or []
@@ -370,7 +387,10 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def find_aws() -> list[AwsCli]:
-    """Return every `aws` on PATH up to the first v2, first one first. v1 and v2 have the same name; only the number tells them apart."""
+    """Return every `aws` on PATH, in its order, up to the first v2.
+
+    v1 and v2 have the same name; only the version number distinguishes them.
+    """
     paths: dict[str, str] = {}
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         path = shutil.which("aws", path=folder) if folder else None
@@ -393,7 +413,7 @@ def aws_version(status: int, out: str, err: str) -> tuple[int, ...]:
 
 
 def free_bytes(folder: str) -> int:
-    """Return the free bytes of the file system that holds `folder`, or -1 where that cannot be seen from here."""
+    """Return the free bytes on `folder`'s file system, -1 if that cannot be seen from here."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:

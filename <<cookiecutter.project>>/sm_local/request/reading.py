@@ -16,8 +16,16 @@ from ..errors import SmLocalError
 from .nodes import compose, kind, line_number, pairs, read_text, short, shown
 from .remedies import wrong_type
 from .rules import broken_rules
-from .shapes import KINDS, MAY_BE_LEFT_OUT, OPEN_ENUMS, SHAPES, TRAINING, misfits, type_of
-from .shapes import unknown_key as unknown
+from .shapes import (
+    KINDS,
+    MAY_BE_LEFT_OUT,
+    OPEN_ENUMS,
+    SHAPES,
+    TRAINING,
+    misfits,
+    type_of,
+    unknown_key,
+)
 
 INSTANCE_TYPE = re.compile(r"[\w.-]+", re.ASCII)
 
@@ -157,7 +165,8 @@ class Reading:
             elif key.value in members:
                 value[key.value] = self.value(members[key.value], item, place, line_number(key))
             else:
-                self.add(line_number(key), place, unknown(name, key.value, self.root), "unknown")
+                what = unknown_key(name, key.value, self.root)
+                self.add(line_number(key), place, what, "unknown")
         for key in SHAPES[name].get("required", []):
             if key not in value and key not in MAY_BE_LEFT_OUT.get(name, ()):
                 self.add(line, _join(path, key), "is missing; add it, the API demands it here")

@@ -50,7 +50,8 @@ def explaining(channel: str, what: object) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError, OSError, *downloads) as error:
         cause = getattr(error, "last_exception", error)  # of the last try, if there were several
-        raise SmLocalError(f"channel {channel!r}: {what}: {cause}; {hint(cause)}") from error
+        said = str(cause).rstrip(".")
+        raise SmLocalError(f"channel {channel!r}: {what}: {said}; {hint(cause)}") from error
 
 
 def hint(error: Exception) -> str:
