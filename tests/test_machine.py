@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sm_local import machine, settings
 from sm_local.errors import SmLocalError
-from sm_local.machine import AVAILABLE, NOT_FOUND, UNKNOWN, AwsCli, Engine, Gpu
+from sm_local.machine import AVAILABLE, NOT_FOUND, UNKNOWN, AwsCli, EngineFacts, Gpu
 from sm_local.verbs import doctor
 
 cdi_specs = machine.cdi_specs  # the real one
@@ -371,7 +371,7 @@ ELSEWHERE = Gpu(UNKNOWN, "the engine is on another machine")
 def test_a_remote_docker_is_refused_without_asking_it(tmp_path, monkeypatch, host):
     tool(tmp_path / "bin", "docker", f"touch '{tmp_path}/asked'")
     monkeypatch.setenv("DOCKER_HOST", host)
-    assert machine.find_docker() == Engine(
+    assert machine.find_docker() == EngineFacts(
         "docker",
         problem=f"DOCKER_HOST is {host}, another machine, which does not see this one's folders",
         remedy="unset DOCKER_HOST, or use ENGINE=sandbox",
@@ -395,7 +395,7 @@ esac""",
 def test_a_context_of_another_machine_is_refused(tmp_path):
     docker_of(tmp_path / "bin", "ssh://me@gpu")
     config(tmp_path / "home/.docker", '{"currentContext": "gpu"}')
-    assert machine.find_docker() == Engine(
+    assert machine.find_docker() == EngineFacts(
         "docker",
         problem="the Docker context gpu is ssh://me@gpu, another machine, which does not see this "
         "one's folders",
@@ -421,8 +421,8 @@ def test_this_machines_context_is_taken(tmp_path, monkeypatch, environment, host
     docker_of(tmp_path / "bin", host)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert machine.find_docker() == Engine(
-        "docker", "28.0", owns_files=True, same_kernel=True, gpu=NOTHING
+    assert machine.find_docker() == EngineFacts(
+        "docker", "28.0", owns_files=True, can_overlay=True, same_kernel=True, gpu=NOTHING
     )
 
 
@@ -443,10 +443,10 @@ INFO = {
     "Runtimes": RUNC,
     "DiscoveredDevices": [],
 }
-ANSWERING = Engine(
+ANSWERING = EngineFacts(
     "docker",
     "28.5.2",
-    owns_files=True,
+    owns_files=True, can_overlay=True,
     same_kernel=True,
     arch="x86_64",
     cpus=8,
@@ -469,25 +469,25 @@ DOWN = {
         pytest.param({"SecurityOptions": None}, ANSWERING, id="no-security"),
         pytest.param(
             {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]},
-            replace(ANSWERING, owns_files=False),
+            replace(ANSWERING, owns_files=False, can_overlay=False),
             id="rootless",
         ),
         pytest.param(
-            {"SecurityOptions": ["name=userns"]}, replace(ANSWERING, owns_files=False), id="userns"
+            {"SecurityOptions": ["name=userns"]}, replace(ANSWERING, owns_files=False, can_overlay=False), id="userns"
         ),
         pytest.param(
             {"OperatingSystem": "Docker Desktop"},
-            replace(ANSWERING, owns_files=False, same_kernel=False, desktop=True),
+            replace(ANSWERING, owns_files=False, can_overlay=False, same_kernel=False, desktop=True),
             id="desktop",
         ),
         pytest.param(
             {"OperatingSystem": "Docker Desktop 4.34 (containerized)"},
-            replace(ANSWERING, owns_files=False, same_kernel=False, desktop=True),
+            replace(ANSWERING, owns_files=False, can_overlay=False, same_kernel=False, desktop=True),
             id="desktop-of-a-version",
         ),
         pytest.param(
             {"Architecture": None, "NCPU": None, "DockerRootDir": None, "OperatingSystem": None},
-            Engine("docker", "28.5.2", owns_files=True, same_kernel=True, gpu=NOTHING),
+            EngineFacts("docker", "28.5.2", owns_files=True, can_overlay=True, same_kernel=True, gpu=NOTHING),
             id="says-little",
         ),
         pytest.param(
@@ -509,7 +509,7 @@ def test_a_docker_that_answers(info, engine):
 def test_files_on_a_mac_are_owned_by_the_virtual_machine(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert machine.docker_engine(0, json.dumps(INFO), "", False) == replace(
-        ANSWERING, owns_files=False, same_kernel=False
+        ANSWERING, owns_files=False, can_overlay=False, same_kernel=False
     )
 
 
@@ -607,7 +607,7 @@ DENIED = (
 def test_a_docker_that_does_not_answer_is_unknown_not_without_gpus(
     status, out, err, reason, remedy
 ):
-    assert machine.docker_engine(status, out, err, True) == Engine(
+    assert machine.docker_engine(status, out, err, True) == EngineFacts(
         "docker", problem=f"does not answer ({reason})", remedy=remedy, gpu=SILENT
     )
 
@@ -621,7 +621,7 @@ def test_a_docker_that_is_down_on_a_mac(monkeypatch):
 
 
 def test_no_docker_client(tmp_path):
-    assert machine.find_docker() == Engine(
+    assert machine.find_docker() == EngineFacts(
         "docker",
         problem="there is no docker client on PATH",
         remedy="install Docker, or use ENGINE=sandbox",
@@ -649,7 +649,7 @@ def test_a_docker_that_is_down_is_asked_once(tmp_path):
         "docker",
         f"echo \"$@\" >> '{tmp_path}/asked'\n" + says(json.dumps(DOWN), CANNOT, 1),
     )
-    assert machine.find_docker() == Engine(
+    assert machine.find_docker() == EngineFacts(
         "docker", problem=f"does not answer ({CANNOT})", remedy=START, gpu=SILENT
     )
     assert (tmp_path / "asked").read_text() == "info --format {{json .}}\n"
@@ -663,9 +663,10 @@ PODMAN = {
     "store": {"graphRoot": "/home/me/.local/share/containers/storage"},
     "version": {"APIVersion": "4.3.1", "Version": "4.3.1"},
 }
-AS_PODMAN = Engine(
+AS_PODMAN = EngineFacts(
     "podman",
     "4.3.1",
+    can_overlay=True,
     arch="amd64",
     cpus=4,
     root_dir="/home/me/.local/share/containers/storage",
@@ -686,7 +687,7 @@ def test_podman_behind_the_name_docker(tmp_path):
         pytest.param(PODMAN, AS_PODMAN, id="plain"),
         pytest.param({**PODMAN, "version": None}, replace(AS_PODMAN, version=""), id="no-version"),
         pytest.param(
-            {"host": None, "store": None}, Engine("podman", gpu=AS_PODMAN.gpu), id="says-nothing"
+            {"host": None, "store": None}, EngineFacts("podman", can_overlay=True, gpu=AS_PODMAN.gpu), id="says-nothing"
         ),
         pytest.param(
             {**PODMAN, "Runtimes": {"nvidia": {}}}, AS_PODMAN, id="a-runtime-means-nothing"
@@ -732,7 +733,7 @@ def test_the_cdi_specifications_of_this_machine(tmp_path, files, specs):
         pytest.param(says(json.dumps(PODMAN)), AS_PODMAN, id="answers"),
         pytest.param(
             says("", "Error: cannot find newuidmap.", 125),
-            Engine(
+            EngineFacts(
                 "podman",
                 problem="does not answer (Error: cannot find newuidmap)",
                 remedy="'podman info' says more, ENGINE=sandbox trains without",
@@ -748,7 +749,7 @@ def test_podman_is_asked(tmp_path, body, engine):
 
 
 def test_no_podman():
-    assert machine.find_podman() == Engine(
+    assert machine.find_podman() == EngineFacts(
         "podman",
         problem="there is no podman on PATH",
         remedy="install Podman, or use ENGINE=sandbox",
@@ -759,7 +760,8 @@ def test_no_podman():
 # The sandbox
 
 
-NAMESPACES = Engine("sandbox", "6.1.0", arch="x86_64", gpu=Gpu(NOT_FOUND, "no /dev/nvidia0"))
+HERE = {"has_images": False, "can_overlay": True, "gpu": Gpu(NOT_FOUND, "no /dev/nvidia0")}
+NAMESPACES = EngineFacts("sandbox", "6.1.0", arch="x86_64", **HERE)
 REFUSING = {
     "problem": "namespaces are forbidden here (unshare: unshare failed: Operation not permitted)",
     "remedy": "run as root, allow user namespaces, or install Docker or Podman",
@@ -777,7 +779,7 @@ UNSHARE = "--mount --pid --uts --ipc --fork"
         pytest.param(
             1000,
             says("", "unshare: unshare failed: Operation not permitted", 1),
-            Engine("sandbox", gpu=NAMESPACES.gpu, **REFUSING),
+            EngineFacts("sandbox", **HERE, **REFUSING),
             id="forbidden",
         ),
     ],
@@ -798,11 +800,11 @@ def test_the_sandbox_sees_this_machines_gpus(tmp_path, monkeypatch):
 
 def test_no_namespaces(monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda path, **_: False)
-    assert machine.find_sandbox() == Engine(
+    assert machine.find_sandbox() == EngineFacts(
         "sandbox",
         problem="needs Linux namespaces ('unshare' of util-linux), which are not here",
         remedy="install Docker or Podman",
-        gpu=NAMESPACES.gpu,
+        **HERE,
     )
 
 
@@ -982,7 +984,7 @@ def test_an_engine_that_can_be_used_is_returned():
 
 def test_an_engine_that_cannot_be_used_is_refused_with_the_remedy():
     with pytest.raises(SmLocalError) as error:
-        machine.require(Engine("docker", problem="does not answer (x)", remedy="start it"))
+        machine.require(EngineFacts("docker", problem="does not answer (x)", remedy="start it"))
     assert str(error.value) == "docker: does not answer (x); start it"
 
 
@@ -1015,7 +1017,7 @@ def test_the_whole_report():
     )
 
 
-BROKEN = Engine("docker", problem="does not answer (x)", remedy="start it", gpu=SILENT)
+BROKEN = EngineFacts("docker", problem="does not answer (x)", remedy="start it", gpu=SILENT)
 WITH_GPU = replace(ANSWERING, gpu=RUNTIME)
 NO_GPU = (
     f"but the GPU runtime is not found ({NOTHING.reason}); "
@@ -1047,7 +1049,7 @@ NO_ANSWER = (
             ["docker does not answer (x); start it", f"GPU=required, {NO_ANSWER}"],
             id="no-engine-and-no-gpu",
         ),
-        pytest.param(Engine("sandbox"), "auto", [], id="sandbox"),
+        pytest.param(EngineFacts("sandbox", has_images=False), "auto", [], id="sandbox"),
     ],
 )
 def test_what_the_settings_demand_and_the_machine_lacks(engine, gpu, missing):
@@ -1126,13 +1128,13 @@ def test_the_doctor_asks_for_the_engine_that_the_settings_name(tmp_path, monkeyp
         pytest.param(AS_PODMAN, "podman 4.3.1 answers", id="podman"),
         pytest.param(BROKEN, "docker: does not answer (x); start it", id="broken"),
         pytest.param(
-            Engine("sandbox", "6.1"),
+            EngineFacts("sandbox", "6.1", has_images=False),
             "none here; the sandbox (Linux namespaces) trains with this machine's Python, "
             "without an image",
             id="sandbox",
         ),
         pytest.param(
-            Engine("sandbox", problem="p", remedy="r"), "sandbox: p; r", id="broken-sandbox"
+            EngineFacts("sandbox", has_images=False, problem="p", remedy="r"), "sandbox: p; r", id="broken-sandbox"
         ),
     ],
 )
@@ -1266,4 +1268,4 @@ EMULATED = "AWS images are linux/amd64 and run emulated here, TensorFlow may abo
 def test_the_machines_line(monkeypatch, arch, system, desktop, line):
     monkeypatch.setattr("platform.machine", lambda: arch)
     monkeypatch.setattr("platform.system", lambda: system)
-    assert doctor.machine_line(Engine("docker", desktop=desktop)) == line
+    assert doctor.machine_line(EngineFacts("docker", desktop=desktop)) == line
