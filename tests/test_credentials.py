@@ -199,7 +199,10 @@ def test_the_endpoint_ends_with_the_job(asking, docker, kill):
 def endpoints(project) -> int:
     """Return how many servers of credentials a project runs."""
     found = subprocess.run(
-        ["pgrep", "-f", "[s]m_local.libexec.credentials 169"], capture_output=True, text=True, check=False
+        ["pgrep", "-f", "[s]m_local.libexec.credentials 169"],
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.split()
     return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
 
