@@ -20,15 +20,16 @@ class DaemonPool(Executor):
         self._waiting: SimpleQueue = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._max_workers = max_workers
+        self._lock = threading.Lock()
 
     def submit(self, call, /, *args, **kwargs) -> Future:
         """Return the future of a call."""
         future: Future = Future()
         self._waiting.put((future, lambda: call(*args, **kwargs)))
-        if len(self._threads) < self._max_workers:
-            thread = threading.Thread(target=self._work, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        with self._lock:
+            if len(self._threads) < self._max_workers:
+                self._threads.append(threading.Thread(target=self._work, daemon=True))
+                self._threads[-1].start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import queue
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import progress
@@ -49,18 +49,18 @@ def throw_away_parts() -> None:
 
 
 def download(
-    channel: Channel, transfers: TransferManager, wanted: Iterable[Remote], total: int
+    channel: Channel, transfers: TransferManager, wanted: list[Remote], total: int
 ) -> None:
     """Fetch objects, whose bytes are `total`. The first error ends it. Raises SmLocalError."""
     ended: queue.SimpleQueue = queue.SimpleQueue()
     flying: dict[Remote, Any] = {}
     with progress.bar(f"channel {channel.name}", total) as advance:
+        watch = [_watcher({str(one.part): one for one in wanted}, advance, ended)]
         try:
             for one in wanted:
                 while len(flying) >= IN_FLIGHT:
                     _settle(channel, flying, ended.get())
-                watch = _watcher(one, advance, ended)
-                flying[one] = transfers.download(one.bucket, one.key, str(one.part), None, [watch])
+                flying[one] = transfers.download(one.bucket, one.key, str(one.part), None, watch)
             while flying:
                 _settle(channel, flying, ended.get())
         except BaseException:
@@ -68,12 +68,18 @@ def download(
             raise
 
 
-def _watcher(one: Remote, advance: Callable[[int], None], ended: queue.SimpleQueue) -> Any:
-    """Return what tells s3transfer the size and ETag that were listed, and us how far it is."""
+def _watcher(
+    known: dict[str, Remote], advance: Callable[[int], None], ended: queue.SimpleQueue
+) -> Any:
+    """Return what tells s3transfer the size and ETag that were listed, and us how far it is.
+
+    `known` are the objects by their parts' paths, by which s3transfer knows them.
+    """
     from s3transfer.subscribers import BaseSubscriber
 
     class Watcher(BaseSubscriber):
         def on_queued(self, future, **_: Any) -> None:
+            one = known[future.meta.call_args.fileobj]
             future.meta.provide_transfer_size(one.size)
             future.meta.provide_object_etag(one.etag)
 
@@ -81,7 +87,7 @@ def _watcher(one: Remote, advance: Callable[[int], None], ended: queue.SimpleQue
             advance(bytes_transferred)
 
         def on_done(self, future, **_: Any) -> None:
-            ended.put(one)
+            ended.put(known[future.meta.call_args.fileobj])
 
     return Watcher()
 
@@ -102,4 +108,4 @@ def _cancel(flying: dict[Remote, Any], ended: queue.SimpleQueue) -> None:
         future.cancel()
     with contextlib.suppress(queue.Empty):
         while flying:
-            flying.pop(ended.get(timeout=max(0, deadline - time.monotonic())))
+            flying.pop(ended.get(timeout=max(0, deadline - time.monotonic())), None)
