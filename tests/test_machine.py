@@ -446,7 +446,8 @@ INFO = {
 ANSWERING = EngineFacts(
     "docker",
     "28.5.2",
-    owns_files=True, can_overlay=True,
+    owns_files=True,
+    can_overlay=True,
     same_kernel=True,
     arch="x86_64",
     cpus=8,
@@ -473,21 +474,29 @@ DOWN = {
             id="rootless",
         ),
         pytest.param(
-            {"SecurityOptions": ["name=userns"]}, replace(ANSWERING, owns_files=False, can_overlay=False), id="userns"
+            {"SecurityOptions": ["name=userns"]},
+            replace(ANSWERING, owns_files=False, can_overlay=False),
+            id="userns",
         ),
         pytest.param(
             {"OperatingSystem": "Docker Desktop"},
-            replace(ANSWERING, owns_files=False, can_overlay=False, same_kernel=False, desktop=True),
+            replace(
+                ANSWERING, owns_files=False, can_overlay=False, same_kernel=False, desktop=True
+            ),
             id="desktop",
         ),
         pytest.param(
             {"OperatingSystem": "Docker Desktop 4.34 (containerized)"},
-            replace(ANSWERING, owns_files=False, can_overlay=False, same_kernel=False, desktop=True),
+            replace(
+                ANSWERING, owns_files=False, can_overlay=False, same_kernel=False, desktop=True
+            ),
             id="desktop-of-a-version",
         ),
         pytest.param(
             {"Architecture": None, "NCPU": None, "DockerRootDir": None, "OperatingSystem": None},
-            EngineFacts("docker", "28.5.2", owns_files=True, can_overlay=True, same_kernel=True, gpu=NOTHING),
+            EngineFacts(
+                "docker", "28.5.2", owns_files=True, can_overlay=True, same_kernel=True, gpu=NOTHING
+            ),
             id="says-little",
         ),
         pytest.param(
@@ -687,7 +696,9 @@ def test_podman_behind_the_name_docker(tmp_path):
         pytest.param(PODMAN, AS_PODMAN, id="plain"),
         pytest.param({**PODMAN, "version": None}, replace(AS_PODMAN, version=""), id="no-version"),
         pytest.param(
-            {"host": None, "store": None}, EngineFacts("podman", can_overlay=True, gpu=AS_PODMAN.gpu), id="says-nothing"
+            {"host": None, "store": None},
+            EngineFacts("podman", can_overlay=True, gpu=AS_PODMAN.gpu),
+            id="says-nothing",
         ),
         pytest.param(
             {**PODMAN, "Runtimes": {"nvidia": {}}}, AS_PODMAN, id="a-runtime-means-nothing"
@@ -1134,7 +1145,9 @@ def test_the_doctor_asks_for_the_engine_that_the_settings_name(tmp_path, monkeyp
             id="sandbox",
         ),
         pytest.param(
-            EngineFacts("sandbox", has_images=False, problem="p", remedy="r"), "sandbox: p; r", id="broken-sandbox"
+            EngineFacts("sandbox", has_images=False, problem="p", remedy="r"),
+            "sandbox: p; r",
+            id="broken-sandbox",
         ),
     ],
 )

@@ -198,8 +198,7 @@ def _opened(where: str, path: Path, inflate: bool) -> Iterator[tuple[str, Record
     with _blaming(where):
         if not path.is_file() and path.exists():
             raise ValueError("is no file")  # to open a FIFO would wait for its writer
-        file = gzip.open(path) if inflate else open(path, "rb", buffering=0)
-        with file:
+        with gzip.open(path) if inflate else open(path, "rb", buffering=0) as file:
             yield where, cast(BinaryIO, file)
 
 

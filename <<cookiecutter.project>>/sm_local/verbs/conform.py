@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from .. import machine
 from ..engines import Engine
@@ -66,13 +67,9 @@ OBJECTS = {
 }
 
 
-def s3_channel(name: str, uri: str, **more: object) -> dict:
+def s3_channel(name: str, uri: str, kind: str = "S3Prefix", **more: Any) -> dict:
     """Return a channel of the request whose data is in S3's mirror."""
-    s3 = {
-        "S3DataType": more.pop("kind", "S3Prefix"),
-        "S3Uri": f"s3://bkt/{uri}",
-        **more.pop("s3", {}),
-    }
+    s3 = {"S3DataType": kind, "S3Uri": f"s3://bkt/{uri}", **more.pop("s3", {})}
     return {"ChannelName": name, "DataSource": {"S3DataSource": s3}, **more}
 
 
