@@ -22,12 +22,13 @@ ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (capt
 def write(verb: str, main: list[str], files: list[str], comment: str) -> str:
     """Return the text of a recipe: main() called on the last line, so Bash reads all of it first."""
     sources = "\n".join(f"source sm_local/lib/{name}.sh" for name in files)
+    if "folder" in files:  # new_job asks for it
+        sources = "library=1\n" + sources
     body = "\n".join("  " + line if line else "" for line in main)
     return f"""#!/usr/bin/env bash
 # usage: bash recipes/{verb}.sh    in the project's folder
 # {comment}
 set -euo pipefail
-library=1
 {sources}
 
 main() {{
