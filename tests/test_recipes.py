@@ -264,6 +264,7 @@ def workplace(tmp_path_factory):
     top = tmp_path_factory.mktemp("w")
     root = top / FOLDER
     shutil.copytree(TEMPLATE / "opt", root / "opt")
+    shutil.copytree(TEMPLATE / "sm_local/lib", root / "sm_local/lib")
     (root / "code").mkdir()
     (top / "docker").write_text(FAKE_DOCKER)
     (top / "docker").chmod(0o755)

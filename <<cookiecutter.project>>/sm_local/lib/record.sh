@@ -39,7 +39,7 @@ recall() {
   local file
   value=''
   fact_file "$1" "output/$2"
-  read -r value 2> /dev/null < "$file" || true
+  IFS= read -r value 2> /dev/null < "$file" || true
   [[ $value ]]
 }
 
