@@ -15,7 +15,7 @@ test: build/venv/ready ## run all tests (ARGS='-k signals'); an engine is starte
 	@bash tools/setup-tests.sh
 	@PATH="$(CURDIR)/build/venv/bin:$$PATH" $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: build/venv/ready ## ruff and shellcheck over the repository and the template
+lint: build/venv/ready ## ruff, mypy and shellcheck over the repository and the template
 	@PATH="$(CURDIR)/build/venv/bin:$$PATH" bash tools/lint.sh
 
 bench: build/venv/ready ## print ratios over bare `docker run` (ARGS=--peers: the SageMaker SDK and sagify too)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings, strategies
 from sm_local import settings as setting
 from sm_local.errors import SmLocalError
+from sm_local.kinds import channels
 from sm_local.kinds import job as jobs
 from sm_local.kinds.job import Channel, Host
 from sm_local.request import shapes
@@ -133,6 +134,7 @@ def test_a_full_request():
         stem="Churn-1",
         image=AWS_IMAGE,
         source="dlc",
+        remedy=f"run 'make pull-dlc DLC={AWS_IMAGE}'",
         entrypoint=("python3", "-u"),
         arguments=("a.py", ""),
         hyperparameters={"epochs": "3"},
@@ -626,10 +628,10 @@ def test_a_name_that_the_api_takes_and_that_leaves_room_is_kept(name):
 
 
 def test_a_link_in_a_channel_s_place_that_leads_nowhere_is_refused():
-    (jobs.CHANNELS / "mounted").symlink_to("/nowhere/data")
-    assert refused({}) == (
-        "opt/ml/input/data/mounted: is a link to /nowhere/data, which is not there; mount "
-        "it, or remove the link"
+    (channels.CHANNELS / "mounted").symlink_to("/nowhere/data")
+    assert (
+        refused({})
+        == "opt/ml/input/data/mounted: is a link to /nowhere/data, which is not there; mount it, or remove the link"
     )
 
 

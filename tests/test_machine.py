@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sm_local import machine, settings
+from sm_local.__main__ import main
 from sm_local.errors import SmLocalError
 from sm_local.machine import AVAILABLE, NOT_FOUND, UNKNOWN, AwsCli, EngineFacts, Gpu
 from sm_local.verbs import doctor
@@ -454,6 +455,8 @@ ANSWERING = EngineFacts(
     root_dir="/var/lib/docker",
     gpu=NOTHING,
 )
+ON_DESKTOP = replace(ANSWERING, owns_files=False, can_overlay=False, same_kernel=False)
+LINUX = {"owns_files": True, "can_overlay": True, "same_kernel": True}
 DOWN = {
     "ServerVersion": "",
     "Runtimes": None,
@@ -480,23 +483,17 @@ DOWN = {
         ),
         pytest.param(
             {"OperatingSystem": "Docker Desktop"},
-            replace(
-                ANSWERING, owns_files=False, can_overlay=False, same_kernel=False, desktop=True
-            ),
+            replace(ON_DESKTOP, desktop=True),
             id="desktop",
         ),
         pytest.param(
             {"OperatingSystem": "Docker Desktop 4.34 (containerized)"},
-            replace(
-                ANSWERING, owns_files=False, can_overlay=False, same_kernel=False, desktop=True
-            ),
+            replace(ON_DESKTOP, desktop=True),
             id="desktop-of-a-version",
         ),
         pytest.param(
             {"Architecture": None, "NCPU": None, "DockerRootDir": None, "OperatingSystem": None},
-            EngineFacts(
-                "docker", "28.5.2", owns_files=True, can_overlay=True, same_kernel=True, gpu=NOTHING
-            ),
+            EngineFacts("docker", "28.5.2", gpu=NOTHING, **LINUX),
             id="says-little",
         ),
         pytest.param(
@@ -517,9 +514,7 @@ def test_a_docker_that_answers(info, engine):
 
 def test_files_on_a_mac_are_owned_by_the_virtual_machine(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert machine.docker_engine(0, json.dumps(INFO), "", False) == replace(
-        ANSWERING, owns_files=False, can_overlay=False, same_kernel=False
-    )
+    assert machine.docker_engine(0, json.dumps(INFO), "", False) == ON_DESKTOP
 
 
 START = "start it ('sudo systemctl start docker'), or train without: ENGINE=sandbox"
@@ -1093,12 +1088,12 @@ def test_what_the_settings_demand_and_the_machine_lacks(engine, gpu, missing):
 )
 def test_the_doctors_exit_status(tmp_path, monkeypatch, capsys, engine, given, aws, status, said):
     monkeypatch.chdir(tmp_path)
-    for key, value in {"MAKELEVEL": "1", **given}.items():
+    for key, value in {"SM_LOCAL_GIVEN": " ".join(given), **given}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(machine, "find_engine", {"auto": engine}.__getitem__)
     monkeypatch.setattr(machine, "find_aws", lambda: aws)
     monkeypatch.setattr(machine, "free_bytes", {engine.root_dir or ".": 50 * 1024**3}.__getitem__)
-    assert (doctor.main(), capsys.readouterr()) == (
+    assert (main(["doctor"]), capsys.readouterr()) == (
         status,
         (
             "\n".join(doctor.report(engine, {**SETTINGS, **given}, aws, 50 * 1024**3)[0]) + "\n",
@@ -1111,7 +1106,7 @@ def test_the_doctor_refuses_settings_that_say_nothing(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     (tmp_path / "settings.env").write_text("GPU=yes\nENGIN=docker\n")
     monkeypatch.setattr(machine, "find_engine", None)
-    assert (doctor.main(), *capsys.readouterr()) == (
+    assert (main(["doctor"]), *capsys.readouterr()) == (
         1,
         "",
         "sm-local: settings.env:1: GPU is 'yes'; write auto, none, required, all, or devices "
@@ -1123,7 +1118,7 @@ def test_the_doctor_refuses_settings_that_say_nothing(tmp_path, monkeypatch, cap
 def test_the_doctor_asks_for_the_engine_that_the_settings_name(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "settings.env").write_text("ENGINE=docker\nGPU=none\n")
-    assert (doctor.main(), capsys.readouterr().err) == (
+    assert (main(["doctor"]), capsys.readouterr().err) == (
         1,
         (
             "sm-local: docker there is no docker client on PATH; install Docker, or use "

@@ -1,12 +1,13 @@
-"""macOS has Bash 3.2 of 2007, GNU Make 3.81 of 2006, and BSD's tools: nothing that runs there uses what is newer."""
+"""macOS has Bash 3.2 of 2007, GNU Make 3.81 of 2006, and BSD's tools.
+
+Nothing that runs there uses what is newer.
+"""
 
 import re
 
+import matrix
 import pytest
 from conftest import REPO, TEMPLATE
-from sm_local import recipe
-from sm_local.machine import Engine
-from test_contract import JOB, SETTINGS
 
 ON_LINUX_ALONE = {
     "sandbox.sh",
@@ -151,24 +152,22 @@ def test_makefiles(path):
     assert found({**MAKE, **TOOLS}, path.read_text(), path.name) == []
 
 
-@pytest.mark.parametrize("write", [recipe.train, recipe.shell], ids=["train", "shell"])
-@pytest.mark.parametrize(
-    "engine",
-    [
-        Engine("docker", "28", owns_files=True),
-        Engine("docker", "28", desktop=True),
-        Engine("podman", "5"),
-    ],
-    ids=["docker", "desktop", "podman"],
-)
-def test_recipes(write, engine):
-    assert found({**BASH, **TOOLS}, write(JOB, engine), "recipe") == []
+@pytest.fixture
+def furnished(tmp_path, monkeypatch):
+    """Make the current folder a project with channels."""
+    matrix.furnish(tmp_path)
+    monkeypatch.chdir(tmp_path)
 
 
-def test_other_recipes():
-    engine = Engine("docker", "28")
-    for text in (recipe.build(SETTINGS, engine), recipe.pull_dlc(SETTINGS, engine, "us-west-2")):
-        assert found({**BASH, **TOOLS}, text, "recipe") == []
+@pytest.mark.parametrize("verb", ["train", "shell"])
+@pytest.mark.parametrize("engine", ["docker", "desktop", "podman"])
+def test_recipes(furnished, verb, engine):
+    assert found({**BASH, **TOOLS}, matrix.write(verb, engine), "recipe") == []
+
+
+def test_other_recipes(furnished):
+    for verb in ("build", "pull-dlc"):
+        assert found({**BASH, **TOOLS}, matrix.write(verb, "docker"), "recipe") == []
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

@@ -1,4 +1,7 @@
-"""Recipes: the whole option matrix through shellcheck, and values of every kind through a recipe into the container, byte for byte."""
+"""Recipes: the option matrix through shellcheck, and values of every kind into the container.
+
+The values arrive byte for byte.
+"""
 
 import csv
 import itertools
@@ -7,158 +10,88 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
+import matrix
 import pytest
 from conftest import TEMPLATE, clean_environment, last_job, make, script
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sm_local import recipe
+from plans import planned, settled
+from sm_local.errors import SmLocalError
 from sm_local.kinds import job as jobs
-from sm_local.kinds.job import Channel, Host
-from sm_local.machine import AVAILABLE, Engine, Gpu
-from test_contract import JOB, SETTINGS, hosts, settled
+from sm_local.verbs import planning, pull
+from sm_local.verbs import run as verb
 
-ENGINES = {
-    "docker": Engine("docker", "28.2.2", owns_files=True, arch="x86_64", cpus=8),
-    "docker-with-gpu": Engine(
-        "docker",
-        "28.2.2",
-        owns_files=True,
-        cpus=8,
-        gpu=Gpu(AVAILABLE, "runtime 'nvidia'", "gpus", 4),
-    ),
-    "docker-cdi": Engine(
-        "docker", "28.2.2", owns_files=True, cpus=8, gpu=Gpu(AVAILABLE, "CDI", "cdi", 4)
-    ),
-    "desktop": Engine("docker", "28.2.2", desktop=True, arch="arm64", cpus=8),
-    "rootless": Engine("docker", "28.2.2", cpus=8),
-    "podman": Engine("podman", "5.2", cpus=8),
-    "sandbox": Engine("sandbox", "6.1"),
-}
-PIPED = Channel(
-    "stream",
-    "opt/ml/input/data/stream",
-    "Pipe",
-    s3_uri="s3://b/p/m.jsonl",
-    s3_type="AugmentedManifestFile",
-    seed=3,
-    compression="Gzip",
-    record_wrapper="RecordIO",
-    attributes=("a-ref", "b"),
-    distribution="ShardedByS3Key",
-)
-JOBS = {
-    "plain": JOB,
-    "no-channels": replace(JOB, channels=()),
-    "checkpoints": replace(JOB, checkpoints="/opt/ml/checkpoints"),
-    "dlc": replace(JOB, image="sm-local/dlc/pytorch:2.13", source="dlc"),
-    "other-image": replace(JOB, image="busybox", source="other"),
-    "entrypoint": replace(
-        JOB, entrypoint=("/bin/sh", "-c", "echo $HOME; it's"), arguments=("a b", "")
-    ),
-    "arguments": replace(JOB, arguments=("x", "$(y)")),
-    "isolated": replace(JOB, isolated=True),
-    "from-s3": replace(
-        JOB,
-        channels=(
-            Channel("a", "", s3_uri="s3://b/p q/it's"),
-            Channel("b", "", "FastFile", s3_uri="s3://b/p/"),
-            Channel("c", "", s3_uri="s3://b/m", s3_type="ManifestFile"),
-            replace(PIPED, folder=""),
-        ),
-    ),
-    "fast-file": replace(JOB, channels=(replace(JOB.channels[0], mode="FastFile"),)),
-    "pipe": replace(JOB, channels=(*JOB.channels, PIPED)),
-    "two-hosts": replace(JOB, hosts=hosts(2), checkpoints="/state"),
-    "groups": replace(
-        JOB,
-        hosts=(Host("algo-1", "a", "ml.g5.xlarge"), Host("algo-2", "b", "ml.c5.xlarge")),
-        channels=(
-            *JOB.channels,
-            Channel("extra", "opt/ml/input/data/extra", groups=("b",)),
-            replace(PIPED, groups=("a",)),
-        ),
-    ),
-    "notes": replace(JOB, notes=("it's $x",)),
-    "role": replace(JOB, request={"RoleArn": "arn:aws:iam::111122223333:role/r"}),
-}
-OPTIONS = {
-    "defaults": {},
-    "no-gpu": {"GPU": "none"},
-    "some-gpus": {"GPU": "0,1"},
-    "read-only": {"CHANNELS": "ro"},
-    "read-write": {"CHANNELS": "rw"},
-    "baked": {"CODE": "baked"},
-    "mounted": {"CODE": "mount"},
-    "own-network": {"NETWORK": "own"},
-    "limits": {"LIMITS": "on"},
-    "pack": {"PACK": "always"},
-    "no-pack": {"PACK": "never"},
-    "platform": {"PLATFORM": "linux/arm64"},
-    "docker-args": {"DOCKER_ARGS": "--env 'A=b c' --publish 127.0.0.1:1:1"},
-    "split-gpus": {"HOST_GPUS": "split"},
-    "mps": {"HOST_GPUS": "mps"},
-    "credentials": {"CREDENTIALS": "session"},
-    "role": {"CREDENTIALS": "role"},
-    "files-of-2020": {"CONFIG_FILES": "2020"},
-    "manifests": {"MANIFESTS": "on"},
-}
+LIB = TEMPLATE / "sm_local/lib"
 
 
-def matrix() -> dict[str, str]:
-    """Return the recipes: each job on each kind of engine, each option on those where it matters."""
-    chosen = [
-        (engine, job, "defaults")
-        for engine, job in itertools.product(("docker", "desktop", "podman", "sandbox"), JOBS)
-    ]
-    chosen += [
-        (engine, "plain", option)
-        for engine, option in itertools.product(
-            ("docker", "docker-with-gpu", "podman", "sandbox"), OPTIONS
-        )
-    ]
-    chosen += [("docker-with-gpu", "two-hosts", option) for option in OPTIONS]
-    chosen += [("docker", "from-s3", "manifests")]
-    chosen += [
+def combinations() -> list[tuple[str, str, str]]:
+    """Return each job on each kind of engine, each option on those where it matters."""
+    engines = ("docker", "desktop", "podman", "sandbox")
+    gpus = ("docker", "docker-with-gpu", "podman", "sandbox")
+    return [
+        *itertools.product(engines, matrix.JOBS, ["defaults"]),
+        *itertools.product(gpus, ["plain"], matrix.OPTIONS),
+        *itertools.product(["docker-with-gpu"], ["two-hosts"], matrix.OPTIONS),
+        ("docker", "from-s3", "manifests"),
         ("docker-cdi", "two-hosts", "split-gpus"),
         ("docker-cdi", "plain", "some-gpus"),
         ("rootless", "plain", "defaults"),
     ]
-    recipes = {}
-    for engine, name, option in chosen:
-        job = replace(
-            JOBS[name],
-            settings=settled(**OPTIONS[option]),
-            request={"RoleArn": "arn:aws:iam::1:role/r", "CheckpointConfig": {}},
-        )
-        recipes[f"train/{engine}/{name}/{option}"] = recipe.train(job, ENGINES[engine])
-        recipes[f"shell/{engine}/{name}/{option}"] = recipe.shell(job, ENGINES[engine])
-    for name, engine in ENGINES.items():
-        recipes[f"build/{name}"] = recipe.build(settled(PLATFORM="linux/amd64"), engine)
-        for region in ("", "us-west-2", "cn-north-1") if engine.name != "sandbox" else ():
-            recipes[f"pull-dlc/{name}/{region}"] = recipe.pull_dlc(SETTINGS, engine, region)
-    return recipes
+
+
+# What an engine refuses is said in the tests of its plans; here it is only counted.
+REFUSED = {
+    *(f"desktop/{job}/defaults" for job in ("from-s3", "groups", "pipe", "shards")),
+    *(f"podman/plain/{option}" for option in ("credentials", "role")),
+    *(f"sandbox/plain/{option}" for option in ("credentials", "limits", "role", "some-limits")),
+    "sandbox/arguments/defaults",
+    "sandbox/two-hosts/defaults",
+}
 
 
 @pytest.fixture(scope="module")
-def recipes() -> dict[str, str]:
-    return matrix()
+def recipes(tmp_path_factory) -> dict[str, str]:
+    """Return the matrix's recipes by name: verb/engine/job/option."""
+    folder, bare = tmp_path_factory.mktemp("matrix"), tmp_path_factory.mktemp("bare")
+    texts, refused = {}, set()
+    matrix.furnish(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for engine, job, option in combinations():
+            patch.chdir(bare if job == "no-channels" else folder)
+            name = f"{engine}/{job}/{option}"
+            try:
+                for what in ("train", "shell"):
+                    texts[f"{what}/{name}"] = matrix.write(what, engine, job, option)
+            except SmLocalError:
+                refused.add(name)
+    assert refused == REFUSED
+    return {**texts, **other_recipes()}
+
+
+def other_recipes() -> dict[str, str]:
+    """Return the recipes that are not about a job."""
+    recipes = {f"build/{engine}": matrix.write("build", engine) for engine in matrix.ENGINES}
+    for name, facts in matrix.ENGINES.items():
+        for region in ("", "us-west-2", "cn-north-1") if facts.has_images else ():
+            recipe = pull.pull(matrix.SETTINGS, planning.engine_of(facts), region)
+            recipes[f"pull-dlc/{name}/{region}"] = recipe.text()
+    return recipes
 
 
 def test_every_recipe_passes_shellcheck(recipes, tmp_path):
-    """No exclusions. Texts that differ in values alone are checked once, and a shell's when train's was not the same but for its end."""
+    """No exclusions; with what they source. Those that differ in values alone are checked once."""
     files = {}
     for name, text in recipes.items():
-        if name.startswith("shell/") and not name.endswith("/defaults"):
-            continue
-        files.setdefault(text, re.sub(r"\W", "-", name) + ".sh")
-    for text, name in files.items():
-        (tmp_path / name).write_text(text)
-    assert len(files) > 100
+        shape = tuple(line.split()[0] for line in text.splitlines() if line.strip())
+        shape = (*shape, *sources(text))
+        files.setdefault(shape, re.sub(r"\W", "-", name) + ".sh")
+        (tmp_path / files[shape]).write_text(text)
+    (tmp_path / "sm_local").symlink_to(TEMPLATE / "sm_local")
+    assert len(files) > 50
     done = subprocess.run(
-        ["xargs", "-0", "-P", "4", "-n", "8", "shellcheck", "--norc", "--format=gcc"],
+        ["xargs", "-0", "-P", "4", "-n", "8", "shellcheck", "--norc", "-x", "--format=gcc"],
         input="\0".join(files.values()),
         cwd=tmp_path,
         capture_output=True,
@@ -168,42 +101,85 @@ def test_every_recipe_passes_shellcheck(recipes, tmp_path):
     assert done.stdout + done.stderr == ""
 
 
-def test_every_function_is_carried_by_some_recipe_and_none_for_nothing(recipes):
-    known = {
-        name
-        for path in (TEMPLATE / "sm_local/lib").glob("*.sh")
-        for name in recipe.split_functions(path.read_text())[1]
-    }
-    carried: set[str] = set()
+# What a recipe sources
+
+COMMENT = re.compile(r"(^|\s)#.*", re.MULTILINE)
+DEFINED = re.compile(r"^(\w+)\(\)", re.MULTILINE)
+BEFORE = r"(?:^|[;&|({!)`]|\b(?:then|do|else|if|elif|until|while|trap)\s+'?)\s*"
+
+
+def functions_of(library: str) -> set[str]:
+    """Return the names of the functions that a library defines."""
+    return set(DEFINED.findall((LIB / f"{library}.sh").read_text()))
+
+
+FUNCTIONS = {path.stem: functions_of(path.stem) for path in sorted(LIB.glob("*.sh"))}
+CALL = re.compile(
+    rf"{BEFORE}({'|'.join(sorted(set().union(*FUNCTIONS.values())))})(?=[\s;)'\"]|$)", re.MULTILINE
+)
+
+
+def calls(text: str) -> set[str]:
+    """Return the library's functions that a text calls."""
+    return set(CALL.findall(COMMENT.sub("", text)))
+
+
+CALLED = {name: calls((LIB / f"{name}.sh").read_text()) for name in FUNCTIONS}
+
+
+def sources(text: str) -> list[str]:
+    """Return the libraries that a recipe sources."""
+    return re.findall(r"^source sm_local/lib/(\w+)\.sh$", text, re.MULTILINE)
+
+
+def main_of(text: str) -> str:
+    """Return what a recipe's main() does."""
+    return text.split("main() {\n")[1].split("\n}\n")[0]
+
+
+def reached(text: str) -> set[str]:
+    """Return the library's functions that main() may come to call, at first or second hand."""
+    bodies = {}
+    for library in sources(text):
+        plain = COMMENT.sub("", (LIB / f"{library}.sh").read_text())
+        for part in re.split(r"^(?=\w+\(\))", plain, flags=re.MULTILINE)[1:]:
+            bodies[part.split("(")[0]] = part.partition("()")[2]
+    found: set[str] = set()
+    new = calls(main_of(text))
+    while new:
+        found |= new
+        new = set().union(*(calls(bodies.get(name, "")) for name in new)) - found
+    return found
+
+
+def test_every_function_that_a_recipe_calls_is_in_what_it_sources(recipes):
     for name, text in recipes.items():
-        here = set(re.findall(r"^(\w+)\(\) \{", text, re.MULTILINE)) - {"main"}
-        idle = {
-            function
-            for function in here
-            if len(
-                re.findall(
-                    rf"(?<![\w-]){function}(?![\w-])",
-                    re.sub(r"(^|\s)#.*", "", text, flags=re.MULTILINE),
-                )
-            )
-            < 2
-        }
-        assert idle == set(), name
-        carried |= here
-    assert known - carried == BESIDE_RECIPES
+        defined = set().union(*(FUNCTIONS[library] for library in sources(text)))
+        assert reached(text) - defined == set(), name
 
 
-BESIDE_RECIPES: set[str] = set()
+def test_no_recipe_sources_a_library_for_nothing(recipes):
+    for name, text in recipes.items():
+        here = sources(text)
+        for library in here:
+            others = [CALLED[other] for other in here if other != library]
+            assert FUNCTIONS[library] & set().union(calls(main_of(text)), *others), (name, library)
+
+
+def test_no_two_libraries_of_a_recipe_define_the_same_function(recipes):
+    for name, text in recipes.items():
+        names = [function for library in sources(text) for function in FUNCTIONS[library]]
+        assert len(names) == len(set(names)), name
 
 
 def test_a_plain_recipe_is_about_a_screen(recipes):
-    body = recipes["train/docker/plain/defaults"].split("main() {\n")[1].split("\n}\n")[0]
-    assert len(body.splitlines()) <= 45
+    assert len(main_of(recipes["train/docker/plain/defaults"]).splitlines()) <= 50
 
 
 def test_no_recipe_evaluates_text_or_lets_docker_make_folders(recipes):
-    for name, text in recipes.items():
-        plain = re.sub(r"(^|\s)#.*", "", text, flags=re.MULTILINE)
+    texts = {path.name: path.read_text() for path in LIB.glob("*.sh")}
+    for name, text in {**recipes, **texts}.items():
+        plain = COMMENT.sub("", text)
         assert not re.search(r"\beval\b|--env-file|docker run .*(-v|--volume)\b", plain), name
 
 
@@ -223,9 +199,8 @@ case $1 in
        echo 0123456789ab > "$2" ;;
 esac
 """
-TEXT = st.text(
-    st.characters(exclude_characters="\0\r", exclude_categories=("Cs",)), max_size=40
-)  # ruamel makes one newline of \r\n, as YAML says
+# ruamel makes one newline of \r\n, as YAML says
+TEXT = st.text(st.characters(exclude_characters="\0\r", exclude_categories=("Cs",)), max_size=40)
 LINE = st.text(
     st.characters(exclude_characters="\0\n\r\x85\u2028\u2029", exclude_categories=("Cs", "Cc")),
     max_size=40,
@@ -258,37 +233,49 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    """Return a function that runs a request's recipe in a folder with a name of all sorts, and gives what docker was called with."""
-    top = tmp_path_factory.mktemp("w")
-    root = top / FOLDER
-    shutil.copytree(TEMPLATE / "opt", root / "opt")
-    shutil.copytree(TEMPLATE / "sm_local/lib", root / "sm_local/lib")
-    (root / "code").mkdir()
-    (top / "docker").write_text(FAKE_DOCKER)
-    (top / "docker").chmod(0o755)
-    environment = clean_environment(PATH=f"{top}:{os.environ['PATH']}", KEEP=str(top))
+class Workplace:
+    """A project in a folder with a name of all sorts, and a docker that only listens."""
 
-    def run(request: dict, **values: str) -> tuple[list[str], Path]:
-        (root / "job.json").write_text(json.dumps(request))
-        job = jobs.load(root, settled(**values), {"JOB": "job.json"})
-        (root / "recipe.sh").write_text(recipe.train(job, ENGINES["docker"]))
+    def __init__(self, top: Path):
+        self.top, self.root = top, top / FOLDER
+        shutil.copytree(TEMPLATE / "opt", self.root / "opt")
+        (self.root / "code").mkdir()
+        self.library = self.root / "sm_local"
+        self.library.symlink_to(TEMPLATE / "sm_local")
+        (top / "docker").write_text(FAKE_DOCKER)
+        (top / "docker").chmod(0o755)
+
+    def write(self, request: dict, **values: str) -> str:
+        """Return a request's recipe."""
+        (self.root / "job.json").write_text(json.dumps(request))
+        job = jobs.load(self.root, settled(**values), {"JOB": "job.json"})
+        facts = matrix.ENGINES["docker"]
+        return verb.run("train", planned(job, facts), planning.engine_of(facts)).text()
+
+    def run(self, text: str) -> tuple[list[str], Path]:
+        """Run a recipe; return what docker was called with, and the job's folder."""
+        (self.root / "recipe.sh").write_text(text)
         done = subprocess.run(
             ["bash", "recipe.sh"],
-            cwd=root,
-            env=environment,
+            cwd=self.root,
+            env=clean_environment(PATH=f"{self.top}:{os.environ['PATH']}", KEEP=str(self.top)),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return (top / "argv").read_bytes().decode()[:-1].split("\0"), max(
-            (root / "output").iterdir(), key=lambda path: path.stat().st_mtime_ns
-        )
+        argv = (self.top / "argv").read_bytes().decode()[:-1].split("\0")
+        return argv, max((self.root / "output").iterdir(), key=lambda one: one.stat().st_mtime_ns)
 
-    return run
+    def __call__(self, request: dict, **values: str) -> tuple[list[str], Path]:
+        """Run a request's recipe; return the same."""
+        return self.run(self.write(request, **values))
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory) -> Workplace:
+    return Workplace(tmp_path_factory.mktemp("w"))
 
 
 def after(argv: list[str], option: str) -> list[str]:
@@ -361,6 +348,47 @@ def test_a_mount_of_a_folder_with_any_name_is_one_field(workplace, mode):
     assert f"source={folder}/model" in sources["/opt/ml/model"]
 
 
+def full(recipe: Path) -> str:
+    """Return a recipe with its library in it, as `make recipe FULL=1` prints it."""
+    done = subprocess.run(
+        ["sh", "sm_local/libexec/full.sh", recipe.name],
+        cwd=recipe.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_a_full_recipe_has_its_library_in_it(recipes, tmp_path):
+    (tmp_path / "sm_local").symlink_to(TEMPLATE / "sm_local")
+    for name, text in recipes.items():
+        (tmp_path / "recipe.sh").write_text(text)
+        whole = full(tmp_path / "recipe.sh")
+        assert not re.search(r"^\s*(source|\.)\s", whole, re.MULTILINE), name
+        assert set(DEFINED.findall(whole)) >= reached(text) | {"main"}, name
+        done = subprocess.run(["bash", "-n"], input=whole, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), name
+
+
+def test_a_full_recipe_does_the_same_without_the_library(workplace):
+    """The names of the job, its process and its folder are all that differs."""
+
+    def run(text: str) -> list[str]:
+        argv, folder = workplace.run(text)
+        stamp = re.search(r"-\d{8}-\d{6}.*", folder.name)[0]
+        return [re.sub(rf"{stamp}(-\d+(?=-algo))?", "", word) for word in argv]
+
+    sourced = workplace.write({"Environment": {"A": "it's $x"}})
+    expected = run(sourced)
+    whole = full(workplace.root / "recipe.sh")
+    workplace.library.unlink()
+    try:
+        assert run(whole) == expected
+    finally:
+        workplace.library.symlink_to(TEMPLATE / "sm_local")
+
+
 @pytest.mark.engine
 def test_hostile_values_reach_a_real_container(project, built):
     place = project.parent / FOLDER.replace("*?", "")
@@ -384,8 +412,9 @@ def test_hostile_values_reach_a_real_container(project, built):
         place,
         """
 import json
-seen = {"argv": sys.argv[1:], "environment": dict(os.environ), "hyperparameters": json.load(open("/opt/ml/input/config/hyperparameters.json")),
-        "data": os.listdir("/opt/ml/input/data/training")}
+seen = {"argv": sys.argv[1:], "environment": dict(os.environ)}
+seen["hyperparameters"] = json.load(open("/opt/ml/input/config/hyperparameters.json"))
+seen["data"] = os.listdir("/opt/ml/input/data/training")
 json.dump(seen, open("/opt/ml/model/seen.json", "w"))
 """,
     )

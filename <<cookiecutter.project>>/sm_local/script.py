@@ -108,13 +108,13 @@ class Recipe:
     def text(self) -> str:
         """Return the whole file. Bash reads all of it before main() on its last line runs."""
         sources = "\n".join(f"source sm_local/lib/{name}.sh" for name in self.libraries)
+        version = f"library={LIBRARY}\n" if "folder" in self.libraries else ""
         body = "\n".join(f"  {line}" if line else "" for line in self.main)
         return f"""#!/usr/bin/env bash
 # usage: bash recipes/{self.verb}.sh    in the project's folder
 # {self.comment}
 set -euo pipefail
-library={LIBRARY}
-{sources}
+{version}{sources}
 
 main() {{
 {body}

@@ -28,8 +28,8 @@ class Engine(Protocol):
     def headline(self, plan: Plan) -> str:
         """Say what runs where, in one line."""
 
-    def libraries(self, plan: Plan) -> tuple[str, ...]:
-        """Return the engine's files of lib/ that the plan needs."""
+    def libraries(self, plan: Plan, shell: bool = False) -> tuple[str, ...]:
+        """Return the engine's files of lib/ that the plan needs, or a shell in its place."""
 
     def opening(self, plan: Plan) -> Lines:
         """Return what stands first in a recipe."""

@@ -10,10 +10,10 @@ from .oci import OCI
 class Docker(OCI):
     """Docker, whose daemon mostly runs as root: then files are handed back to the caller."""
 
-    def libraries(self, plan: Plan) -> tuple[str, ...]:
-        """Return Docker's files of lib/ that the plan needs."""
+    def libraries(self, plan: Plan, shell: bool = False) -> tuple[str, ...]:
+        """Return Docker's files of lib/ that the plan needs, or a shell in its place."""
         handback = ("handback",) if self.facts.owns_files else ()
-        return (*super().libraries(plan), "overlay", *handback)
+        return (*super().libraries(plan, shell), "overlay", *handback)
 
     def before(self, plan: Plan) -> list[str]:
         """Root inside, yours outside: say what is to be handed back."""

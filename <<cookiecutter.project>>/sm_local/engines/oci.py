@@ -27,10 +27,10 @@ class OCI:
         """Say what runs where, in one line."""
         return f"{self.facts.name} {self.facts.version}, {plan.gpu_words}, image {plan.image}"
 
-    def libraries(self, plan: Plan) -> tuple[str, ...]:
-        """Return the engine's files of lib/ that the plan needs."""
+    def libraries(self, plan: Plan, shell: bool = False) -> tuple[str, ...]:
+        """Return the engine's files of lib/ that the plan needs, or a shell in its place."""
         optional = (
-            ("build", plan.image_source == "own"),
+            ("build", plan.image_source == "own" and not shell),
             ("credentials", plan.credentials),
             ("mps", plan.shares_gpus),
         )

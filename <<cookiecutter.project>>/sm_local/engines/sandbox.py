@@ -44,7 +44,7 @@ class Sandbox:
         name, version = self.facts.name, self.facts.version
         return f"{name} {version}, {plan.gpu_words}, this machine's Python"
 
-    def libraries(self, plan: Plan) -> tuple[str, ...]:
+    def libraries(self, plan: Plan, shell: bool = False) -> tuple[str, ...]:
         """Return the sandbox's files of lib/."""
         return ("sandbox", "overlay")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import platform
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .. import machine, settings
+from ..errors import SmLocalError
 from ..machine import AVAILABLE, UNKNOWN, AwsCli, EngineFacts, Gpu
 
 GET_AWS = "get v2: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
@@ -21,7 +21,7 @@ GIB = 1024**3
 
 
 def run(given: dict[str, str]) -> int:
-    """Print the report; return the exit status. Raises SmLocalError for bad settings."""
+    """Print the report; return 0. Raises SmLocalError for bad settings and for what is missing."""
     values = settings.read(Path(), given)
     with ThreadPoolExecutor() as pool:  # both wait for a child, `aws` for most of a second
         aws = pool.submit(machine.find_aws)
@@ -30,9 +30,9 @@ def run(given: dict[str, str]) -> int:
         engine, values, aws.result(), machine.free_bytes(engine.root_dir or ".")
     )
     print("\n".join(lines))
-    for line in missing:
-        print(f"sm-local: {line}", file=sys.stderr)
-    return 1 if missing else 0
+    if missing:
+        raise SmLocalError("\n".join(missing))
+    return 0
 
 
 def report(

@@ -30,7 +30,8 @@ def _planned(verb: str, kind: str, given: dict[str, str]) -> str:
 def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a job, from top to bottom as it runs."""
     headline = engine.headline(plan)
-    recipe = Recipe(verb, headline, libraries(LIBRARIES, plan, engine))
+    libraries = (*LIBRARIES, *data_libraries(plan), *engine.libraries(plan))
+    recipe = Recipe(verb, headline, libraries)
     recipe.bash(*engine.opening(plan))
     recipe.bash(assign(stop_grace=plan.stop_grace, interrupt_grace=plan.interrupt_grace), "")
     make_folders(recipe, plan, engine)
@@ -53,13 +54,12 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     return recipe
 
 
-def libraries(verb: tuple[str, ...], plan: Plan, engine: Engine) -> tuple[str, ...]:
-    """Return the files of lib/ that a recipe sources."""
+def data_libraries(plan: Plan) -> tuple[str, ...]:
+    """Return the files of lib/ for channels that are more than folders."""
     feeds = any(isinstance(piece, Feed) for one in plan.containers for piece in one.layout)
     views = plan.checks or any(container.views for container in plan.containers)
     pipes = feeds or "drop_pipes" in drop_views(plan)
-    data = [name for name, needed in (("view", views), ("pipe", pipes)) if needed]
-    return (*verb, *data, *engine.libraries(plan))
+    return tuple(name for name, needed in (("view", views), ("pipe", pipes)) if needed)
 
 
 def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:

@@ -6,7 +6,7 @@ from ..engines import Engine
 from ..plan import Plan
 from ..script import JOB, Bash, Recipe, glue
 from . import planning
-from .run import drop_views, furnish, libraries, make_folders, make_views
+from .run import data_libraries, drop_views, furnish, make_folders, make_views
 
 LIBRARIES = ("say", "record", "sidecar", "folder", "shell")
 
@@ -21,7 +21,8 @@ def write(given: dict[str, str]) -> str:
 def shell(plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a shell, from top to bottom as it runs."""
     headline, container = engine.headline(plan), plan.containers[0]
-    recipe = Recipe("shell", headline, libraries(LIBRARIES, plan, engine))
+    libraries = (*LIBRARIES, *data_libraries(plan), *engine.libraries(plan, shell=True))
+    recipe = Recipe("shell", headline, libraries)
     recipe.bash(*engine.opening(plan), "", *engine.before_shell(plan))
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan), *engine.name_shell(plan))
