@@ -157,6 +157,7 @@ def test_a_link_that_another_job_has_pointed_stays(tmp_path):
             "Stopped after 0 s, exit code 143 (SIGTERM): ",
             "Stopped",
         ),
+        ("", "rc=143 ending=129", 129, "Stopped after 0 s, exit code 143", "Stopped"),
         ("Stopping", "rc=0", 143, "Stopped after 0 s, exit code 0: output/j", "Stopped"),
         (
             "InProgress",

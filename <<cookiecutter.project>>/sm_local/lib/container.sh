@@ -92,7 +92,7 @@ checkpoints_name() {
 
 # checksum TEXT: set the caller's $sum to a number of 32 bits, without a process.
 checksum() {
-  local LC_ALL=C text=$1 code i      # bytes, in whatever locale
+  local LC_ALL=C text=$1 code i      # bytes, in every locale
   sum=5381
   for (( i = 0; i < ${#text}; i++ )); do
     printf -v code %d "'${text:i:1}"

@@ -9,7 +9,7 @@ at=''                  # the folder of the host in hand: $dir, or output/<job>/a
 
 # new_job STEM FOLDER...: make the folder of a new job, and in it the folders that the job mounts:
 # model and output start empty, as on SageMaker. -P: labels and mounts get the folder's own path,
-# whatever link led here.
+# even where a link led here.
 new_job() {
   local stem time n=1
   [[ ${library-} == 1 ]] ||

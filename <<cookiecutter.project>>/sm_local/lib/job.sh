@@ -265,7 +265,7 @@ verdict() {
     rc=1
     record "exit-code=$rc"
   fi
-  if [[ $value == Stopping ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
+  if [[ $value == Stopping || $ending ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
   record "status=$status $SECONDS"
   if [[ $unwritten ]]; then
     say "the job's exit status could not be written to $dir/exit-code, and is not known;" \

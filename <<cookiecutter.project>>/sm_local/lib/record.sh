@@ -29,10 +29,13 @@ record() {
       continue
     fi
     new=$file.new.$$
-    { printf '%s\n' "${fact#*=}" > "$new" && mv -f "$new" "$file"; } ||
+    { printf '%s\n' "${fact#*=}" > "$new" && move "$new" "$file"; } ||
       { rm -f "$new" && : > "$file"; } || true
   done 2> /dev/null
 }
+
+# move FILE TO: Ctrl-C reaches all that runs in the terminal, and must not end this.
+move() { ( trap '' INT TERM HUP; exec mv -f "$1" "$2" ); }
 
 # recall KEY JOB: set $value to a fact; fails where it is not known.
 recall() {

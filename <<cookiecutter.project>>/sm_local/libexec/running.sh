@@ -16,7 +16,7 @@ setting() {
 }
 
 # find_running: set $running, which has open shells too, and $silent. -P: labels have the folder's
-# own path, whatever link led here.
+# own path, even where a link led here.
 find_running() {
   cd -P . || exit 1
   find_containers
