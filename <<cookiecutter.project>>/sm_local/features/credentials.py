@@ -25,6 +25,12 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
         return plan
     if plan.isolated:
         return plan.noting(ISOLATED)
+    check(wanted, plan, facts)
+    return replace(plan, credentials=wanted)
+
+
+def check(wanted: str, plan: Plan, facts: EngineFacts) -> None:
+    """Raise SmLocalError for credentials that cannot be served here."""
     if wanted == "role" and not plan.role:
         raise SmLocalError(
             "CREDENTIALS=role, but job.yaml has no RoleArn; "
@@ -40,4 +46,3 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
             f"CREDENTIALS={wanted}: their endpoint needs Docker on this machine's own Linux, "
             f"run by root; {BY_NAME}"
         )
-    return replace(plan, credentials=wanted)

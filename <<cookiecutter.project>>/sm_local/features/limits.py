@@ -24,22 +24,24 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
         )
     limited = ALL if value == "on" else set(value.split(","))
     table = instances()
-
-    def limit(container: Container) -> Container:
+    for container in plan.containers:
         if container.instance_type not in table:
             raise SmLocalError(
                 f"{plan.file}: LIMITS={value}, but there are no figures for "
                 f"{container.instance_type} (sm_local/instances.tsv); set LIMITS=off"
             )
-        cpus, gpus, memory = table[container.instance_type]
-        return replace(
-            container,
-            cpus=cpus if "cpus" in limited else 0,
-            memory=memory if "memory" in limited else 0,
-            gpu_limit=gpus if "gpus" in limited else None,
-        )
+    return plan.each(lambda container: limit(container, limited, table[container.instance_type]))
 
-    return plan.each(limit)
+
+def limit(container: Container, limited: set[str], figures: tuple[int, int, int]) -> Container:
+    """Return a host that has no more than its instance type."""
+    cpus, gpus, memory = figures
+    return replace(
+        container,
+        cpus=cpus if "cpus" in limited else 0,
+        memory=memory if "memory" in limited else 0,
+        gpu_limit=gpus if "gpus" in limited else None,
+    )
 
 
 def instances() -> dict[str, tuple[int, int, int]]:

@@ -10,6 +10,8 @@ from .common import compact
 from .contract import arn_prefix, host_channels
 from .job import TENSORS, Host, Job
 
+ENCRYPTED = "EnableInterContainerTrafficEncryption"
+
 
 def config_files(job: Job, host: Host) -> dict[str, str]:
     """Return what jobs of 2020 also had (captured 2020-10): name, text.
@@ -29,32 +31,36 @@ def training_job_config(job: Job) -> dict:
 
     Its enums are in upper snake case, except TrainingInputMode.
     """
-    request, algorithm = job.request, job.request.get("AlgorithmSpecification", {})
+    asked = job.request
     config = {
-        "EnableInterContainerTrafficEncryption": request.get(
-            "EnableInterContainerTrafficEncryption", False
-        ),
+        ENCRYPTED: asked.get(ENCRYPTED, False),
         "EnableNetworkIsolation": job.isolated,
-        "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
+        "EnableManagedSpotTraining": asked.get("EnableManagedSpotTraining", False),
         "HyperParameters": job.hyperparameters,
-        "InputDataConfig": [described_channel(channel, request) for channel in job.channels],
-        "OutputDataConfig": {"KmsKeyId": "", **request.get("OutputDataConfig", {})},
-        "ResourceConfig": request.get("ResourceConfig"),
-        "RoleArn": request.get("RoleArn"),
-        "Tags": request.get("Tags", []),
-        "BaseTags": request.get("Tags", []),
+        "InputDataConfig": [described_channel(channel, asked) for channel in job.channels],
+        "OutputDataConfig": {"KmsKeyId": "", **asked.get("OutputDataConfig", {})},
+        "ResourceConfig": asked.get("ResourceConfig"),
+        "RoleArn": asked.get("RoleArn"),
+        "Tags": asked.get("Tags", []),
+        "BaseTags": asked.get("Tags", []),
         "TrainingJobName": job.stem + STAMP,
-        "StoppingCondition": request.get("StoppingCondition"),
-        "AlgorithmSpecification": {
-            "MetricDefinitions": algorithm.get("MetricDefinitions", []),
-            "TrainingImage": job.image,
-            "TrainingInputMode": algorithm.get("TrainingInputMode", "File"),
-        },
+        "StoppingCondition": asked.get("StoppingCondition"),
+        "AlgorithmSpecification": algorithm(job),
         "TrainingJobArn": arn_prefix(job) + STAMP,
-        "DebugHookConfig": debugger_paths(request),
-        "CheckpointConfig": request.get("CheckpointConfig"),
+        "DebugHookConfig": debugger_paths(asked),
+        "CheckpointConfig": asked.get("CheckpointConfig"),
     }
     return {key: value for key, value in config.items() if value is not None}
+
+
+def algorithm(job: Job) -> dict:
+    """Return AlgorithmSpecification as trainingjobconfig.json has it."""
+    asked = job.request.get("AlgorithmSpecification", {})
+    return {
+        "MetricDefinitions": asked.get("MetricDefinitions", []),
+        "TrainingImage": job.image,
+        "TrainingInputMode": asked.get("TrainingInputMode", "File"),
+    }
 
 
 def debugger_paths(request: dict) -> dict | None:
@@ -84,34 +90,33 @@ def described_channel(channel: Channel, request: dict) -> dict:
 
 
 def init_config(job: Job, host: Host) -> dict:
-    """Return init-config.json, which is for the platform's own agent.
-
-    Its checkpoint path stays the default one (captured).
-    """
-    config: dict = {
-        "inputMode": job.request.get("AlgorithmSpecification", {})
-        .get("TrainingInputMode", "File")
-        .upper(),
+    """Return init-config.json, which is for the platform's own agent."""
+    asked, channels = job.request.get("AlgorithmSpecification", {}), host_channels(job, host)
+    return {
+        "inputMode": asked.get("TrainingInputMode", "File").upper(),
         "channels": {
-            channel.name: agent_channel(
-                s3_source(channel, job.request), channel.mode.upper(), channel
-            )
-            for channel in host_channels(job, host)
+            one.name: agent_channel(s3_source(one, job.request), one.mode.upper(), one)
+            for one in channels
         },
+        **checkpoint_channel(job),
+        "hostConfig": {"clusterSize": len(job.hosts), "hostNumber": job.hosts.index(host) + 1},
+        "enableAdditionalPlatformLoggingForCustomer": False,
+        "jobRunInfo": {"jobRunNumber": 1},
     }
-    if job.checkpoints:
-        source = {"S3Uri": job.request["CheckpointConfig"].get("S3Uri", "")}
-        config["checkpointChannel"] = {
+
+
+def checkpoint_channel(job: Job) -> dict:
+    """Return the checkpoints as init-config.json has them: at the default path (captured)."""
+    if not job.checkpoints:
+        return {}
+    source = {"S3Uri": job.request["CheckpointConfig"].get("S3Uri", "")}
+    return {
+        "checkpointChannel": {
             "name": "checkpoints",
             "channel": agent_channel(source, "FILE", None),
             "outputPath": "/opt/ml/checkpoints",
             "allowEmpty": True,
         }
-    return {
-        **config,
-        "hostConfig": {"clusterSize": len(job.hosts), "hostNumber": job.hosts.index(host) + 1},
-        "enableAdditionalPlatformLoggingForCustomer": False,
-        "jobRunInfo": {"jobRunNumber": 1},
     }
 
 

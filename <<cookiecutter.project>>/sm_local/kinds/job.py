@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import SmLocalError
 from ..request import hyperparameters, reading
@@ -63,35 +64,40 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
     """
     request = reading.read(root / given.get("JOB", "job.yaml"))
     body = request.body
-    algorithm, resources = body.get("AlgorithmSpecification", {}), body.get("ResourceConfig", {})
+    algorithm = body.get("AlgorithmSpecification", {})
     image = choose_image(request, IMAGE, algorithm.get("TrainingImage", ""), settings, given)
-    mode = algorithm.get("TrainingInputMode", "File")
-    channels, hosts = choose_channels(request, root, mode), choose_hosts(request, resources)
-    values = choose_hyperparameters(root, body, given)
-    folders = local_paths(request)
+    values, folders = choose_hyperparameters(root, body, given), local_paths(request)
     return Job(
         file=request.file,
         stem=stem(body.get("TrainingJobName") or root.resolve().name),
         image=image.name,
         source=image.source,
         remedy=image.remedy,
-        entrypoint=tuple(algorithm.get("ContainerEntrypoint", ())),
-        arguments=tuple(algorithm.get("ContainerArguments", ())),
         hyperparameters=values,
         environment=choose_environment(body, image.source, values),
-        channels=channels,
         checkpoints=folders.get("CheckpointConfig", ""),
-        hosts=hosts,
         region=settings["REGION"],
-        account=account(body.get("RoleArn", "")),
-        isolated=body.get("EnableNetworkIsolation", False),
-        request=body,
         settings=settings,
-        uploaded={
-            name: folders[config] for name, (config, _) in UPLOADED.items() if config in folders
-        },
-        notes=request.notes + not_emulated(body, channels, hosts),
+        uploaded={name: folders[key] for name, (key, _) in UPLOADED.items() if key in folders},
+        **asked_for(request, root, algorithm),
     )
+
+
+def asked_for(request: reading.Request, root: Path, algorithm: dict) -> dict[str, Any]:
+    """Return the values of Job that the request alone decides, and the channels' folders."""
+    body = request.body
+    channels = choose_channels(request, root, algorithm.get("TrainingInputMode", "File"))
+    hosts = choose_hosts(request, body.get("ResourceConfig", {}))
+    return {
+        "entrypoint": tuple(algorithm.get("ContainerEntrypoint", ())),
+        "arguments": tuple(algorithm.get("ContainerArguments", ())),
+        "channels": channels,
+        "hosts": hosts,
+        "account": account(body.get("RoleArn", "")),
+        "isolated": body.get("EnableNetworkIsolation", False),
+        "request": body,
+        "notes": request.notes + not_emulated(body, channels, hosts),
+    }
 
 
 def choose_hosts(request: reading.Request, resources: dict) -> tuple[Host, ...]:

@@ -1,8 +1,9 @@
-"""The checks of `make conform`: what SageMaker gives a container, and whether the probe saw it. Nothing runs here.
+"""The checks of `make conform`: what SageMaker gives a container, and whether the probe saw it.
 
-A check is a number, what SageMaker gives, and a judge: a pure function of what the probe saw. It returns what was seen when that is as
-there, raises Differs with what was seen when it is not, and Untold with the reason when nobody can tell here. The constants are what
-the probe's jobs ask for. docs/contract.md of the template has the sources.
+Nothing runs here. A check is a number, what SageMaker gives, and a judge: a pure function of what
+the probe saw. It returns what was seen when that is as there, raises Differs with what was seen
+when it is not, and Untold with the reason when nobody can tell here. The constants are what the
+probe's jobs ask for. docs/contract.md of the template has the sources.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Untold(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """One job of the probe: its exit status, what the recipe said, its folder, and why it was not run."""
+    """One job of the probe: how it ended, what was said, its folder, or why it did not run."""
 
     status: int = 0
     said: str = ""
@@ -117,7 +118,7 @@ class Image:
 
     @property
     def program(self) -> str:
-        """Return the ENTRYPOINT's program, '' where that is a shell, which may run what it is given."""
+        """Return the ENTRYPOINT's program; '' for a shell, which may run what it is given."""
         return (
             ""
             if not self.entrypoint or self.entrypoint[0].rpartition("/")[2] in SHELLS
@@ -183,7 +184,10 @@ def train_word(c: Context) -> str:
 
 
 def after_entrypoint(c: Context, words: list[str], given: list[str]) -> str:
-    """Return the command line, if it is the image's ENTRYPOINT and what it is given; a shell may have become just that."""
+    """Return the command line, if it is the image's ENTRYPOINT and what it is given.
+
+    A shell may have become just that.
+    """
     wanted = (
         given if c.image.entrypoint and not c.image.program else [*c.image.entrypoint[1:], *given]
     )
@@ -286,8 +290,12 @@ def hyperparameters(c: Context) -> str:
 
 
 def input_data_config(c: Context) -> str:
-    entry = '{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}'
-    there = f'{{"probe":{entry},"train":{{"ContentType":"text/csv",{entry[1:]},"fast":{entry},"disk":{entry}}}'
+    entry = (
+        '{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated",'
+        '"RecordWrapperType":"None"}'
+    )
+    train = f'{{"ContentType":"text/csv",{entry[1:]}'
+    there = f'{{"probe":{entry},"train":{train},"fast":{entry},"disk":{entry}}}'
     return same(c.runs["both"].seen("config/inputdataconfig.json"), there)
 
 
@@ -303,8 +311,10 @@ def resource_config(c: Context) -> str:
     return same(
         c.runs["entrypoint"].seen("config/resourceconfig.json"),
         (
-            '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":'
-            '[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
+            '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge",'
+            '"current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":'
+            '[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge",'
+            '"hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
         ),
     )
 
@@ -505,7 +515,8 @@ def toolkits(c: Context) -> str:
         [],
     )
     same([run.status, "ExitCode 7" in run.said], [1, True])
-    return f"{sum(name.startswith('SM_') for name in own)} SM_* variables; exit code 7 of a script is 1, and ExitCode 7 in the reason"
+    count = sum(name.startswith("SM_") for name in own)
+    return f"{count} SM_* variables; exit code 7 of a script is 1, and ExitCode 7 in the reason"
 
 
 CHECKS: list[tuple[int, str, Callable[[Context], str]]] = [
@@ -562,7 +573,8 @@ CHECKS: list[tuple[int, str, Callable[[Context], str]]] = [
     (27, "Pipe: Gzip is inflated, RecordIO frames each object", framed_pipes),
     (
         40,
-        "sagemaker-training, where the image has it, runs a script; its exit code N is 1 and `ExitCode N`",
+        "sagemaker-training, where the image has it, runs a script; its exit code N is 1 and "
+        "`ExitCode N`",
         toolkits,
     ),
 ]

@@ -1,8 +1,7 @@
-"""Judge how far a container here is what SageMaker gives: run probe.sh in any image, by the recipes that people run.
+"""`make conform`: how far a container here is what SageMaker gives.
 
-usage: python -m sm_local conform
-
-checks.py judges what the probe saw. Exits with 1 when something differs. The probe's requests are good for SageMaker itself.
+The probe, libexec/probe.sh, runs in any image, by the recipes that people run; checks.py judges
+what it saw. Exits with 1 when something differs. The probe's requests are good for SageMaker too.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .. import machine
 from ..engines import Engine
@@ -42,6 +41,7 @@ from .checks import (
 )
 
 INTERRUPTED = "conform: interrupted"
+NO_TOOLKIT = "the image has no sagemaker-training; its own `train` is nothing to try out"
 LONGEST = 60  # seconds a job may take
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIDCONFORM",
@@ -67,10 +67,118 @@ OBJECTS = {
 }
 
 
-def s3_channel(name: str, uri: str, kind: str = "S3Prefix", **more: Any) -> dict:
-    """Return a channel of the request whose data is in S3's mirror."""
-    s3 = {"S3DataType": kind, "S3Uri": f"s3://bkt/{uri}", **more.pop("s3", {})}
-    return {"ChannelName": name, "DataSource": {"S3DataSource": s3}, **more}
+def s3_channel(name: str, uri: str, kind: str = "S3Prefix", **more: object) -> dict:
+    """Return a channel of the request whose data is in S3's mirror.
+
+    `s3` adds to its S3DataSource, the other keywords to the channel itself.
+    """
+    extra = more.pop("s3", {})
+    assert isinstance(extra, dict)
+    source = {"S3DataType": kind, "S3Uri": f"s3://bkt/{uri}", **extra}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, **more}
+
+
+# The probe's jobs
+
+START = {"ContainerEntrypoint": ["/bin/sh", PROBE]}
+ONE_HOST = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1}
+TWO_HOSTS = [{"InstanceGroupName": name, **ONE_HOST} for name in ("one", "two")]
+SHARED_OUT = {"S3DataDistributionType": "ShardedByS3Key"}
+DISK = {
+    "FileSystemDataSource": {
+        "FileSystemId": "fs-01234567890",
+        "FileSystemAccessMode": "rw",
+        "FileSystemType": "EFS",
+        "DirectoryPath": "/d",
+    }
+}
+IN_SCRIPT = {
+    "sagemaker_program": '"probe.sh"',
+    "sagemaker_submit_directory": '"/opt/ml/input/data/probe"',
+    "sagemaker_container_log_level": "20",
+}
+
+
+def told(*channels: dict, start: dict | None = START, **more: object) -> dict:
+    """Return a request of the probe's: its own channel, further ones, and how it is started."""
+    return {
+        "HyperParameters": {},
+        "InputDataConfig": [{"ChannelName": "probe"}, *channels],
+        "ResourceConfig": ONE_HOST,
+        **({"AlgorithmSpecification": start} if start else {}),
+        **more,
+    }
+
+
+# each job's request, and the settings that it needs
+REQUESTS: dict[str, tuple[dict, dict[str, str]]] = {
+    "train": (told(start=None), {}),
+    "entrypoint": (told(), {}),
+    "arguments": (told(start={"ContainerArguments": ["/bin/sh", PROBE, "$HOME"]}), {}),
+    "no-program": (told(start={"ContainerArguments": ["no-such-program"]}), {}),
+    "both": (
+        told(
+            {"ChannelName": "train", "ContentType": "text/csv"},
+            {"ChannelName": "fast", "InputMode": "FastFile"},
+            {"ChannelName": "disk", "DataSource": DISK},
+            start={**START, "ContainerArguments": ARGUMENTS},
+            HyperParameters=HYPERPARAMETERS,
+            Environment=ENVIRONMENT,
+            CheckpointConfig={"S3Uri": "s3://bkt/checkpoints"},
+            TensorBoardOutputConfig={"S3OutputPath": "s3://bkt/tensorboard"},
+            DebugHookConfig={"S3OutputPath": "s3://bkt/debug"},
+        ),
+        {},
+    ),
+    "hosts": (
+        told(
+            s3_channel("only", "p/", s3={"InstanceGroupNames": ["two"]}),
+            s3_channel("many", "many/", s3=SHARED_OUT),
+            s3_channel("few", "few/", s3=SHARED_OUT),
+            ResourceConfig={"InstanceGroups": TWO_HOSTS},
+        ),
+        {"MANIFESTS": "on"},
+    ),
+    "data": (
+        told(
+            s3_channel("whole", "p/"),
+            s3_channel("noslash", "q"),
+            s3_channel("partial", "data/train"),
+            s3_channel("single", "one/file"),
+            s3_channel("listed", "list.manifest", "ManifestFile"),
+        ),
+        {"MANIFESTS": "on"},
+    ),
+    "bad-manifest": (told(s3_channel("listed", "bad.manifest", "ManifestFile")), {}),
+    "fast-partial": (told(s3_channel("part", "data/tr", InputMode="FastFile")), {}),
+    "pipe": (
+        told(
+            s3_channel("stream", "many/", InputMode="Pipe"),
+            s3_channel("zipped", "zip/", InputMode="Pipe", CompressionType="Gzip"),
+            s3_channel("records", "many/", InputMode="Pipe", RecordWrapperType="RecordIO"),
+        ),
+        {},
+    ),
+    "credentials": (told(), {"CREDENTIALS": "session"}),
+    "isolated": (told(EnableNetworkIsolation=True), {"CREDENTIALS": "session"}),
+    "toolkit": (
+        told(start=None, Environment={"PROBE_EXIT": "7"}, HyperParameters=IN_SCRIPT),
+        {},
+    ),
+}
+# whatever the person's settings are
+PROBED = {
+    "CODE": "baked",
+    "GPU": "none",
+    "PACK": "never",
+    "STOP_GRACE": "3",
+    "INTERRUPT_GRACE": "3",
+}
+FOLDERS = (
+    "code",
+    "container",
+    *(f"opt/ml/input/data/{n}" for n in ("probe", "train", "fast", "disk")),
+)
 
 
 def run_all(given: dict[str, str]) -> int:
@@ -81,137 +189,66 @@ def run_all(given: dict[str, str]) -> int:
     return int(any(row["verdict"] == "differs" for row in rows))
 
 
-def requests() -> dict[str, tuple[dict, dict[str, str]]]:
-    """Return each job's request, and the settings that it needs."""
-    probe, start = {"ChannelName": "probe"}, {"ContainerEntrypoint": ["/bin/sh", PROBE]}
-    one = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1}
-    disk = {
-        "FileSystemDataSource": {
-            "FileSystemId": "fs-01234567890",
-            "FileSystemAccessMode": "rw",
-            "FileSystemType": "EFS",
-            "DirectoryPath": "/d",
-        }
-    }
-    plain = {"HyperParameters": {}, "InputDataConfig": [probe], "ResourceConfig": one}
-    probed = {**plain, "AlgorithmSpecification": start}
-    groups = [
-        {"InstanceGroupName": name, "InstanceType": "ml.c5.xlarge", "InstanceCount": 1}
-        for name in ("one", "two")
-    ]
-    shard = {"S3DataDistributionType": "ShardedByS3Key"}
-    return {
-        "train": (plain, {}),
-        "entrypoint": (probed, {}),
-        "arguments": (
-            {
-                **plain,
-                "AlgorithmSpecification": {"ContainerArguments": ["/bin/sh", PROBE, "$HOME"]},
-            },
-            {},
-        ),
-        "no-program": (
-            {**plain, "AlgorithmSpecification": {"ContainerArguments": ["no-such-program"]}},
-            {},
-        ),
-        "both": (
-            {
-                **plain,
-                "AlgorithmSpecification": {**start, "ContainerArguments": ARGUMENTS},
-                "HyperParameters": HYPERPARAMETERS,
-                "Environment": ENVIRONMENT,
-                "InputDataConfig": [
-                    probe,
-                    {"ChannelName": "train", "ContentType": "text/csv"},
-                    {"ChannelName": "fast", "InputMode": "FastFile"},
-                    {"ChannelName": "disk", "DataSource": disk},
-                ],
-                "CheckpointConfig": {"S3Uri": "s3://bkt/checkpoints"},
-                "TensorBoardOutputConfig": {"S3OutputPath": "s3://bkt/tensorboard"},
-                "DebugHookConfig": {"S3OutputPath": "s3://bkt/debug"},
-            },
-            {},
-        ),
-        "hosts": (
-            {
-                **probed,
-                "ResourceConfig": {"InstanceGroups": groups},
-                "InputDataConfig": [
-                    probe,
-                    s3_channel("only", "p/", s3={"InstanceGroupNames": ["two"]}),
-                    s3_channel("many", "many/", s3=shard),
-                    s3_channel("few", "few/", s3=shard),
-                ],
-            },
-            {"MANIFESTS": "on"},
-        ),
-        "data": (
-            {
-                **probed,
-                "InputDataConfig": [
-                    probe,
-                    s3_channel("whole", "p/"),
-                    s3_channel("noslash", "q"),
-                    s3_channel("partial", "data/train"),
-                    s3_channel("single", "one/file"),
-                    s3_channel("listed", "list.manifest", kind="ManifestFile"),
-                ],
-            },
-            {"MANIFESTS": "on"},
-        ),
-        "bad-manifest": (
-            {
-                **probed,
-                "InputDataConfig": [
-                    probe,
-                    s3_channel("listed", "bad.manifest", kind="ManifestFile"),
-                ],
-            },
-            {},
-        ),
-        "fast-partial": (
-            {
-                **probed,
-                "InputDataConfig": [probe, s3_channel("part", "data/tr", InputMode="FastFile")],
-            },
-            {},
-        ),
-        "pipe": (
-            {
-                **probed,
-                "InputDataConfig": [
-                    probe,
-                    s3_channel("stream", "many/", InputMode="Pipe"),
-                    s3_channel("zipped", "zip/", InputMode="Pipe", CompressionType="Gzip"),
-                    s3_channel("records", "many/", InputMode="Pipe", RecordWrapperType="RecordIO"),
-                ],
-            },
-            {},
-        ),
-        "credentials": (probed, {"CREDENTIALS": "session"}),
-        "isolated": ({**probed, "EnableNetworkIsolation": True}, {"CREDENTIALS": "session"}),
-        "toolkit": (
-            {
-                **plain,
-                "Environment": {"PROBE_EXIT": "7"},
-                "HyperParameters": {
-                    "sagemaker_program": '"probe.sh"',
-                    "sagemaker_submit_directory": '"/opt/ml/input/data/probe"',
-                    "sagemaker_container_log_level": "20",
-                },
-            },
-            {},
-        ),
-    }
+@dataclass(frozen=True)
+class Probe:
+    """Where the probe runs, in what, and with which settings."""
+
+    place: Path  # a project of its own
+    engine: Engine
+    values: dict[str, str]
+    image: Image
+
+    def run(self, name: str) -> Run:
+        """Run one of the probe's jobs, as `make train` would."""
+        if name in ("train", "arguments") and self.image.takes_no_words:
+            shell_s = f"the image's ENTRYPOINT is the shell's {self.image.entrypoint[2]!r}"
+            return Run(untold=f"{shell_s}, which leaves out what it is given")
+        request, needs = REQUESTS[name]
+        values = {**self.values, **needs, **PROBED, **self._arguments(name)}
+        job = loaded(self.place, values, request, name)
+        for channel in job.channels:
+            if channel.ready:
+                (self.place / channel.ready).touch()
+        try:
+            plan = planning.finish(training.plan_of(job), values, self.engine)
+        except SmLocalError as error:
+            return Run(untold=str(error).replace(f"{self.place / name}.json: ", ""))
+        (self.place / f"{name}.sh").write_text(recipes.run("train", plan, self.engine).text())
+        status, said = execute_patiently(self.place, name)
+        folders = sorted(self.place.glob(f"output/{job.stem}-2*"))
+        return Run(status, said, folders[0] if folders else Path())
+
+    def _arguments(self, name: str) -> dict[str, str]:
+        """Return DOCKER_ARGS, with what keeps an image's own training from running."""
+        if not self.engine.facts.has_images:
+            return {}
+        words = map(shlex.quote, image_arguments(self.place, self.image, name))
+        return {"DOCKER_ARGS": " ".join([self.values["DOCKER_ARGS"], *words])}
+
+    def run_all(self) -> dict[str, Run]:
+        """Run the probe's jobs, a few at a time.
+
+        Ctrl-C reaches those that run; the others do not start.
+        """
+        pool = ThreadPoolExecutor(3)
+        try:
+            first = [name for name in REQUESTS if name != "toolkit"]
+            tasks = {name: pool.submit(self.run, name) for name in first}
+            runs = {name: task.result() for name, task in tasks.items()}
+            there = (runs["entrypoint"].folder / "output/data/seen/toolkit").exists()
+            if there and self.engine.facts.has_images:
+                return {**runs, "toolkit": pool.submit(self.run, "toolkit").result()}
+            return {**runs, "toolkit": Run(untold=NO_TOOLKIT)}
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def furnish(place: Path, root: Path) -> None:
-    """Make a project for the probe: this tool's own files, the probe as a channel and as `train`, and objects in S3's mirror."""
-    for folder in (
-        "code",
-        "container",
-        *(f"opt/ml/input/data/{name}" for name in ("probe", "train", "fast", "disk")),
-    ):
+    """Make a project for the probe.
+
+    It has this tool's own files, the probe as a channel and as `train`, and objects in S3's mirror.
+    """
+    for folder in FOLDERS:
         (place / folder).mkdir(parents=True)
     (place / "sm_local").symlink_to((root / "sm_local").resolve())
     for target in (place / "opt/ml/input/data/probe/probe.sh", place / "container/train"):
@@ -224,55 +261,8 @@ def furnish(place: Path, root: Path) -> None:
     (place / READY).mkdir()
 
 
-def run(
-    place: Path,
-    engine: Engine,
-    values: dict[str, str],
-    image: Image,
-    name: str,
-    request: dict,
-    needs: dict[str, str],
-) -> Run:
-    """Run one of the probe's jobs, as `make train` would."""
-    if name in ("train", "arguments") and image.takes_no_words:
-        return Run(
-            untold=f"the image's ENTRYPOINT is the shell's {image.entrypoint[2]!r}, which leaves out what it is given"
-        )
-    given = {
-        **values,
-        **needs,
-        "CODE": "baked",
-        "GPU": "none",
-        "PACK": "never",
-        "STOP_GRACE": "3",
-        "INTERRUPT_GRACE": "3",
-    }
-    if engine.facts.has_images:
-        given["DOCKER_ARGS"] = " ".join(
-            [values["DOCKER_ARGS"], *map(shlex.quote, image_arguments(place, image, name))]
-        )
-    job = loaded(place, given, request, name)
-    for channel in job.channels:
-        if channel.ready:
-            (place / channel.ready).touch()
-    try:
-        plan = planning.finish(training.plan_of(job), given, engine)
-    except SmLocalError as error:
-        return Run(untold=str(error).replace(f"{place / name}.json: ", ""))
-    (place / f"{name}.sh").write_text(recipes.run("train", plan, engine).text())
-    for _ in range(20):
-        status, said = execute(place, name)
-        if (
-            "Pool overlaps" not in said
-        ):  # Docker's words when another job has 169.254.170.2, which there is once
-            break
-        time.sleep(2)
-    folders = sorted(place.glob(f"output/{job.stem}-2*"))
-    return Run(status, said, folders[0] if folders else Path())
-
-
 def image_arguments(place: Path, image: Image, name: str) -> list[str]:
-    """Return the engine's arguments that keep an image's own training from running: the probe stands in for its programs."""
+    """Return the engine's arguments by which the probe stands in for an image's own programs."""
     if name == "no-program" and image.entrypoint:
         return ["--entrypoint", ""]
     if name not in ("train", "arguments"):
@@ -286,8 +276,21 @@ def image_arguments(place: Path, image: Image, name: str) -> list[str]:
     ]
 
 
+def execute_patiently(place: Path, name: str) -> tuple[int, str]:
+    """Run a recipe, again while another job has 169.254.170.2, an address that there is once."""
+    for _ in range(20):
+        status, said = execute(place, name)
+        if "Pool overlaps" not in said:  # Docker's words
+            break
+        time.sleep(2)
+    return status, said
+
+
 def execute(place: Path, name: str) -> tuple[int, str]:
-    """Run a recipe; return its exit status and what it said. One that takes too long is stopped as a job is."""
+    """Run a recipe; return its exit status and what it said.
+
+    One that takes too long is stopped as a job is.
+    """
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     process = subprocess.Popen(
         ["bash", f"{name}.sh"],
@@ -329,7 +332,10 @@ def image_of(engine: Engine, name: str) -> Image:
 
 @contextlib.contextmanager
 def observed(root: Path, given: dict[str, str]) -> Iterator[Context]:
-    """Run the probe's jobs; what they saw is there until the end of the block. Raises SmLocalError when they cannot run at all."""
+    """Run the probe's jobs; what they saw is there until the end of the block.
+
+    Raises SmLocalError when they cannot run at all.
+    """
     values = planning.read_settings(given, builds=True)
     engine = planning.find_engine(values)
     image = image_of(engine, values["IMAGE"])
@@ -337,38 +343,9 @@ def observed(root: Path, given: dict[str, str]) -> Iterator[Context]:
     place = Path(tempfile.mkdtemp(prefix="conform-", dir=(root / "recipes").resolve()))
     try:
         furnish(place, root)
-        yield Context(all_runs(place, engine, values, image), place, engine, values, image)
+        yield Context(Probe(place, engine, values, image).run_all(), place, engine, values, image)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-def all_runs(place: Path, engine: Engine, values: dict[str, str], image: Image) -> dict[str, Run]:
-    """Run the probe's jobs, a few at a time. Ctrl-C reaches those that run; the others do not start."""
-    wanted, pool = requests(), ThreadPoolExecutor(3)
-    toolkit = wanted.pop("toolkit")
-    try:
-        tasks = {
-            name: pool.submit(run, place, engine, values, image, name, *what)
-            for name, what in wanted.items()
-        }
-        runs = {name: task.result() for name, task in tasks.items()}
-        if (
-            runs["entrypoint"].folder / "output/data/seen/toolkit"
-        ).exists() and engine.facts.has_images:
-            return {
-                **runs,
-                "toolkit": pool.submit(
-                    run, place, engine, values, image, "toolkit", *toolkit
-                ).result(),
-            }
-        return {
-            **runs,
-            "toolkit": Run(
-                untold="the image has no sagemaker-training; its own `train` is nothing to try out"
-            ),
-        }
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def rows_of(context: Context) -> list[dict]:

@@ -17,6 +17,7 @@ from ..errors import SmLocalError
 from ..machine import AVAILABLE, UNKNOWN, AwsCli, EngineFacts, Gpu
 
 GET_AWS = "get v2: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
+ALONE = "(SSO login exists in v2 alone)"
 GIB = 1024**3
 
 
@@ -59,7 +60,10 @@ def report(
 
 def gpu_demand(gpu: Gpu, wanted: str) -> str:
     """Say that a GPU is demanded and cannot be had."""
-    return f"GPU={wanted}, but the GPU runtime is {gpu.verdict} ({gpu.reason}); install the NVIDIA Container Toolkit, or set GPU=auto"
+    return (
+        f"GPU={wanted}, but the GPU runtime is {gpu.verdict} ({gpu.reason}); "
+        "install the NVIDIA Container Toolkit, or set GPU=auto"
+    )
 
 
 def engine_line(engine: EngineFacts) -> str:
@@ -80,27 +84,33 @@ def gpu_line(gpu: Gpu, wanted: str) -> str:
         return "not asked for (GPU=none)"
     flag = {"gpus": "--gpus", "cdi": "--device nvidia.com/gpu"}.get(gpu.mechanism, "none")
     if gpu.verdict == AVAILABLE:
-        return f"looks available ({gpu.reason}); flag {flag}; only a run proves it: make shell, then nvidia-smi"
+        proof = "only a run proves it: make shell, then nvidia-smi"
+        return f"looks available ({gpu.reason}); flag {flag}; {proof}"
     if gpu.verdict == UNKNOWN:
         return f"unknown: {gpu.reason}"
     hint = ""
     if shutil.which("nvidia-smi"):
-        hint = "; nvidia-smi is here, so install the NVIDIA Container Toolkit: sudo nvidia-ctk runtime configure --runtime=docker"
+        hint = (
+            "; nvidia-smi is here, so install the NVIDIA Container Toolkit: "
+            "sudo nvidia-ctk runtime configure --runtime=docker"
+        )
     return f"not found ({gpu.reason}){'; jobs run on the CPU' if wanted == 'auto' else ''}{hint}"
 
 
 def aws_line(found: list[AwsCli]) -> str:
-    """Say which AWS CLI is first on PATH. Only `make pull-dlc REGION=…` needs one, and it needs v2."""
+    """Say which AWS CLI is first on PATH; only `make pull-dlc REGION=…` needs one, v2."""
     if not found:
-        return f"none on PATH; only 'make pull-dlc REGION=…' needs it (SSO login exists in v2 alone); {GET_AWS}"
+        return f"none on PATH; only 'make pull-dlc REGION=…' needs it {ALONE}; {GET_AWS}"
     first = found[0]
     text = ".".join(map(str, first.version)) or "of unknown version"
     if first.version[:1] >= (2,):
         return f"{text} at {first.path}"
     later = next((aws for aws in found if aws.version[:1] >= (2,)), None)
     if later:
-        return f"{text} at {first.path} is v1 and first on PATH; 'make pull-dlc' takes v2 at {later.path}"
-    return f"{text} at {first.path} is not v2, which 'make pull-dlc REGION=…' needs (SSO login exists in v2 alone); {GET_AWS}"
+        taken = f"'make pull-dlc' takes v2 at {later.path}"
+        return f"{text} at {first.path} is v1 and first on PATH; {taken}"
+    needed = f"'make pull-dlc REGION=…' needs {ALONE}"
+    return f"{text} at {first.path} is not v2, which {needed}; {GET_AWS}"
 
 
 def disk_line(free: int) -> str:
@@ -108,10 +118,11 @@ def disk_line(free: int) -> str:
     if free < 0:
         return "unknown: the engine's disk cannot be seen from here"
     text = f"{free // GIB} GB free"
+    if free >= 40 * GIB:
+        return text
     return (
-        text
-        if free >= 40 * GIB
-        else f"{text}; a GPU Deep Learning Container takes about 40 GB while it is pulled, a CPU one 12 GB"
+        f"{text}; a GPU Deep Learning Container takes about 40 GB while it is pulled, "
+        "a CPU one 12 GB"
     )
 
 
