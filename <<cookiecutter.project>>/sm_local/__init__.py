@@ -1,3 +1,3 @@
-"""sm-local: Python decides what a SageMaker training job is and writes the Bash recipe that runs it."""
+"""sm-local: Python decides what a SageMaker job is and writes the Bash recipe that runs it."""
 
 __version__ = "0.1.0"

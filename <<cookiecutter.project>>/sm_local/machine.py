@@ -155,25 +155,27 @@ def find_docker() -> EngineFacts:
             remedy="install Docker, or use ENGINE=sandbox",
             gpu=_unknown("there is no docker client"),
         )
+    if elsewhere := _docker_elsewhere():
+        return elsewhere
+    hook = shutil.which("nvidia-container-runtime-hook") or shutil.which("nvidia-cdi-hook")
+    return docker_engine(*run("docker", "info", "--format", "{{json .}}"), bool(hook))
+
+
+def _docker_elsewhere() -> EngineFacts | None:
+    """Return what is wrong with an engine on another machine; None for this machine's."""
     name, host, remedy = "DOCKER_HOST", os.environ.get("DOCKER_HOST", ""), "unset DOCKER_HOST"
-    if not host and docker_context():
-        name, remedy = f"the Docker context {docker_context()}", "'docker context use default'"
-        host = run("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")[
-            1
-        ].strip()
-    if other_machine(host):
-        return EngineFacts(
-            "docker",
-            problem=f"{name} is {host}, another machine, which does not see this one's folders",
-            remedy=f"{remedy}, or use ENGINE=sandbox",
-            gpu=_unknown("the engine is on another machine"),
-        )
-    status, out, err = run("docker", "info", "--format", "{{json .}}")
-    return docker_engine(
-        status,
-        out,
-        err,
-        bool(shutil.which("nvidia-container-runtime-hook") or shutil.which("nvidia-cdi-hook")),
+    context = docker_context()
+    if not host and context:
+        name, remedy = f"the Docker context {context}", "'docker context use default'"
+        wanted = ("--format", "{{.Endpoints.docker.Host}}")
+        host = run("docker", "context", "inspect", *wanted)[1].strip()
+    if not other_machine(host):
+        return None
+    return EngineFacts(
+        "docker",
+        problem=f"{name} is {host}, another machine, which does not see this one's folders",
+        remedy=f"{remedy}, or use ENGINE=sandbox",
+        gpu=_unknown("the engine is on another machine"),
     )
 
 
@@ -186,21 +188,9 @@ def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> Engine
     if "host" in info and "store" in info:  # podman behind the name `docker`
         return podman_engine(info)
     if status or not info.get("ServerVersion"):
-        reason = _reason(info, err)
-        return EngineFacts(
-            "docker",
-            problem=f"does not answer ({reason})",
-            remedy=_docker_remedy(reason),
-            gpu=_unknown("docker does not answer"),
-        )
-    system, security = info.get("OperatingSystem") or "", str(info.get("SecurityOptions") or "")
-    desktop = "Docker Desktop" in system
-    local_root = (
-        not desktop
-        and "name=rootless" not in security
-        and "name=userns" not in security
-        and sys.platform == "linux"
-    )
+        return _silent_docker(_reason(info, err))
+    desktop = "Docker Desktop" in (info.get("OperatingSystem") or "")
+    local_root = _is_local_root(info) and not desktop
     return EngineFacts(
         "docker",
         info["ServerVersion"],
@@ -213,6 +203,18 @@ def docker_engine(status: int, out: str, err: str, hook_on_path: bool) -> Engine
         root_dir=info.get("DockerRootDir") or "",
         gpu=docker_gpu(info, hook_on_path, desktop),
     )
+
+
+def _silent_docker(reason: str) -> EngineFacts:
+    problem, gpu = f"does not answer ({reason})", _unknown("docker does not answer")
+    return EngineFacts("docker", problem=problem, remedy=_docker_remedy(reason), gpu=gpu)
+
+
+def _is_local_root(info: dict) -> bool:
+    """Return whether root in a container is root of this machine."""
+    security = str(info.get("SecurityOptions") or "")
+    mapped = "name=rootless" in security or "name=userns" in security
+    return sys.platform == "linux" and not mapped
 
 
 def _json(text: str) -> dict:
@@ -296,40 +298,29 @@ def cdi_specs(folders: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")) -> list[s
 
 def find_sandbox() -> EngineFacts:
     """Try whether this machine lets us make the namespaces that the sandbox is made of."""
-    nothing = (
-        Gpu(AVAILABLE, "the sandbox sees this machine's devices")
-        if Path("/dev/nvidia0").exists()
-        else Gpu(NOT_FOUND, "no /dev/nvidia0")
-    )
+    version, problem, remedy = platform.release().split("-")[0], "", "install Docker or Podman"
     if not shutil.which("unshare"):
-        return EngineFacts(
-            "sandbox",
-            has_images=False,
-            can_overlay=True,
-            problem="needs Linux namespaces ('unshare' of util-linux), which are not here",
-            remedy="install Docker or Podman",
-            gpu=nothing,
-        )
+        problem = "needs Linux namespaces ('unshare' of util-linux), which are not here"
+    elif reason := _forbidden_namespaces():
+        problem = f"namespaces are forbidden here ({reason})"
+        remedy = "run as root, allow user namespaces, or install Docker or Podman"
+    facts = EngineFacts("sandbox", has_images=False, can_overlay=True, gpu=_sandbox_gpu())
+    if problem:
+        return replace(facts, problem=problem, remedy=remedy)
+    return replace(facts, version=version, arch=platform.machine())
+
+
+def _forbidden_namespaces() -> str:
+    """Return why this machine makes no namespaces, '' if it does."""
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     status, _, err = run("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", *user, "true")
-    if status:
-        return EngineFacts(
-            "sandbox",
-            has_images=False,
-            can_overlay=True,
-            problem=f"namespaces are forbidden here ({_reason({}, err)})",
-            remedy="run as root, allow user namespaces, or install Docker or Podman",
-            gpu=nothing,
-        )
-    version = platform.release().split("-")[0]
-    return EngineFacts(
-        "sandbox",
-        version,
-        has_images=False,
-        can_overlay=True,
-        arch=platform.machine(),
-        gpu=nothing,
-    )
+    return _reason({}, err) if status else ""
+
+
+def _sandbox_gpu() -> Gpu:
+    if Path("/dev/nvidia0").exists():
+        return Gpu(AVAILABLE, "the sandbox sees this machine's devices")
+    return Gpu(NOT_FOUND, "no /dev/nvidia0")
 
 
 # GPU runtime
@@ -339,35 +330,23 @@ def _unknown(reason: str) -> Gpu:
     return Gpu(UNKNOWN, reason)
 
 
+ON_DESKTOP = ", which Docker Desktop lists on machines without a GPU too"
+
+
 def docker_gpu(info: dict, hook_on_path: bool, desktop: bool) -> Gpu:
     """Judge by three independent signs; none is proof, and without any `--gpus` may still work."""
-    devices = [
-        device.get("ID", "")
-        for device in info.get("DiscoveredDevices") or []
-        if isinstance(device, dict)
-    ]
-    cdi = [name for name in devices if name.startswith("nvidia.com/gpu=")]
-    if "nvidia" in (
-        info.get("Runtimes") or {}
-    ):  # the key itself: nvidia-cdi and nvidia-legacy are others
-        return Gpu(
-            AVAILABLE,
-            "runtime 'nvidia'"
-            + (", which Docker Desktop lists on machines without a GPU too" if desktop else ""),
-            "gpus",
-        )
-    if cdi:
-        old = _version(info.get("ServerVersion", "")) < (
-            29,
-            2,
-        )  # from 29.2 on --gpus itself looks for CDI first
+    # The key itself: nvidia-cdi and nvidia-legacy are others.
+    if "nvidia" in (info.get("Runtimes") or {}):
+        return Gpu(AVAILABLE, "runtime 'nvidia'" + (ON_DESKTOP if desktop else ""), "gpus")
+    found = [one for one in info.get("DiscoveredDevices") or [] if isinstance(one, dict)]
+    names = [one.get("ID", "") for one in found]
+    cdi = [name for name in names if name.startswith("nvidia.com/gpu=")]
+    if cdi:  # from 29.2 on --gpus itself looks for CDI first
+        old = _version(info.get("ServerVersion", "")) < (29, 2)
         return Gpu(AVAILABLE, f"CDI device {cdi[0]}", "cdi" if old else "gpus")
     if hook_on_path:
-        return Gpu(
-            AVAILABLE,
-            "NVIDIA's container hook on PATH, though docker info does not show it",
-            "gpus",
-        )
+        reason = "NVIDIA's container hook on PATH, though docker info does not show it"
+        return Gpu(AVAILABLE, reason, "gpus")
     return Gpu(NOT_FOUND, "neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook")
 
 

@@ -63,7 +63,7 @@ def test_the_meaning_of_a_status(tmp_path, status, word):
 
 def test_a_model_without_files_is_called_empty(tmp_path):
     job = a_job(tmp_path)
-    body = 'emptiness "$at/model"; echo "<$empty>"'
+    body = 'emptiness model; echo "<$empty>"'
     assert run(tmp_path, body).stdout == "< (empty: nothing was written to /opt/ml/model)>\n"
     (job / "model/.hidden").touch()
     assert run(tmp_path, body).stdout == "<>\n"
@@ -127,7 +127,7 @@ def test_links_are_pointed_and_restored(tmp_path, before):
         )
 
     was = tree()
-    said = run(tmp_path, "point_links output/j").stderr
+    said = run(tmp_path, "point_links output/j model output").stderr
     assert [os.readlink(place) for place in places] == [
         f"../../output/j/{place.name}" for place in places
     ]
@@ -140,7 +140,10 @@ def test_a_link_that_another_job_has_pointed_stays(tmp_path):
     (tmp_path / "opt/ml").mkdir(parents=True)
     a_job(tmp_path)
     a_job(tmp_path, "k")
-    run(tmp_path, "point_links output/j\njob=k dir=output/k; point_links output/k")
+    run(
+        tmp_path,
+        "point_links output/j model output\njob=k dir=output/k; point_links output/k model output",
+    )
     run(tmp_path, "restore_links")
     assert os.readlink(tmp_path / "opt/ml/model") == "../../output/k/model"
 
@@ -179,7 +182,7 @@ def test_a_link_that_another_job_has_pointed_stays(tmp_path):
 def test_the_verdict(tmp_path, status, setup, code, words, kept):
     job = a_job(tmp_path)
     (job / "status").write_text(f"{status}\n")
-    done = run(tmp_path, f"{setup}\nverdict", check=False)
+    done = run(tmp_path, f"{setup}\nverdict model", check=False)
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
     assert (job / "status").read_text() == f"{kept} 0\n"
 

@@ -29,8 +29,8 @@ def plan(root: Path, settings: dict[str, str], given: dict[str, str], alone: boo
     app = body.get("AppSpecification", {})
     image = choose_image(request, IMAGE, app.get("ImageUri", ""), settings, given)
     name = stem(body.get("ProcessingJobName") or root.resolve().name)
-    hosts = host_names(request)[: 1 if alone else None]
-    job_file = job_config(body, name, image.name, settings["REGION"])
+    names = host_names(request)[: 1 if alone else None]
+    config = job_config(body, name, image.name, settings["REGION"])
     mounts = (Mount("config", "/opt/ml/config", own=True), *inputs(request, root), *outputs(body))
     return Plan(
         kind="processing",
@@ -40,31 +40,43 @@ def plan(root: Path, settings: dict[str, str], given: dict[str, str], alone: boo
         image=image.name,
         image_source=image.source,
         remedy=image.remedy,
-        containers=tuple(
-            Container(
-                host=host,
-                hostname=hostname(settings["REGION"], host),
-                instance_type=cluster(body)["InstanceType"],
-                entrypoint=tuple(app.get("ContainerEntrypoint", ())),
-                arguments=tuple(app.get("ContainerArguments", ())),
-                standard=(),  # the image's own CMD (DG:build-your-own-processing-container)
-                variables={"AWS_REGION": settings["REGION"]},  # nothing else (captured)
-                environment=body.get("Environment", {}),
-                files={
-                    "resourceconfig.json": compact({"current_host": host, "hosts": sorted(hosts)}),
-                    "processingjobconfig.json": job_file,
-                },
-                layout=mounts,
-                folders=("config", "output/metrics/cloudwatch", *output_folders(body)),
-            )
-            for host in hosts
-        ),
+        containers=hosts(body, names, settings["REGION"], config, mounts),
         results=("output",),
         produces="output/data",
         isolated=body.get("NetworkConfig", {}).get("EnableNetworkIsolation", False),
         role=body.get("RoleArn", ""),
         archives="never",  # outputs are uploaded as they are (captured)
         notes=request.notes,
+    )
+
+
+def hosts(
+    body: dict, names: list[str], region: str, config: str, mounts: tuple[Mount, ...]
+) -> tuple[Container, ...]:
+    """Return the containers; without entrypoint and arguments the image's own CMD runs.
+
+    DG:build-your-own-processing-container. The platform sets AWS_REGION alone (captured).
+    """
+    app = body.get("AppSpecification", {})
+    resources = {"hosts": sorted(names)}
+    return tuple(
+        Container(
+            host=host,
+            hostname=hostname(region, host),
+            instance_type=cluster(body)["InstanceType"],
+            entrypoint=tuple(app.get("ContainerEntrypoint", ())),
+            arguments=tuple(app.get("ContainerArguments", ())),
+            standard=(),
+            variables={"AWS_REGION": region},
+            environment=body.get("Environment", {}),
+            files={
+                "resourceconfig.json": compact({"current_host": host, **resources}),
+                "processingjobconfig.json": config,
+            },
+            layout=mounts,
+            folders=("config", "output/metrics/cloudwatch", *output_folders(body)),
+        )
+        for host in names
     )
 
 
@@ -128,27 +140,32 @@ def job_config(body: dict, name: str, image: str, region: str) -> str:
 
     What is not set is null; the ARN has the name in lower case; `&`, `<` and `>` are escaped.
     """
-    app, environment = body.get("AppSpecification", {}), body.get("Environment")
+    environment, asked = body.get("Environment"), body.get("ProcessingOutputConfig", {})
     owner = f"arn:{partition(region)}:sagemaker:{region}:{account(body.get('RoleArn', ''))}"
     config = {
         "ProcessingJobArn": f"{owner}:processing-job/{name.lower()}{STAMP}",
         "ProcessingJobName": f"{name}{STAMP}",
         **({"Environment": dict(sorted(environment.items()))} if environment else {}),
-        "AppSpecification": {
-            "ImageUri": image,
-            "ContainerEntrypoint": app.get("ContainerEntrypoint"),
-            "ContainerArguments": app.get("ContainerArguments"),
-        },
+        "AppSpecification": described_app(body.get("AppSpecification", {}), image),
         "ProcessingInputs": [described_input(entry) for entry in body.get("ProcessingInputs", [])],
         "ProcessingOutputConfig": {
-            "Outputs": body.get("ProcessingOutputConfig", {}).get("Outputs", []),
-            "KmsKeyId": body.get("ProcessingOutputConfig", {}).get("KmsKeyId"),
+            "Outputs": asked.get("Outputs", []),
+            "KmsKeyId": asked.get("KmsKeyId"),
         },
         "ProcessingResources": {"ClusterConfig": {**cluster(body), "VolumeKmsKeyId": None}},
         "RoleArn": body.get("RoleArn"),
         "StoppingCondition": body.get("StoppingCondition", {"MaxRuntimeInSeconds": 86400}),
     }
     return re.sub(r"[&<>]", lambda found: f"\\u{ord(found[0]):04x}", compact(config))
+
+
+def described_app(app: dict, image: str) -> dict:
+    """Return AppSpecification as processingjobconfig.json has it."""
+    return {
+        "ImageUri": image,
+        "ContainerEntrypoint": app.get("ContainerEntrypoint"),
+        "ContainerArguments": app.get("ContainerArguments"),
+    }
 
 
 def described_input(entry: dict) -> dict:

@@ -8,7 +8,8 @@ from ..script import JOB, Bash, Recipe, glue
 from . import planning
 from .run import data_libraries, drop_views, furnish, make_folders, make_views
 
-LIBRARIES = ("say", "record", "sidecar", "folder", "shell")
+LIBRARIES = ("say", "record", "folder", "shell")
+WITH_SIDECARS = {"pipe", "credentials", "handback", "sandbox"}  # these start processes beside it
 
 
 def write(given: dict[str, str]) -> str:
@@ -21,7 +22,9 @@ def write(given: dict[str, str]) -> str:
 def shell(plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a shell, from top to bottom as it runs."""
     headline, container = engine.headline(plan), plan.containers[0]
-    libraries = (*LIBRARIES, *data_libraries(plan), *engine.libraries(plan, shell=True))
+    needed = (*data_libraries(plan), *engine.libraries(plan, shell=True))
+    sidecar = ("sidecar",) if WITH_SIDECARS & set(needed) else ()
+    libraries = (*LIBRARIES, *sidecar, *needed)
     recipe = Recipe("shell", headline, libraries)
     recipe.bash(*engine.opening(plan), "", *engine.before_shell(plan))
     make_folders(recipe, plan, engine)
