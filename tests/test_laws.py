@@ -185,7 +185,7 @@ READ_TWICE = {
     "PLATFORM": "by the feature, by `make build` and by `make pull-dlc`",
     "DOCKER_ARGS": "by the feature, and by conform, which adds to it",
 }
-VALUES = {"settings", "values", "given", "self.settings", "job.settings"}
+VALUES = {"settings", "values", "given"}
 
 
 def settings_read(module: str) -> set[str]:
@@ -197,7 +197,7 @@ def settings_read(module: str) -> set[str]:
             key, values = node.slice, node.value
         elif called(node) == "get" and isinstance(node.func, ast.Attribute) and node.args:
             key, values = node.args[0], node.func.value
-        if isinstance(key, ast.Constant) and ast.unparse(values) in VALUES:
+        if isinstance(key, ast.Constant) and ast.unparse(values).rpartition(".")[2] in VALUES:
             found.add(key.value)
     return found & settings.RULES.keys()
 
