@@ -156,6 +156,19 @@ def test_engines_have_bash_of_constants_alone(module):
     assert [ast.unparse(node) for node in found] == []
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if part(name) in ("engines", "verbs")])
+def test_no_string_with_a_dollar_has_a_value_put_in(module):
+    """Such a string is Bash, whatever it is handed to."""
+    found = [node for node in ast.walk(TREES[module]) if isinstance(node, ast.JoinedStr)]
+    texts = [
+        word.value
+        for node in found
+        for word in node.values
+        if isinstance(word, ast.Constant) and "$" in word.value
+    ]
+    assert texts == []
+
+
 @pytest.mark.parametrize(
     "module", [name for name in MODULES if part(name) in ("plan", "kinds", "features")]
 )
