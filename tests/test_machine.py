@@ -443,7 +443,8 @@ INFO = {
 ANSWERING = EngineFacts(
     "docker",
     "28.5.2",
-    owns_files=True, can_overlay=True,
+    owns_files=True,
+    can_overlay=True,
     same_kernel=True,
     arch="x86_64",
     cpus=8,
