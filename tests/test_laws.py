@@ -157,6 +157,19 @@ def test_engines_have_bash_of_constants_alone(module):
     assert [ast.unparse(node) for node in found] == []
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if part(name) in ("engines", "verbs")])
+def test_no_string_with_a_dollar_has_a_value_put_in(module):
+    """Such a string is Bash, whatever it is handed to."""
+    found = [node for node in ast.walk(TREES[module]) if isinstance(node, ast.JoinedStr)]
+    texts = [
+        word.value
+        for node in found
+        for word in node.values
+        if isinstance(word, ast.Constant) and "$" in word.value
+    ]
+    assert texts == []
+
+
 @pytest.mark.parametrize(
     "module", [name for name in MODULES if part(name) in ("plan", "kinds", "features")]
 )
@@ -185,7 +198,7 @@ READ_TWICE = {
     "REGION": "by a job, and by `make pull-dlc`, whose registry may be a region's",
     "PLATFORM": "by the feature, by `make build` and by `make pull-dlc`",
 }
-VALUES = {"settings", "values", "given", "self.settings", "job.settings"}
+VALUES = {"settings", "values", "given"}
 
 
 def settings_read(module: str) -> set[str]:
@@ -197,7 +210,7 @@ def settings_read(module: str) -> set[str]:
             key, values = node.slice, node.value
         elif called(node) == "get" and isinstance(node.func, ast.Attribute) and node.args:
             key, values = node.args[0], node.func.value
-        if isinstance(key, ast.Constant) and ast.unparse(values) in VALUES:
+        if isinstance(key, ast.Constant) and ast.unparse(values).rpartition(".")[2] in VALUES:
             found.add(key.value)
     return found & settings.RULES.keys()
 

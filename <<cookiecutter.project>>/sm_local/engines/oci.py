@@ -63,7 +63,7 @@ class OCI:
         """Name the container. One that uses a locked folder gets a name that only one may have."""
         if plan.locked and container is plan.containers[0]:
             return [call("checkpoints_name", plan.stem)]
-        return [f"name=$job-$$-{container.host}"]
+        return [glue(Bash("name=$job-$$-"), container.host)]
 
     def meanwhile(self, plan: Plan) -> list[str]:
         """Warn of an image that is older than what it is made from."""

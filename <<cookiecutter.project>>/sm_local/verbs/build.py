@@ -17,6 +17,7 @@ def build(values: dict[str, str], engine: Engine) -> Recipe:
     """Return the recipe that builds with an engine."""
     facts = engine.facts
     version = f" {facts.version}" if facts.has_images else ""
-    recipe = Recipe("build", f"engine {facts.name}{version}", ("say", "build"))
+    libraries = ("say", "build") if facts.has_images else ("say",)
+    recipe = Recipe("build", f"engine {facts.name}{version}", libraries)
     recipe.bash(*engine.build(values))
     return recipe
