@@ -26,8 +26,8 @@ def plan(root: Path, settings: dict[str, str], given: dict[str, str], alone: boo
     """Return what SageMaker would run; `alone` is for its first host only. Raises SmLocalError."""
     request = reading.read(root / given.get("JOB", "processing.yaml"), ROOT)
     body = request.body
-    app = body.get("AppSpecification", {})
-    image = choose_image(request, IMAGE, app.get("ImageUri", ""), settings, given)
+    asked = body.get("AppSpecification", {}).get("ImageUri", "")
+    image = choose_image(request, IMAGE, asked, settings, given)
     name = stem(body.get("ProcessingJobName") or root.resolve().name)
     names = host_names(request)[: 1 if alone else None]
     config = job_config(body, name, image.name, settings["REGION"])
@@ -43,7 +43,7 @@ def plan(root: Path, settings: dict[str, str], given: dict[str, str], alone: boo
         containers=hosts(body, names, settings["REGION"], config, mounts),
         results=("output",),
         produces="output/data",
-        isolated=body.get("NetworkConfig", {}).get("EnableNetworkIsolation", False),
+        isolated=is_isolated(body),
         role=body.get("RoleArn", ""),
         archives="never",  # outputs are uploaded as they are (captured)
         notes=request.notes,
@@ -58,7 +58,6 @@ def hosts(
     DG:build-your-own-processing-container. The platform sets AWS_REGION alone (captured).
     """
     app = body.get("AppSpecification", {})
-    resources = {"hosts": sorted(names)}
     return tuple(
         Container(
             host=host,
@@ -69,15 +68,22 @@ def hosts(
             standard=(),
             variables={"AWS_REGION": region},
             environment=body.get("Environment", {}),
-            files={
-                "resourceconfig.json": compact({"current_host": host, **resources}),
-                "processingjobconfig.json": config,
-            },
+            files={**resource_config(host, names), "processingjobconfig.json": config},
             layout=mounts,
             folders=("config", "output/metrics/cloudwatch", *output_folders(body)),
         )
         for host in names
     )
+
+
+def is_isolated(body: dict) -> bool:
+    """Return whether the request wants no network but the job's own hosts."""
+    return body.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
+
+
+def resource_config(host: str, names: list[str]) -> dict[str, str]:
+    """Return resourceconfig.json: two keys alone (captured 2020, 2022)."""
+    return {"resourceconfig.json": compact({"current_host": host, "hosts": sorted(names)})}
 
 
 def cluster(body: dict) -> dict:
