@@ -196,6 +196,7 @@ READ_TWICE = {
     "IMAGE": "by a job, by `make build`, which makes it, and by conform, which looks into it",
     "DLC": "by a job, and by `make pull-dlc`, which fetches it",
     "REGION": "by a job, and by `make pull-dlc`, whose registry may be a region's",
+    "DOCKER_ARGS": "by the feature, and by conform, which adds to it",
     "PLATFORM": "by the feature, by `make build` and by `make pull-dlc`",
 }
 VALUES = {"settings", "values", "given"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import SmLocalError
 from ..plan import STAMP, Container, Mount, Plan
 from ..request import reading
+from ..request.rules import dig
 from .channels import CHANNELS
 from .common import account, check_host_count, choose_image, compact, hostname, partition, stem
 
@@ -25,22 +26,21 @@ DEFAULT_CLUSTER = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSi
 def plan(root: Path, settings: dict[str, str], given: dict[str, str], alone: bool = False) -> Plan:
     """Return what SageMaker would run; `alone` is for its first host only. Raises SmLocalError."""
     request = reading.read(root / given.get("JOB", "processing.yaml"), ROOT)
-    body = request.body
-    asked = body.get("AppSpecification", {}).get("ImageUri", "")
-    image = choose_image(request, IMAGE, asked, settings, given)
+    body, region = request.body, settings["REGION"]
+    image = choose_image(request, IMAGE, dig(body, IMAGE) or "", settings, given)
     name = stem(body.get("ProcessingJobName") or root.resolve().name)
     names = host_names(request)[: 1 if alone else None]
-    config = job_config(body, name, image.name, settings["REGION"])
+    config = job_config(body, name, image.name, region)
     mounts = (Mount("config", "/opt/ml/config", own=True), *inputs(request, root), *outputs(body))
     return Plan(
         kind="processing",
         file=request.file,
         stem=name,
-        region=settings["REGION"],
+        region=region,
         image=image.name,
         image_source=image.source,
         remedy=image.remedy,
-        containers=hosts(body, names, settings["REGION"], config, mounts),
+        containers=hosts(body, names, region, config, mounts),
         results=("output",),
         produces="output/data",
         isolated=is_isolated(body),
