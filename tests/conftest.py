@@ -1,7 +1,8 @@
 """Fixtures: an engine, a base image, a baked project, and `make` in it.
 
-A test comes in by the user's door: bake, call make, look at what happened. The engine is the one that answers; a fresh
-Debian where we are root gets one of its own, which is stopped at the end. Under pytest-xdist these fixtures are each
+A test comes in by the user's door: bake, call make, look at what happened. The engine is the one
+that answers; a fresh Debian where we are root gets one of its own, which is stopped at the end.
+Under pytest-xdist these fixtures are each
 worker's own; the engine, the base image and what is given back at the end are the controller's.
 """
 
@@ -28,7 +29,7 @@ os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 REPO = Path(__file__).parent.parent
 TEMPLATE = REPO / "<<cookiecutter.project>>"
-# The session's number; its workers inherit it. What a session leaves on an engine is found by it at the end.
+# The session's number, which its workers inherit: what it leaves on an engine is found by it.
 RUN = os.environ.setdefault("SUITE_OF", str(os.getpid()))
 NAMES = f"sm-local-test-{RUN}"
 # and so the image: two runs on one engine, or two workers, do not take it from each other
@@ -41,7 +42,7 @@ sys.path.insert(0, str(TEMPLATE))
 
 
 def clean_environment(**changes: str) -> dict[str, str]:
-    """Return this process's environment without what would leak into make: AWS, MAKEFLAGS, pytest's and our own."""
+    """Return the environment without what would leak into make: AWS's, make's, pytest's, ours."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -84,7 +85,7 @@ def last_job(project: Path) -> Path:
 
 
 def need(tool: str, package: str) -> str:
-    """Return the path of a program; fail, never skip, where it is missing: tools/setup-tests.sh has told why."""
+    """Return the path of a program; fail, never skip, if it is missing: setup-tests.sh said why."""
     places = (
         os.environ["PATH"] + ":/usr/sbin:/sbin:/usr/lib/cni:/usr/lib/podman:/usr/libexec/podman"
     )
@@ -97,9 +98,10 @@ def need(tool: str, package: str) -> str:
 
 
 def need_podman() -> None:
-    """Make sure of Podman, of what lets names resolve in its networks, which Debian packages apart, and of a runtime that works here.
+    """Make sure of Podman, of names in its networks, and of a runtime that works here.
 
-    crun refuses a machine with cgroups of both versions if the second has controllers; runc does not.
+    Debian packages name resolution separately. crun refuses a machine with cgroups of both versions
+    if the second has controllers; runc does not.
     """
     need("podman", "podman")
     controllers = Path("/sys/fs/cgroup/unified/cgroup.controllers")
@@ -151,7 +153,7 @@ def docker(daemon):
 
 @pytest.fixture(scope="session")
 def base_image(docker) -> str:
-    """Return an image with python3: the public one, else one made from Debian's packages, once for all workers."""
+    """Return an image with python3: the public one, else one made once from Debian's packages."""
     with house.locked("base"):
         for name in (PUBLIC_BASE, DEBIAN_BASE):
             if docker.images.list(name):
@@ -190,7 +192,7 @@ def debian() -> Path:
 
 
 def bake(folder: Path, *, template: Path = REPO, accept_hooks: bool = True, **given: str) -> Path:
-    """Bake a project into a folder with the cookiecutter library; refuse a misspelt answer, which cookiecutter ignores."""
+    """Bake a project into a folder; refuse a misspelt answer, which cookiecutter ignores."""
     import json
 
     from cookiecutter.main import cookiecutter
@@ -222,7 +224,9 @@ def baked(tmp_path_factory) -> Path:
 
 
 def everybodys_python() -> dict[str, str]:
-    """Return an environment in which root makes venvs of the system's Python: one of root's own, of pyenv or uv, lies
+    """Return an environment in which root makes venvs of the system's Python.
+
+    One of root's own, of pyenv or uv, lies
     in a home that is closed to the unprivileged caller of some tests."""
     if os.geteuid() or not Path("/usr/bin/python3").exists():
         return clean_environment()
@@ -231,7 +235,7 @@ def everybodys_python() -> dict[str, str]:
 
 
 def open_up(folder: Path) -> None:
-    """Let everybody enter a folder and those of pytest's above it, which it makes for their owner alone."""
+    """Let everybody enter a folder and pytest's folders above it, which are for their owner."""
     for path in (folder, *folder.parents):
         if path == Path(os.environ["SUITE_TEMP"]).parent:
             return
@@ -283,7 +287,7 @@ def containers(docker, project: Path) -> list[str]:
     ]
 
 
-# Tests that serve credentials, at the one address that SageMaker has for them: workers and sessions take turns.
+# Tests that serve credentials use the one address that SageMaker has for them: they take turns.
 AT_ONE_ADDRESS = ("test_credentials", "test_conform")
 
 
@@ -328,7 +332,7 @@ def pytest_unconfigure(config):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Say loudly what was skipped: a check that nobody runs is no check. And where a failure left its files."""
+    """Say loudly what was skipped: what nobody runs is no check. And where files are."""
     for report in terminalreporter.stats.get("skipped", []):
         terminalreporter.write_line(
             f"NOT RUN: {report.nodeid}: {report.longrepr[-1] if report.longrepr else ''}"

@@ -1,8 +1,8 @@
-"""What the suite takes from the machine for its time, and gives back: an engine, and the modes of closed folders.
+"""What the suite borrows from the machine and gives back: an engine, the modes of folders.
 
-Several sessions at once share both: whoever comes first opens, whoever leaves last closes, also what a session that was
-killed left open. In CACHE/house: `turn` is held while something changes, `users` is shared by the sessions that are in,
-and `state.json` says what there is to give back.
+Several sessions at once share both: whoever comes first opens, whoever leaves last closes, and also
+closes what a killed session left open. In CACHE/house: `turn` is held while something changes,
+`users` is shared by the sessions that are in, and `state.json` says what there is to give back.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Stay:
 
 
 def open_way_to(folder: Path) -> None:
-    """Let everybody pass through the folders above one, which they cannot where it lies in a closed home."""
+    """Let everybody pass through the folders above one, which may lie in a closed home."""
     with locked("turn"):
         now = state()
         for path in folder.parents:
@@ -82,7 +82,7 @@ def open_way_to(folder: Path) -> None:
 
 
 def engine_of_our_own(dockerd: str, answers: Callable[[str], bool]) -> str:
-    """Return the address of an engine that is stopped at the end; start it if no other session or worker has."""
+    """Return the address of an engine that is stopped at the end; start it if nobody else has."""
     with locked("turn"):
         now = state()
         if now["engine"]:
@@ -99,7 +99,7 @@ def engine_of_our_own(dockerd: str, answers: Callable[[str], bool]) -> str:
 
 
 def start_engine(dockerd: str) -> dict:
-    """Start dockerd; its images are kept in the cache, all else lies in a folder that goes with it."""
+    """Start dockerd; its images stay in the cache, all else is in a folder that goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="sm-local-engine-"))
     folder.chmod(0o755)  # the unprivileged caller of some tests
     before = network()
@@ -145,7 +145,7 @@ def stop_engine(engine: dict) -> None:
 
 
 def runs(pid: int) -> bool:
-    """Tell whether dockerd runs under a number; the number may be another's by now, and a child is to be reaped."""
+    """Return whether a process is dockerd: the number may be another's by now. Reaps a child."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
@@ -159,7 +159,7 @@ FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def network() -> dict:
-    """Return what dockerd is going to change of the network: whether it is on, and whether there is a bridge."""
+    """Return what dockerd is going to change of the network: forwarding, bridge, policy."""
     return {
         "forwarding": FORWARDING.read_text().strip(),
         "bridge": Path("/sys/class/net/docker0").exists(),
@@ -177,7 +177,7 @@ def forward_policy() -> str:
 
 
 def restore_network(before: dict) -> None:
-    """Take away the bridge, the rules that name it or Docker's chains, and set back what was switched on."""
+    """Remove the bridge and the rules that name it or Docker's chains; reset what was changed."""
     if before["bridge"]:
         return
     subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True, check=False)
@@ -200,7 +200,7 @@ def restore_network(before: dict) -> None:
 
 
 def sweep(engine: str, names: str, folder: str) -> None:
-    """Take away what tests that were interrupted left on an engine: containers, networks, images."""
+    """Remove what interrupted tests left on an engine: containers, networks, images."""
     address = {"docker": state()["engine"].get("socket")}.get(engine)
     command = [engine, *(["--host", address] if address else [])]
 
@@ -220,7 +220,7 @@ def sweep(engine: str, names: str, folder: str) -> None:
 
 
 def remove_temp(folder: Path, *, keep: bool) -> None:
-    """Take away the tests' files; those of a failed session stay for who looks into it, and are closed again."""
+    """Remove the tests' files; those of a failed session stay, closed again, to be looked at."""
     if keep and any(folder.glob("*")):
         folder.chmod(0o700)
     else:

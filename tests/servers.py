@@ -21,7 +21,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(command: list[str], url: str, log: Path):
-    """Run an HTTP server until the end of the block, which begins when it answers, whatever it answers."""
+    """Run an HTTP server until the end of the block, which begins when it answers anything."""
     with open(log, "w") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:

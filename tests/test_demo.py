@@ -1,4 +1,4 @@
-"""`make demo` trains on any machine: in a container where an engine answers, else in the sandbox."""
+"""`make demo` trains anywhere: in a container where an engine answers, else in the sandbox."""
 
 import os
 import shutil

@@ -1,6 +1,6 @@
 """The recipes of a dozen combinations, committed: a diff shows what a change does to the product.
 
-UPDATE_RECIPES=1 make test ARGS=tests/test_golden.py    writes them anew; read the diff before you commit it
+UPDATE_RECIPES=1 make test ARGS=tests/test_golden.py    rewrites them; read the diff, then commit
 """
 
 import os

@@ -630,8 +630,8 @@ def test_a_name_that_the_api_takes_and_that_leaves_room_is_kept(name):
 def test_a_link_in_a_channel_s_place_that_leads_nowhere_is_refused():
     (channels.CHANNELS / "mounted").symlink_to("/nowhere/data")
     assert (
-        refused({})
-        == "opt/ml/input/data/mounted: is a link to /nowhere/data, which is not there; mount it, or remove the link"
+        refused({}) == "opt/ml/input/data/mounted: is a link to /nowhere/data, which is not there; "
+        "mount it, or remove the link"
     )
 
 

@@ -320,7 +320,10 @@ def test_an_environment_that_somebody_else_made_first_stays(project, tmp_path):
     fake.mkdir()
     (fake / "uv").write_text(
         f"""#!/bin/sh
-if [ "$1" = pip ]; then touch {tmp_path}/first/ready {tmp_path}/first/won; mv {tmp_path}/first {venv}; fi
+if [ "$1" = pip ]; then
+  touch {tmp_path}/first/ready {tmp_path}/first/won
+  mv {tmp_path}/first {venv}
+fi
 exec {shutil.which("uv")} "$@"
 """
     )

@@ -179,7 +179,7 @@ def test_an_array_that_may_be_empty_is_not_expanded_bare(path):
     assert bare == []
 
 
-# Declared empty, and filled wherever it is expanded: a job has a config mount, a host, a build argument list that is not empty.
+# Declared empty, and filled wherever it is expanded: a job always has a config mount and a host.
 ALWAYS_FILLED = {
     "mounts",
     "running",

@@ -1,4 +1,4 @@
-"""How SageMaker starts a container: the four combinations of entrypoint and arguments, and what of the image stays."""
+"""How SageMaker starts a container: entrypoint, arguments, and what of the image stays."""
 
 import json
 import subprocess
@@ -11,8 +11,15 @@ IMAGE = f"{PROJECT}-probe:latest"
 
 PROBE = """#!/usr/bin/env python3
 import json, os
-json.dump({"argv": open("/proc/1/cmdline").read().split("\\0")[:-1], "cwd": os.getcwd(), "uid": os.getuid(), "home": os.environ["HOME"],
-           "baked": os.path.exists("/opt/ml/code/baked"), "ml_is_mount": os.path.ismount("/opt/ml")}, open("/opt/ml/output/data/seen.json", "w"))
+seen = {
+    "argv": open("/proc/1/cmdline").read().split("\\0")[:-1],
+    "cwd": os.getcwd(),
+    "uid": os.getuid(),
+    "home": os.environ["HOME"],
+    "baked": os.path.exists("/opt/ml/code/baked"),
+    "ml_is_mount": os.path.ismount("/opt/ml"),
+}
+json.dump(seen, open("/opt/ml/output/data/seen.json", "w"))
 """
 
 

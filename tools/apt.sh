@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# usage: bash tools/apt.sh PACKAGE...    install Debian's or Ubuntu's packages, as root or with a sudo that asks nothing
+# usage: bash tools/apt.sh PACKAGE...    install packages of Debian or Ubuntu
+# As root, or with a sudo that asks for no password.
 # Status 1 and one line where that cannot be; no service of theirs is started.
 set -euo pipefail
 
@@ -7,9 +8,11 @@ SM_POLICY=/usr/sbin/policy-rc.d
 
 main() {
   local root=()
-  command -v apt-get > /dev/null || die "there is no apt-get; install by hand what gives these Debian packages: $*"
+  command -v apt-get > /dev/null ||
+    die "there is no apt-get; install by hand what these Debian packages bring: $*"
   if (( EUID )); then
-    sudo -n true 2> /dev/null || die "you are not root and sudo asks for a password; 'sudo apt-get install $*'"
+    sudo -n true 2> /dev/null ||
+      die "you are not root and sudo asks for a password; 'sudo apt-get install $*'"
     root=(sudo -n)
   fi
   echo "sm-local: installing $* (they stay installed)" >&2
@@ -21,7 +24,8 @@ main() {
     die "apt-get did not install $*, its words are above; 'sudo apt-get install $*'"
 }
 
-# services_stay_down [SUDO]: Debian starts a service as it is installed, unless this file says no. It goes at the end.
+# services_stay_down [SUDO]: Debian starts a service when it is installed, unless this file says no.
+# It is removed at the end.
 services_stay_down() {
   if [[ -e $SM_POLICY ]]; then return 0; fi
   printf '#!/bin/sh\nexit 101\n' | "$@" tee "$SM_POLICY" > /dev/null

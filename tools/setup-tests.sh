@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# usage: bash tools/setup-tests.sh    install what the tests need and this machine lacks (Debian, Ubuntu)
-# What cannot be had is told in one line each, before the first test; the tests that need it then fail, and no other.
+# usage: bash tools/setup-tests.sh    install what the tests need and is missing (Debian, Ubuntu)
+# What cannot be had is said in one line each, before the first test; only the tests that need it
+# then fail.
 set -euo pipefail
 
 # a program, and the package that brings it
@@ -24,12 +25,14 @@ main() {
   if [[ $(uname -s) != Linux ]]; then return 0; fi
   install
   missing | while IFS=$'\t' read -r what package; do
-    echo "sm-local: some tests will fail: $what is missing; install it (Debian's package: $package)" >&2
+    echo "sm-local: some tests will fail: $what is missing;" \
+      "install it (Debian's package: $package)" >&2
   done
   engine
 }
 
-# install: twice at most, for which package gives names to Podman is known once apt-get has been updated.
+# install: twice at most, because only after `apt-get update` is it known which package gives Podman
+# its names.
 install() {
   local packages before=''
   while command -v apt-get > /dev/null; do
@@ -45,11 +48,15 @@ install() {
 missing() {
   local program package
   while read -r program package; do
-    if ! command -v "$program" > /dev/null && wanted "$program"; then printf '%s\t%s\n' "$program" "$package"; fi
+    if ! command -v "$program" > /dev/null && wanted "$program"; then
+      printf '%s\t%s\n' "$program" "$package"
+    fi
   done <<< "$SM_NEEDS"
   if ! system_venvs; then printf 'the venv module of /usr/bin/python3\tpython3-venv\n'; fi
   if ! aws_v2; then printf 'AWS CLI v2\tawscli\n'; fi
-  if ! podman_names && command -v podman > /dev/null; then printf 'name resolution of Podman\t%s\n' "$(podman_names_package)"; fi
+  if ! podman_names && command -v podman > /dev/null; then
+    printf 'name resolution of Podman\t%s\n' "$(podman_names_package)"
+  fi
 }
 
 # wanted PROGRAM: an engine that answers needs no dockerd, and nobody but root can start one.
@@ -70,24 +77,30 @@ aws_v2() {
   return 1
 }
 
-# system_venvs: root's tests make venvs of the system's Python, which an unprivileged user can run, too.
+# system_venvs: root's tests make venvs of the system's Python, which other users can run too.
 system_venvs() {
   [[ ! -x /usr/bin/python3 ]] || /usr/bin/python3 -c 'import ensurepip' 2> /dev/null
 }
 
 # podman_names: a CNI plugin beside Podman 4.3, aardvark-dns beside newer ones
 podman_names() {
-  [[ -x /usr/lib/cni/dnsname || -x /usr/lib/podman/aardvark-dns || -x /usr/libexec/podman/aardvark-dns ]]
+  [[ -x /usr/lib/cni/dnsname || -x /usr/lib/podman/aardvark-dns ||
+    -x /usr/libexec/podman/aardvark-dns ]]
 }
 
 podman_names_package() {
   local cni=golang-github-containernetworking-plugin-dnsname
-  if apt-cache show "$cni" > /dev/null 2>&1; then echo "$cni dnsmasq-base"; else echo aardvark-dns; fi
+  if apt-cache show "$cni" > /dev/null 2>&1; then
+    echo "$cni dnsmasq-base"
+  else
+    echo aardvark-dns
+  fi
 }
 
 engine() {
   if (( EUID == 0 )) || answers; then return 0; fi
-  echo "sm-local: tests of containers will fail: no Docker engine answers you, and only root can start one;" \
+  echo "sm-local: tests of containers will fail: no Docker engine answers you," \
+    "and only root can start one;" \
     "start it, or 'sudo usermod -aG docker $(id -un)' and a new login" >&2
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# usage: bash tools/venv.sh FOLDER    make the development environment of pyproject.toml; `ready` is written last
+# usage: bash tools/venv.sh FOLDER    make the development environment of pyproject.toml
+# `ready` is written last.
 set -euo pipefail
 
 main() {
@@ -12,7 +13,8 @@ main() {
     python3 -c 'import ensurepip' 2> /dev/null || bash tools/apt.sh python3-venv ||
       die "python3 cannot make environments; 'sudo apt-get install python3-venv', or install uv"
     python3 -m venv "$1"
-    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'    # --group is new there
+    # --group is new in 25.1
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
     "$1/bin/python" -m pip install --quiet --group dev
   fi
   : > "$1/ready"

@@ -82,7 +82,8 @@ def test_the_sandbox_keeps_three_words_a_mount(tmp_path):
     done = bash(
         tmp_path,
         "lib/sandbox",
-        'dir=output/j; on_host algo-2; bind "a b" /opt/ml/x; bind c /opt/ml/y readonly; cow d /z n\n'
+        'dir=output/j; on_host algo-2; bind "a b" /opt/ml/x; bind c /opt/ml/y readonly; '
+        "cow d /z n\n"
         'printf "%s\\n" "${mounts[@]}"',
     )
     assert done.stdout.splitlines() == [

@@ -105,7 +105,8 @@ def test_a_failure_says_why_and_leaves_no_file(tmp_path):
     fake = tmp_path / "bin"
     fake.mkdir()
     (fake / "tar").write_text(
-        '#!/bin/sh\ncase $* in *model*) echo "tar: broken" >&2; exit 2 ;; esac\nexec /bin/tar "$@"\n'
+        '#!/bin/sh\ncase $* in *model*) echo "tar: broken" >&2; exit 2 ;; esac\n'
+        'exec /bin/tar "$@"\n'
     )
     (fake / "tar").chmod(0o755)
     done = bash(

@@ -72,7 +72,10 @@ def test_no_sidecar_holds_another(tmp_path):
         tmp_path,
         "lib/sidecar",
         """dir=output/j
-held() { local fd; for fd in 3 4 5 6 7 8 9; do if { : >&$fd; } 2> /dev/null; then echo -n " $fd"; fi; done; }
+held() {
+  local fd
+  for fd in 3 4 5 6 7 8 9; do if { : >&$fd; } 2> /dev/null; then echo -n " $fd"; fi; done
+}
 wait_for_the_end() { cat > /dev/null; }
 show() { echo "$1:$(held)"; wait_for_the_end; }
 sidecar switch show switch; echo "$answer"

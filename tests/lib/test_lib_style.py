@@ -1,4 +1,4 @@
-"""Every file of lib/ and libexec/: clean standing alone, documented, and no longer than it must be."""
+"""Every file of lib/ and libexec/: clean standing alone, documented, with short functions."""
 
 import re
 import subprocess

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A job's folder.
-# Reads $library, the version of these files that the recipe was written for. Sets $job, $stamp, $dir, $at.
+# Reads $library, the version of these files that the recipe was written for. Sets $job, $stamp,
+# $dir, $at.
 # shellcheck disable=SC2034,SC2154  # $library is the recipe's; $at is read in other files
 
 job='' dir=''          # the job's name; its folder, output/<job>
