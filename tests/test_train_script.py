@@ -456,7 +456,8 @@ def test_the_image_trains(start, docker, image):
 def test_only_the_code_is_in_the_image(start):
     container = start("find", "/opt/ml/code", "-type", "f")
     container.wait(timeout=60)
-    assert container.logs() == b"/opt/ml/code/train.py\n"
+    found = sorted(container.logs().decode().splitlines())
+    assert found == ["/opt/ml/code/process.py", "/opt/ml/code/train.py"]
 
 
 @pytest.mark.engine

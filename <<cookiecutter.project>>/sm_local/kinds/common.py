@@ -75,7 +75,8 @@ def partition(region: str) -> str:
 def hostname(region: str, host: str = "algo-1") -> str:
     """Return the kernel's host name: never algo-1, which is only a name that resolves (captured).
 
-    Hosts are algo-1 … algo-N without padding (DG:your-algorithms-training-algo-running-container).
+    Hosts are algo-1, algo-2 and so on, without padding
+    (DG:your-algorithms-training-algo-running-container).
     """
     domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
     return f"ip-10-0-0-{host.rpartition('-')[2]}.{domain}"

@@ -120,9 +120,9 @@ def _end_the_job(reason: str, options: argparse.Namespace) -> None:
     """
     with contextlib.suppress(OSError):  # the disk may be full, and the terminal gone
         options.broken.write_text(reason, encoding="utf-8", errors="replace")
-    os.kill(options.recipe, signal.SIGUSR1)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # before the signal: with the job this process ends too
         print(f"sm-local: {reason}", file=sys.stderr, flush=True)
+    os.kill(options.recipe, signal.SIGUSR1)
     threading.Event().wait()
 
 
