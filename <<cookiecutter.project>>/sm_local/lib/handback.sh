@@ -14,10 +14,10 @@ cat > /dev/null
 for folder in /handback/job /handback/job/algo-* /handback/output/* /handback/output/*/algo-*; do
   rm -rf "$folder/cow" "$folder/views"
 done
-started=$(ls -d /handback/job/recipe.sh /handback/output/*/recipe.sh 2> /dev/null | head -n 1)
 for folder in /handback/*; do
   case $folder in
     /handback/new-*)
+      started=$(ls -d /handback/job/recipe.sh /handback/output/*/recipe.sh 2> /dev/null | head -n 1)
       find "$folder" -user 0 -newer "$started" -exec chown -h "$1" {} + ;;
     /handback/job)
       chown -hR "$1" "$folder" ;;
