@@ -50,8 +50,8 @@ wanted_image() {
   echo "${BASE_IMAGE:-$(sed -n 's/^ *"base_image": "\(.*\)",$/\1/p' cookiecutter.json | head -n 1)}"
 }
 
-# base_image ENGINE: print the wanted image if it is there or can be pulled; else another one that is
-# there and has Python.
+# base_image ENGINE: print the wanted image if it is there or can be pulled; else another one that
+# is there and has Python.
 base_image() {
   local wanted image
   wanted=$(wanted_image)
