@@ -112,6 +112,20 @@ def test_what_cannot_be_is_refused(root, changes, said):
     assert str(caught.value) == said
 
 
+@pytest.mark.parametrize(
+    ("app", "what"),
+    [
+        ("{}", "without ContainerEntrypoint the image's own program runs"),
+        ("{ContainerArguments: [a]}", "ContainerArguments alone go to an image's entrypoint"),
+    ],
+)
+def test_the_sandbox_needs_an_entrypoint(project, app, what):
+    (project / "p.yaml").write_text(f"AppSpecification: {app}\n")
+    done = make(project, "process", "JOB=p.yaml", "ENGINE=sandbox")
+    said = f"p.yaml: {what}, and the sandbox has no image; add ContainerEntrypoint"
+    assert done.returncode == 2 and f"sm-local: {said}" in done.stdout.splitlines()
+
+
 def outcome(project: Path) -> list[int]:
     """Return how many lines the default project's script left in its two outputs."""
     (job,) = jobs(project)

@@ -77,7 +77,11 @@ def read_given() -> dict[str, str]:
 def misspelt(name: str, known: tuple[str, ...]) -> str:
     """Say that a name means nothing, and which is nearest."""
     near = difflib.get_close_matches(name.upper(), known, 1)
-    hint = f"did you mean {near[0]}?" if near else "settings.env lists the settings; HP and JOB"
+    hint = (
+        f"did you mean {near[0]}?"
+        if near
+        else "settings.env lists the settings, 'make help' the rest"
+    )
     return f"{name}={os.environ.get(name, '')}: make knows no {name}; {hint}"
 
 

@@ -33,9 +33,11 @@ class Sandbox:
                 )
         first = plan.containers[0]
         if not first.entrypoint and (first.arguments or not first.standard):
+            what = "ContainerArguments alone go to an image's entrypoint"
+            if not first.arguments:
+                what = "without ContainerEntrypoint the image's own program runs"
             raise SmLocalError(
-                f"{plan.file}: ContainerArguments alone go to an image's entrypoint, "
-                "and the sandbox has no image; add ContainerEntrypoint"
+                f"{plan.file}: {what}, and the sandbox has no image; add ContainerEntrypoint"
             )
         return plan.noting(*_notes(plan))
 
