@@ -4,7 +4,7 @@
 # container-id. `make stop`, `jobs` and `clean` know jobs by these files alone.
 #
 #   recipe      the process that runs the job's recipe
-#   verb        train or shell
+#   verb        train, process or shell
 #   engine      docker, podman or sandbox
 #   stop_grace  seconds between SIGTERM and SIGKILL
 #   failed      the folder of the first of several hosts to fail
