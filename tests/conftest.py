@@ -114,7 +114,7 @@ def need_podman() -> None:
 
 
 def answers(address: str = "") -> bool:
-    """Tell whether a Docker engine answers, at an address or at the usual one."""
+    """Return whether a Docker engine answers, at an address or at the usual one."""
     if not shutil.which("docker"):
         return False
     host = ["--host", address] if address else []

@@ -112,7 +112,7 @@ class Image:
 
     @property
     def takes_no_words(self) -> bool:
-        """Tell whether the ENTRYPOINT is a shell's text that leaves out what it is given."""
+        """Return whether the ENTRYPOINT is a shell's text that leaves out what it is given."""
         shell, dash, text = (*self.entrypoint, "", "", "")[:3]
         return shell.endswith("sh") and dash == "-c" and not re.search(r"\$\{?[@*1]", text)
 
