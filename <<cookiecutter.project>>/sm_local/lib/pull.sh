@@ -36,8 +36,8 @@ already_here() {
 # name_image FOUND: the name that IMAGE=dlc runs, wherever the image came from.
 name_image() { if [[ $1 != "$name" ]]; then "$engine" tag "$1" "$name"; fi; }
 
-# ecr_login: get the token first, alone: piped straight into `docker login`, docker's complaint about
-# a TTY hides why aws failed.
+# ecr_login: get the token first, alone: piped straight into `docker login`, docker's complaint
+# about a TTY hides why aws failed.
 ecr_login() {
   local aws password command
   if has_helper; then return; fi
