@@ -186,9 +186,10 @@ def test_the_endpoint_ends_with_the_job(asking, docker, kill):
     process.communicate(timeout=60)
     assert eventually(lambda: endpoints(asking) == 0)
     own = {"filters": {"label": f"sm-local.project={asking}"}}
-    assert len(docker.networks.list(**own)) == kill  # after SIGKILL nobody is left to remove it
+    # After SIGKILL only the next job on the engine that makes a network can remove this one, perhaps
+    # a job of another test. It must go; otherwise the one address would be taken for ever.
+    assert len(docker.networks.list(**own)) <= kill
     assert eventually(lambda: not docker.containers.list(**own))
-    # The next job removes it; otherwise the one address would be taken for ever.
     train(asking, "CREDENTIALS=session", **OWN)
     assert not docker.networks.list(**own)
 
