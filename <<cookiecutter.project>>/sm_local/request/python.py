@@ -6,6 +6,7 @@ Python is parsed, never run. The nodes are those of nodes.py, with Python's line
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def _is_python(value: ast.Dict, text: str) -> bool:
     single = (ast.get_source_segment(text, keys[0]) or "").startswith("'")
     return single or any(
         isinstance(node, (ast.Call, ast.JoinedStr, ast.Attribute, ast.Tuple))
-        or (isinstance(node, ast.Constant) and (node.value is None or node.value in (True, False)))
+        or (isinstance(node, ast.Constant) and isinstance(node.value, (bool, type(None))))
         for node in ast.walk(value)
     )
 
@@ -143,7 +144,7 @@ class _Nodes:
 def _scalar(value: object) -> tuple[str, str]:
     """Return the tag and text of a literal as YAML has them."""
     if value is None or isinstance(value, bool):
-        return TAGS["null" if value is None else "boolean"], str(value).lower().replace("none", "null")
+        return TAGS["null" if value is None else "boolean"], json.dumps(value)
     names = {str: "string", int: "integer", float: "float"}
     name = names.get(type(value))
     return (TAGS[name], str(value)) if name else (PYTHON, repr(value))
