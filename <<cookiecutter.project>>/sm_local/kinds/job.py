@@ -82,9 +82,7 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
     )
 
 
-def asked_for(
-    request: reading.Request, root: Path, algorithm: dict, image: str
-) -> dict[str, Any]:
+def asked_for(request: reading.Request, root: Path, algorithm: dict, image: str) -> dict[str, Any]:
     """Return the values of Job that the request alone decides, and the channels' folders."""
     body = request.body
     channels = choose_channels(request, root, algorithm.get("TrainingInputMode", "File"))

@@ -46,9 +46,7 @@ def read(text: str, job: Kind) -> list[tuple[str, Any]]:
 Fields = list[tuple[ast.expr, ast.expr]]
 
 
-def _requests(
-    statement: ast.stmt, text: str, job: Kind
-) -> Iterator[tuple[str, ast.expr, Fields]]:
+def _requests(statement: ast.stmt, text: str, job: Kind) -> Iterator[tuple[str, ast.expr, Fields]]:
     """Yield the request that one statement holds."""
     value = getattr(statement, "value", None)
     targets = getattr(statement, "targets", [getattr(statement, "target", None)])

@@ -21,7 +21,7 @@ KUBERNETES = ("sagemaker.services.k8s.aws/", "sagemaker.aws.amazon.com/")
 KUBERNETES_ONLY = ("region", "sageMakerEndpoint")
 OPEN_IN_PIPELINES = ("Get", "Std:Join", "Std:JsonGet")
 # Answers without a request in them: a key that gives them away, and what to do.
-DESCRIBE = "'aws sagemaker describe-training-job --training-job-name NAME' prints one"
+DESCRIBE = "'aws sagemaker describe-training-job --training-job-name NAME' prints a request"
 DEAD_ENDS = {
     "TrainingJobSummaries": ("a list of jobs without their requests", DESCRIBE),
     "HyperParameterTuningJobConfig": (
@@ -74,7 +74,7 @@ def choose(where: str, wrapping: Wrapping) -> tuple[str, Any]:
     if not found:
         raise SmLocalError(f"{where}; {wrapping.remedy}")
     if len(found) > 1:
-        lines = ", ".join(f"{path} (line {line_number(node)})" for path, node in found)
+        lines = " or ".join(f"{path} (line {line_number(node)})" for path, node in found)
         raise SmLocalError(f"{where}; it has {len(found)} requests, keep one: {lines}")
     return found[0]
 
@@ -272,7 +272,7 @@ def described(node: Any, job: Kind) -> Wrapping | None:
 
 def _titled(path: str, node: Any) -> str:
     """Return a path with the name of the job there."""
-    return f"{path}, {title(node)}," if title(node) else path
+    return f"{path}, {title(node)}" if title(node) else path
 
 
 def dead_end(node: Any, job: Kind) -> Wrapping | None:
