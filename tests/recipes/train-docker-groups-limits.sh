@@ -1,6 +1,7 @@
 # docker 28.2.2, CPU (GPU runtime not found), image churn:latest
   engine=docker image=churn:latest
   missing="run 'make build'"
+  need_image
   stop_grace=120 interrupt_grace=10
 
   need_data stream file:opt/ml/input/data/stream/m.jsonl '' 'make data'

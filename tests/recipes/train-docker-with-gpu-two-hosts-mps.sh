@@ -1,6 +1,7 @@
 # docker 28.2.2, GPU auto (runtime 'nvidia'), image churn:latest
   engine=docker image=churn:latest
   missing="run 'make build'"
+  need_image
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
