@@ -488,6 +488,6 @@ def test_docker_stop_reaches_python(start, job):
     ],
 )
 def test_what_is_missing_is_one_line(start, environment, said):
-    container = start("/usr/local/bin/train", environment=environment)
+    container = start("/usr/local/lib/sm-local/train", environment=environment)
     assert container.wait(timeout=60)["StatusCode"] == 1
     assert container.logs().startswith(said) and container.logs().count(b"\n") == 1
