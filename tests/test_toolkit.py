@@ -87,7 +87,7 @@ CASES = [
             "big": "123456789012345678901234567890",
             "umlaut": "Grüße ☃ \U0001f40d",
             "escaped": '"Gr\\u00fc\\u00dfe"',
-            "shell": "it's $HOME `x` \"y\" \\ *\n2",
+            "shell": 'it\'s $HOME `x` "y" \\ *\n2',
             "n": "1",
             "UPPER": "u",
             "upper": "l",
@@ -114,7 +114,7 @@ CASES = [
         },
         hosts(2),
         {"training": CHANNEL},
-        {"SAGEMAKER_PROGRAM": ""},
+        {},
         id="sagemaker-hyperparameters",
     ),
     pytest.param(
@@ -136,7 +136,9 @@ def both(tree: Tree, real: Path, files: dict, environment: dict) -> list[dict]:
         tree.empty()
         tree.code(PROBE)
         tree.config(**files)
-        given = {"SAGEMAKER_PROGRAM": "train.py", "SM_STUDIO_LOCAL_MODE": "true", **environment}
+        given = {"SM_STUDIO_LOCAL_MODE": "true", **environment}
+        if "sagemaker_program" not in files["hyperparameters"]:
+            given["SAGEMAKER_PROGRAM"] = "train.py"
         done = tree.run(program, python=real, **given)
         assert done.status == 0, done.err
         found.append(json.loads((tree.root / "model/seen.json").read_text()))
@@ -150,9 +152,7 @@ def told(seen: dict) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("hyperparameters", "resources", "channels", "environment"), CASES)
-def test_a_script_is_told_the_same(
-    tree, real, hyperparameters, resources, channels, environment
-):
+def test_a_script_is_told_the_same(tree, real, hyperparameters, resources, channels, environment):
     files = {
         "hyperparameters": hyperparameters,
         "resourceconfig": resources,
@@ -439,14 +439,26 @@ def test_without_boto3_code_in_s3_is_one_line(tree):
     bare = Path("/usr/bin")
     assert shutil.which("python3", path=str(bare))
     done = tree.run(python=bare, PYTHONNOUSERSITE="1")
-    wanted = "sagemaker_submit_directory is s3://bucket/sourcedir.tar.gz, and the image has no boto3"
+    wanted = (
+        "sagemaker_submit_directory is s3://bucket/sourcedir.tar.gz, and the image has no boto3"
+    )
     assert done.status == 1 and done.err.startswith(f"train: {wanted}")
 
 
-def test_code_in_s3_is_fetched_with_boto3(tree, real):
-    from servers import s3_server
+def test_code_in_s3_is_fetched_with_boto3(tree, real, tmp_path):
+    import boto3
+    from servers import moto_serving
 
-    with s3_server() as (client, address):
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
+    (tmp_path / "moto").mkdir()
+    with moto_serving(tmp_path / "moto") as address:
+        client = boto3.client(
+            "s3",
+            endpoint_url=address,
+            region_name="us-east-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+        )
         client.create_bucket(Bucket="bucket")
         client.upload_file(str(archive(tree, tree.root / "a.tar.gz")), "bucket", "x/a.tar.gz")
         values = {
@@ -454,7 +466,6 @@ def test_code_in_s3_is_fetched_with_boto3(tree, real):
             "sagemaker_submit_directory": "s3://bucket/x/a.tar.gz",
         }
         tree.config(hyperparameters=values)
-        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
         done = tree.run(python=real, S3_ENDPOINT_URL=address, **keys)
     assert (done.status, done.out) == (0, "archived\n"), done.err
 
@@ -507,7 +518,7 @@ def test_it_runs_with_the_pythons_that_are_here(tree, python):
 
 
 def test_the_witness_is_what_the_scripts_are_compared_by(tree):
-    """What tests/test_scripts.py relies on: a file beside the script is imported first."""
+    """tests/test_scripts.py relies on it: a file beside the script is imported first."""
     tree.code(WITNESS, "sitecustomize.py")
     tree.code("import sys\nsys.exit(2)\n")
     assert tree.run().status == 2

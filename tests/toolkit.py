@@ -16,7 +16,7 @@ from conftest import CACHE, TEMPLATE
 REAL = "sagemaker-training==5.1.4"
 TRAIN = TEMPLATE / "container/train"
 # Imported when Python starts, from the script's folder: records what the script is given.
-WITNESS = '''
+WITNESS = """\
 import atexit, json, os, sys
 def told():
     sm = {k: v for k, v in os.environ.items() if k.startswith("SM_")}
@@ -24,10 +24,10 @@ def told():
     seen = {"sm": sm, "argv": sys.argv, "cwd": os.getcwd(), "file": getattr(main, "__file__", "")}
     with open(os.environ["SM_MODEL_DIR"] + "/seen.json", "w") as file:
         json.dump(seen, file)
-if "SM_MODEL_DIR" in os.environ and "pip" not in sys.orig_argv:
+if "SM_MODEL_DIR" in os.environ and sys.argv[:1] != ["-c"]:  # and not a helper of multiprocessing
     parent = os.getpid()
     atexit.register(lambda: os.getpid() == parent and told())
-'''
+"""
 
 
 def real_toolkit() -> Path:

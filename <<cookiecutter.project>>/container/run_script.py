@@ -28,7 +28,7 @@ CODE = os.path.join(ML, "code")
 FAILURE = os.path.join(ML, "output", "failure")
 REASON = 1024  # characters of that file that become the FailureReason
 HERE = os.path.dirname(os.path.abspath(__file__))
-INSTALLED = ("/site-packages/", "/dist-packages/", "/.packages/")  # not the job's own code
+INSTALLED = ("/site-packages/", "/dist-packages/")  # not the job's own code
 
 
 def main(arguments: list[str]) -> None:

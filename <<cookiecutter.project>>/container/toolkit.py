@@ -26,7 +26,7 @@ DRIVERS = os.path.join(INPUT, "data", "sm_drivers")  # a channel that the SageMa
 
 # In a project's folder, that is in the sandbox, Python is this machine's and is left as it is.
 BORROWED = os.path.isdir(os.path.join(os.path.dirname(HERE), "sm_local"))
-PACKAGES = os.path.join(CODE, ".packages")  # what requirements.txt adds there, for one job
+PACKAGES = os.path.join(ML, ".packages")  # what requirements.txt adds there, for one job
 
 # Hyperparameters that are for `train`; others that begin with sagemaker_ are for frameworks.
 OWN = (
@@ -422,6 +422,8 @@ def export(variables: dict[str, str], defaults: dict[str, str]) -> None:
         os.environ.setdefault(name, value)
     # A line is in the log once printed, in the order of the prints, in the script's children too.
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    if BORROWED:  # the code is the person's own folder, as in an image; no __pycache__ there
+        os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
 
 def as_text(value: object) -> str:
@@ -562,7 +564,8 @@ def execute(words: list[str]) -> None:
 def make_executable(path: str) -> None:
     """Set the bit that archives and some file systems lose; in a read-only folder, leave it."""
     try:
-        os.chmod(path, 0o755)
+        if not os.access(path, os.X_OK):
+            os.chmod(path, 0o755)
     except OSError:
         return
 
