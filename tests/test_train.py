@@ -304,7 +304,7 @@ def test_what_the_container_finds(project, engine_name):
         "checkpointconfig.json": '{"LocalPath":"/opt/ml/state"}',
     }
     if engine_name == "docker":
-        assert seen["argv"][-2:] == ["-u", "/opt/ml/code/train.py"] and seen["nofile"] >= 1024
+        assert seen["argv"][-2:] == ["python3", "/opt/ml/code/train.py"] and seen["nofile"] >= 1024
 
 
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])

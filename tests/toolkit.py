@@ -20,8 +20,7 @@ WITNESS = """\
 import atexit, json, os, sys
 def told():
     sm = {k: v for k, v in os.environ.items() if k.startswith("SM_")}
-    main = sys.modules["__main__"]
-    seen = {"sm": sm, "argv": sys.argv, "cwd": os.getcwd(), "file": getattr(main, "__file__", "")}
+    seen = {"sm": sm, "argv": sys.argv, "cwd": os.getcwd()}
     with open(os.environ["SM_MODEL_DIR"] + "/seen.json", "w") as file:
         json.dump(seen, file)
 if "SM_MODEL_DIR" in os.environ and sys.argv[:1] != ["-c"]:  # and not a helper of multiprocessing

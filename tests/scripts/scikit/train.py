@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
     print("extracting arguments")
     X = np.genfromtxt(
-        os.path.join(args.train, "train.csv"), delimiter=",", skip_header=1, usecols=(2, 3, 4, 5)
+        os.path.join(args.train, "train.csv"), delimiter=",", skip_header=1, usecols=(1, 2, 3, 4)
     )
     y = np.genfromtxt(
         os.path.join(args.train, "train.csv"), delimiter=",", skip_header=1, usecols=0, dtype=str
