@@ -489,3 +489,31 @@ def test_what_is_missing_is_one_line(start, environment, said):
     container = start("/usr/local/lib/sm-local/train", environment=environment)
     assert container.wait(timeout=60)["StatusCode"] == 1
     assert container.logs().startswith(said) and container.logs().count(b"\n") == 1
+
+
+@pytest.fixture
+def with_own_train(docker, image):
+    """Build an image whose base, or a package, brought a `train`."""
+    name = f"{PROJECT}-own-train:latest"
+    dockerfile = (
+        f"FROM {image}\nRUN printf '#!/bin/sh\\necho its own: $SAGEMAKER_PROGRAM\\n' "
+        "> /usr/local/bin/train && chmod 755 /usr/local/bin/train\n"
+    )
+    subprocess.run(
+        ["docker", "build", "--quiet", "--tag", name, "-"],
+        input=dockerfile,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+    yield name
+    docker.images.remove(name, force=True)
+
+
+@pytest.mark.engine
+def test_a_train_that_the_image_brings_is_used(docker, with_own_train):
+    said = docker.containers.run(with_own_train, ["train"], remove=True, stderr=True)
+    assert said.decode().splitlines() == [
+        "train: the image brings /usr/local/bin/train, which runs the script",
+        "its own: train.py",
+    ]
