@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPO, TEMPLATE
-from toolkit import TRAIN, WITNESS, Tree, plain, real_toolkit
+from toolkit import TRAIN, WITNESS, Ended, Tree, plain, real_toolkit
 
 pytestmark = pytest.mark.linux
 PROBE = """import json, os, sys
@@ -432,6 +432,51 @@ def test_what_cannot_be_done_is_one_line(tree, values, said):
     assert (done.status, done.out) == (1, "") and done.err.count("\n") == 1
     assert done.err.startswith(f"train: {said}")
     assert done.err == f"train: {tree.failure()}"
+
+
+SDK_V3 = [
+    pytest.param('{"process_count_per_node": 2}', "train: torchrun is wanted, and", id="torchrun"),
+    pytest.param('{"mpi_additional_options": []}', "train: the SDK's MPI needs what", id="mpi"),
+    pytest.param("{}", "", id="none"),
+]
+
+
+@pytest.mark.parametrize(("distributed", "said"), SDK_V3)
+def test_the_sdk_v3_s_channel_of_drivers_is_read(tree, distributed, said):
+    drivers = tree.root / "input/data/sm_drivers"
+    drivers.mkdir()
+    (drivers / "distributed.json").write_text(distributed)
+    (drivers / "sourcecode.json").write_text('{"source_dir": "src", "entry_script": "main.py"}')
+    tree.code("print('main')\n", "main.py")
+    done = tree.run()
+    assert done.err.startswith(said) and bool(said) == bool(done.status)
+    assert done.out == ("" if said else "main\n")
+
+
+def test_an_output_that_nothing_uploads_is_one_line(tree):
+    tree.code("print('ran')\n")
+    tree.config(hyperparameters={"sagemaker_s3_output": '"s3://bucket/x"'})
+    done = tree.run()
+    assert (done.status, done.out) == (0, "ran\n")
+    assert done.err.startswith("train: sagemaker_s3_output is not used: ")
+
+
+def test_a_met_requirement_needs_no_pip(tree):
+    tree.code("print('ran')\n")
+    tree.code("# what is here\npytest==9.2.0  # exactly\npluggy\n\n", "requirements.txt")
+    done = tree.run(PIP_NO_INDEX="1")
+    assert done == Ended(0, "ran\n", "")
+
+
+def test_a_requirement_that_nobody_has_is_one_line_after_pip_s(tree, real):
+    tree.code("")
+    tree.code("absent-package\n", "requirements.txt")
+    done = tree.run(python=real, PIP_NO_INDEX="1")
+    last = done.err.splitlines()[-1]
+    assert (done.status, tree.failure()) == (1, last[len("train: ") :] + "\n")
+    assert last.startswith(
+        f"train: pip did not install {tree.root}/code/requirements.txt; its words"
+    )
 
 
 def test_without_boto3_code_in_s3_is_one_line(tree):

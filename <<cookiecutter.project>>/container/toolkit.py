@@ -72,7 +72,9 @@ def prepare(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     given = {name: decode(text) for name, text in read("hyperparameters.json").items()}
     resources = read("resourceconfig.json") or {"current_host": "algo-1", "hosts": ["algo-1"]}
-    find_code(given.get("sagemaker_submit_directory"))
+    if given.get("sagemaker_s3_output"):
+        say("sagemaker_s3_output is not used: nothing uploads /opt/ml/output/intermediate")
+    find_code(given)
     job = training_env(given, resources, read("inputdataconfig.json"))
     refuse(job)
     install(job["user_entry_point"])
@@ -113,18 +115,19 @@ class Refusal(Exception):
 # The code
 
 
-def find_code(submitted: object) -> None:
+def find_code(given: dict) -> None:
     """Take the code that came with the job, if the image has none in /opt/ml/code."""
     os.makedirs(CODE, exist_ok=True)
     channel = os.path.join(INPUT, "data", "code")
-    source = str(submitted or (channel if os.path.isdir(channel) else CODE))
+    here = channel if os.path.isdir(channel) else CODE
+    source = str(given.get("sagemaker_submit_directory") or here)
     if source == CODE:
         return
     if os.listdir(CODE):
         say(f"{CODE} has code, so that in {source} is not used")
         return
     if source.startswith("s3://"):
-        source = download(source)
+        source = download(source, os.environ.get("AWS_REGION") or given.get("sagemaker_region"))
     archive = os.path.join(source, "sourcedir.tar.gz")
     if os.path.isfile(archive):
         source = archive
@@ -161,7 +164,7 @@ def unpack(archive: str) -> None:
         raise Refusal(f"the code cannot be unpacked from {archive}: {error}") from error
 
 
-def download(uri: str) -> str:
+def download(uri: str, region: str | None) -> str:
     """Fetch an object of S3 with the image's boto3; return the file's path."""
     import tempfile
 
@@ -175,7 +178,6 @@ def download(uri: str) -> str:
         ) from error
     bucket, _, key = uri[len("s3://") :].partition("/")
     path = os.path.join(tempfile.mkdtemp(), "sourcedir.tar.gz")
-    region = os.environ.get("AWS_REGION", os.environ.get("SAGEMAKER_REGION"))
     endpoint = os.environ.get("S3_ENDPOINT_URL")
     try:
         s3 = boto3.client("s3", region_name=region, endpoint_url=endpoint)
@@ -247,7 +249,8 @@ def met(requirement: str) -> bool:
         from importlib import metadata
 
         name, _, version = requirement.partition("==")
-        return metadata.version(name.strip()) == (version.strip() or metadata.version(name.strip()))
+        installed = metadata.version(name.strip())
+        return version.strip() in ("", installed)
     except (ImportError, ValueError):  # Python 3.7; not installed; no mere name
         return False
 
@@ -574,11 +577,11 @@ def main() -> None:
     """Become the script, or say in one line why not: in the log and as the FailureReason."""
     try:
         prepare(sys.argv[1:])
-    except Refusal as refusal:
-        say(str(refusal))
+    except (Refusal, OSError) as reason:
+        say(str(reason))
         try:
             with open(FAILURE, "w", encoding="utf-8") as file:
-                file.write(f"{refusal}\n")
+                file.write(f"{reason}\n")
         except OSError:
             pass
         sys.exit(1)
