@@ -551,6 +551,13 @@ def test_it_costs_little(tree):
     assert min(extra) < 0.060, extra
 
 
+def test_a_train_that_was_copied_alone_is_one_line(tree, tmp_path):
+    shutil.copy(TRAIN, tmp_path / "train")
+    done = tree.run(tmp_path / "train")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert done.err.startswith(f"train: {tmp_path}/toolkit.py is missing; container/Dockerfile")
+
+
 def test_log_level_10_says_what_is_run(tree):
     tree.code("")
     tree.config(hyperparameters={"sagemaker_container_log_level": "10", "a": "1"})
