@@ -16,6 +16,7 @@ htpasswd apache2-utils
 busybox busybox-static
 git git
 setpriv util-linux
+gcc build-essential
 ip iproute2
 ps procps
 pgrep procps'
