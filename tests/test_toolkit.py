@@ -538,19 +538,6 @@ def run_by_name(tree: Tree, path: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_it_costs_little(tree):
-    """The quietest of 11 pairs: this machine may be busy. benchmarks/README.md has the median."""
-    path = tree.code("")
-    extra = []
-    for _ in range(11):
-        start = time.perf_counter()
-        plain(path)
-        middle = time.perf_counter()
-        tree.run()
-        extra.append(time.perf_counter() - middle - (middle - start))
-    assert min(extra) < 0.060, extra
-
-
 def test_a_train_that_was_copied_alone_is_one_line(tree, tmp_path):
     shutil.copy(TRAIN, tmp_path / "train")
     done = tree.run(tmp_path / "train")
