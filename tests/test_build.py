@@ -23,6 +23,7 @@ from conftest import PROJECT, clean_environment, last_job, make, need_podman, sc
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 PACKAGES = ("sm-big", "sm-small")
+OURS = "PYTHONPATH=/opt/pip"  # in what comes from the base image of these tests
 
 
 class Index:
@@ -152,9 +153,11 @@ class Builder:
 
     def ask(self, *words: str) -> str:
         command = [self.engine, *words]
-        return subprocess.run(
+        done = subprocess.run(
             command, capture_output=True, text=True, check=False, env=self.environment
-        ).stdout
+        )
+        print(done.stderr)  # shown where a test fails
+        return done.stdout
 
     def untagged(self) -> set[str]:
         listed = self.ask("images", "--quiet", "--no-trunc", "--filter", "dangling=true")
@@ -221,14 +224,18 @@ def test_a_failed_build_leaves_nothing(builder, project, index):
     made = [one for one in builder.untagged() - before if is_ours(builder, one)]
     assert made == []
     stopped = builder.ask("ps", "--all", "--quiet", "--filter", "status=exited")
-    assert [one for one in stopped.split() if "exit 3" in builder.ask("inspect", one)] == []
+    assert [
+        one
+        for one in stopped.split()
+        if "exit 3" in (seen := builder.ask("inspect", one)) and OURS in seen
+    ] == []
     assert builder.ask("image", "inspect", builder.base) != "[]\n"
     assert not list(project.glob("recipes/.build-*"))
 
 
 def is_ours(builder: Builder, image: str) -> bool:
     """Return whether an image comes from this module: others build on the engine meanwhile."""
-    return "PYTHONPATH=/opt/pip" in builder.ask("image", "inspect", image)
+    return OURS in builder.ask("image", "inspect", image)
 
 
 SECRET = "http://tester:hunter2@"  # a password in a URL
