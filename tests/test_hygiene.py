@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 
 import pytest
-from conftest import REPO, TEMPLATE
+from conftest import REPO, TEMPLATE, clean_environment
 from ruamel.yaml import YAML
 
 WORKFLOWS = [
@@ -80,3 +81,42 @@ def test_the_page_for_agents_is_a_page_and_its_verbs_exist(page):
     verbs = set(re.findall(r"`make ([a-z-]+)", text)) - {"upgrade"}
     makefile = (page.parent / "Makefile").read_text()
     assert [verb for verb in verbs if not re.search(rf"^{verb}:", makefile, re.MULTILINE)] == []
+
+
+def test_jobs_prints_json(project):
+    from test_verbs import NO_ENGINE, leave_a_job
+
+    def listed() -> list:
+        return json.loads(
+            subprocess.run(
+                ["make", "jobs", "JSON=1"],
+                cwd=project,
+                capture_output=True,
+                text=True,
+                check=True,
+                env=clean_environment(**NO_ENGINE),
+            ).stdout
+        )
+
+    assert listed() == []
+    leave_a_job(project)
+    second = leave_a_job(project, "k-20260101-000000")
+    (second / "exit-code").write_text("")
+    (second / "status").write_text("")
+    first = {"job": "j-20260101-000000", "status": "Completed", "exit_code": 0, "seconds": 3}
+    unknown = {"job": second.name, "status": None, "exit_code": None, "seconds": None}
+    assert listed() == [
+        {**first, "folder": "output/j-20260101-000000"},
+        {**unknown, "folder": f"output/{second.name}"},
+    ]
+
+
+def test_doctor_prints_json(project):
+    command = ["make", "doctor", "JSON=1", "ENGINE=sandbox"]
+    environment = clean_environment()
+    done = subprocess.run(
+        command, cwd=project, capture_output=True, text=True, check=False, env=environment
+    )
+    said = json.loads(done.stdout)
+    assert said["engine"]["name"] == "sandbox" and said["missing"] == []
+    assert list(said["lines"]) == ["engine", "GPU", "AWS CLI", "disk", "machine"]

@@ -32,6 +32,12 @@ DEFAULTS = {
     "PACK": "auto",
     "PLATFORM": "",
     "DOCKER_ARGS": "",
+    "BUILD_ARGS": "",
+    "HTTP_PROXY": "",
+    "HTTPS_PROXY": "",
+    "NO_PROXY": "",
+    "PIP_INDEX_URL": "",
+    "CA_BUNDLE": "",
     "UPDATE": "0",
 }
 ALL = ", ".join(DEFAULTS)

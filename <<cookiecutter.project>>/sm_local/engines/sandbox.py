@@ -98,12 +98,13 @@ class Sandbox:
     def _environment(self, plan: Plan, container: Container, more: list[str]) -> list[list[str]]:
         """Return all but the program: nothing of the caller's environment but PATH and HOME."""
         values = {**_visible_gpus(container), **container.variables, **container.environment}
+        passed: list[list[str]] = [[variable(name)] for name in plan.passed]
         words: list[list[str]] = [[glue(f"{name}=", value)] for name, value in values.items()]
         return [
             [array("sandbox"), "env", "-i", Bash('PATH="$PATH"'), Bash('HOME="${HOME:-/root}"')]
             + [f"HOSTNAME={container.hostname}"],
             *([more] if more else []),
-            *([[variable(name)] for name in plan.passed]),
+            *passed,
             *words,
         ]
 
