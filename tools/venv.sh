@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# usage: bash tools/venv.sh FOLDER [GROUP]    make the environment of a group of pyproject.toml: dev,
-# or bake, which has cookiecutter alone
+# usage: bash tools/venv.sh FOLDER [GROUP]    make the environment of a group of pyproject.toml
+# GROUP is dev, or bake, which has cookiecutter alone.
 # `ready` is written last.
 set -euo pipefail
 

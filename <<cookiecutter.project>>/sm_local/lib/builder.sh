@@ -90,8 +90,8 @@ build_and_tidy() {
   return "$status"
 }
 
-# remove_unfinished LOG: remove the last image that the log names, and those that it is made of, up to
-# the first that has a name or is used. Not where the base image itself has no name.
+# remove_unfinished LOG: remove the last image that the log names, and those that it is made of, up
+# to the first that has a name or is used. Not where the base image itself has no name.
 remove_unfinished() {
   local word last base=''
   for word in "${build[@]}"; do
@@ -106,5 +106,6 @@ remove_unfinished() {
 
 # is_named IMAGE: has it a tag or a digest?
 is_named() {
-  [[ $("$engine" image inspect --format '{{len .RepoTags}} {{len .RepoDigests}}' "$1" 2>&1) != '0 0' ]]
+  local names='{{len .RepoTags}} {{len .RepoDigests}}'
+  [[ $("$engine" image inspect --format "$names" "$1" 2>&1) != '0 0' ]]
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What a company's network asks for: proxies, an index of Python packages, certificates. Their values
-# are looked up while a recipe runs, because a URL may have a password: it is in no recipe, no image
-# and no command line.
+# What a company's network asks for: proxies, an index of Python packages, certificates. Their
+# values are looked up while a recipe runs, because a URL may have a password, which belongs in no
+# recipe and in no image.
 # Reads lib/container.sh's csv. Adds to $mounts. Exports what it finds.
 
 # look_up NAME...: export each setting that the environment does not have already.
