@@ -168,7 +168,8 @@ class Builder:
         return self.ask("image", "inspect", image) + self.ask("history", "--no-trunc", image)
 
     def run(self, image: str, *words: str) -> str:
-        return self.ask("run", "--rm", "--network", "none", image, *words)
+        limits = ["--ulimit", "nofile=512:512", "--ulimit", "nproc=512:512"]  # as many as we have
+        return self.ask("run", "--rm", "--network", "none", *limits, image, *words)
 
 
 @pytest.fixture(params=["legacy", "buildkit", "podman"])

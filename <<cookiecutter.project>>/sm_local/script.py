@@ -36,7 +36,7 @@ def array(name: str) -> Bash:
 
 def variable(name: str) -> Bash:
     """Return an assignment of a variable's own value, for `env`."""
-    return Bash(f'{name}="${name}"')
+    return Bash(f'{name}="${{{name}-}}"')
 
 
 def quote(value: str) -> str:

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # The project's own image: what it was made from, and whether that has changed since.
+# Reads and sets nothing.
 
 # container_sum: print what the project's own image is made from, as one text.
 container_sum() { cksum container/* container/*/* 2> /dev/null || true; }

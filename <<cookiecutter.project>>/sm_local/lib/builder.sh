@@ -77,8 +77,8 @@ refuse_secrets() {
   fi
 }
 
-# build_and_tidy FILE: build; if that fails, or is interrupted, remove what was made so far: an image
-# without a name and a container, each as large as what was installed.
+# build_and_tidy FILE: build; if that fails, or is interrupted, remove what was made so far: an
+# image without a name and a container, each as large as what was installed.
 build_and_tidy() {
   local log=recipes/.build-$$ status=0
   mkdir -p recipes
