@@ -23,7 +23,7 @@ from conftest import PROJECT, clean_environment, last_job, make, need_podman, sc
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 PACKAGES = ("sm-big", "sm-small")
-OURS = "PYTHONPATH=/opt/pip"  # in what comes from the base image of these tests
+OURS = f"TESTED_IN={PROJECT}"  # in all that comes from the base image of this worker
 
 
 class Index:
@@ -98,7 +98,7 @@ def with_pip(docker, base_image, tmp_path_factory) -> str:
 
     name, folder = f"{PROJECT}-pip:1", tmp_path_factory.mktemp("pip")
     shutil.copytree(Path(pip.__file__).parent, folder / "pip")
-    variables = "PYTHONPATH=/opt/pip PIP_BREAK_SYSTEM_PACKAGES=1"  # Debian's Python is its own
+    variables = f"{OURS} PYTHONPATH=/opt/pip PIP_BREAK_SYSTEM_PACKAGES=1"  # Debian: PEP 668
     (folder / "Dockerfile").write_text(
         f"FROM {base_image}\nCOPY pip /opt/pip/pip\nENV {variables}\n"
     )
