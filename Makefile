@@ -6,9 +6,12 @@ export PYTHONDONTWRITEBYTECODE = 1
 build/venv/ready: pyproject.toml tools/venv.sh
 	@bash tools/venv.sh build/venv
 
+build/bake/ready: pyproject.toml tools/venv.sh
+	@bash tools/venv.sh build/bake bake
+
 .PHONY: help demo test lint bench bake clean
 
-demo: build/venv/ready ## bake into build/ and train there: in a container if an engine answers, else in the sandbox
+demo: build/bake/ready ## bake into build/ and train there: in a container if an engine answers, else in the sandbox
 	@bash tools/demo.sh
 
 test: build/venv/ready ## run all tests (ARGS='-k signals'); an engine is started where none answers
@@ -21,8 +24,8 @@ lint: build/venv/ready ## ruff, mypy and shellcheck over the repository and the 
 bench: build/venv/ready ## print ratios over bare `docker run` (ARGS=--peers: the SageMaker SDK and sagify too)
 	@PATH="$(CURDIR)/build/venv/bin:$$PATH" $(PYTHON) benchmarks/bench.py $(ARGS)
 
-bake: build/venv/ready ## bake a project into build/ (ANSWERS='project=churn gpu=none')
-	@build/venv/bin/cookiecutter --no-input --overwrite-if-exists --output-dir build . $(ANSWERS)
+bake: build/bake/ready ## bake a project into build/ (ANSWERS='project=churn gpu=none')
+	@build/bake/bin/cookiecutter --no-input --overwrite-if-exists --output-dir build . $(ANSWERS)
 
 clean: ## delete build/
 	rm -rf build

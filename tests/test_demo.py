@@ -14,13 +14,13 @@ pytestmark = pytest.mark.linux
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """Return a copy of the repository with this environment in place of build/venv."""
+    """Return a copy of the repository with this environment in place of build/bake."""
     copy = tmp_path / "sm-local"
     shutil.copytree(
         REPO, copy, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"), symlinks=True
     )
     (copy / "build").mkdir()
-    (copy / "build/venv").symlink_to(Path(sys.prefix))
+    (copy / "build/bake").symlink_to(Path(sys.prefix))
     return copy
 
 

@@ -22,6 +22,7 @@ CHOSEN = [
     "train docker-with-gpu two-hosts mps",
     "train docker-cdi two-hosts split-gpus",
     "train docker groups limits",
+    "train docker plain company",
     "train desktop dlc",
     "train podman checkpoints",
     "train sandbox",

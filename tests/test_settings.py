@@ -32,6 +32,12 @@ DEFAULTS = {
     "PACK": "auto",
     "PLATFORM": "",
     "DOCKER_ARGS": "",
+    "BUILD_ARGS": "",
+    "HTTP_PROXY": "",
+    "HTTPS_PROXY": "",
+    "NO_PROXY": "",
+    "PIP_INDEX_URL": "",
+    "CA_BUNDLE": "",
     "UPDATE": "0",
 }
 ALL = ", ".join(DEFAULTS)
@@ -234,6 +240,11 @@ WANTED = {
     "INTERRUPT_GRACE": "a number of seconds, at most 999999",
     "PACK": "auto, always or never",
     "PLATFORM": "a platform such as linux/amd64",
+    "HTTP_PROXY": "a URL such as http://proxy.example.com:3128",
+    "HTTPS_PROXY": "a URL such as http://proxy.example.com:3128",
+    "NO_PROXY": "hosts such as localhost,.example.com",
+    "PIP_INDEX_URL": "an index such as https://pypi.example.com/simple",
+    "CA_BUNDLE": "the path of a file with certificates (PEM), from / on",
     "UPDATE": "0 or 1",
 }
 VALUES = {
@@ -274,6 +285,11 @@ VALUES = {
         "linux/amd64 linux/arm64/v8",
         ["amd64", "linux", "windows/amd64", "linux/amd64,linux/arm64"],
     ),
+    "HTTP_PROXY": ("http://p:3128 https://me:a%20b@p", ["p:3128", "socks5://p", "http://"]),
+    "HTTPS_PROXY": ("http://p:3128", ["proxy", "http://a b"]),
+    "NO_PROXY": ("localhost localhost,.example.com,10.0.0.0/8", ["a, b", ",a", "a,"]),
+    "PIP_INDEX_URL": ("https://me:token@h/simple", ["h/simple", "file:///wheels", "https://'h"]),
+    "CA_BUNDLE": ("/etc/ssl/ca.pem", ["ca.pem", "~/ca.pem"]),
     "UPDATE": ("0 1", ["2", "yes"]),
 }
 
@@ -281,8 +297,8 @@ VALUES = {
 def test_every_setting_has_its_cases():
     assert (list(settings.RULES), VALUES.keys(), WANTED.keys()) == (
         list(DEFAULTS),
-        DEFAULTS.keys() - {"DOCKER_ARGS"},
-        DEFAULTS.keys() - {"DOCKER_ARGS"},
+        DEFAULTS.keys() - {"DOCKER_ARGS", "BUILD_ARGS"},
+        DEFAULTS.keys() - {"DOCKER_ARGS", "BUILD_ARGS"},
     )
 
 

@@ -9,8 +9,8 @@ SM_LOG=build/$SM_PROJECT.log
 
 main() {
   local engine base='' why='' folder=build/$SM_PROJECT
-  build/venv/bin/python -c '' 2> /dev/null ||
-    die "build/venv does not run here, it may be another user's; 'make clean', or clone again"
+  build/bake/bin/python -c '' 2> /dev/null ||
+    die "build/bake does not run here, it may be another user's; 'make clean', or clone again"
   : > "$SM_LOG"
   engine=$(engine_that_answers)
   if [[ ! $engine ]]; then
@@ -20,7 +20,7 @@ main() {
     why+=" no other image here has Python ($SM_LOG)"
   fi
   rm -rf "$folder"
-  build/venv/bin/cookiecutter --no-input --output-dir build . project="$SM_PROJECT" \
+  build/bake/bin/cookiecutter --no-input --output-dir build . project="$SM_PROJECT" \
     ${base:+"base_image=$base"}
   if [[ ! $why ]]; then
     echo "demo: $engine answers: training in a container"

@@ -104,6 +104,9 @@ class Plan:
     own_network: bool = False
     role: str = ""
     credentials: str = ""  # '', session or role
+    looked_up: tuple[str, ...] = ()  # settings whose values the recipe looks up when it runs
+    passed: tuple[str, ...] = ()  # variables of the recipe's that its containers get
+    certificates: str = ""  # where they find the file CA_BUNDLE; '' where it is not mounted
     fetches_code: bool = False  # its toolkit downloads the code from S3
     shares_gpus: bool = False  # by NVIDIA's Multi-Process Service
     gpu_words: str = ""

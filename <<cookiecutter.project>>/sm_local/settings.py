@@ -38,6 +38,9 @@ def choice(*values: str) -> Rule:
     return Rule(values[0], "|".join(values), " or ".join([", ".join(values[:-1]), values[-1]]))
 
 
+URL = r"https?://[^\s'\"]+"
+PROXY = Rule("", URL, "a URL such as http://proxy.example.com:3128")
+QUOTED = ("DOCKER_ARGS", "BUILD_ARGS")  # as in a shell
 RULES = {
     "ENGINE": choice("auto", "docker", "podman", "sandbox"),
     "GPU": Rule(
@@ -71,6 +74,12 @@ RULES = {
     "PACK": choice("auto", "always", "never"),
     "PLATFORM": Rule("", r"linux/[\w/]+", "a platform such as linux/amd64"),
     "DOCKER_ARGS": Rule("", r"[\s\S]*", "arguments of docker run, quoted as in a shell"),
+    "BUILD_ARGS": Rule("", r"[\s\S]*", "arguments of docker build, quoted as in a shell"),
+    "HTTP_PROXY": PROXY,
+    "HTTPS_PROXY": PROXY,
+    "NO_PROXY": Rule("", r"[^\s,]+(,[^\s,]+)*", "hosts such as localhost,.example.com"),
+    "PIP_INDEX_URL": Rule("", URL, "an index such as https://pypi.example.com/simple"),
+    "CA_BUNDLE": Rule("", r"/.*", "the path of a file with certificates (PEM), from / on"),
     "UPDATE": choice("0", "1"),
 }
 
@@ -119,8 +128,8 @@ def _set(values: dict[str, str], key: str, value: str, where: str, problems: lis
         problems.append(f"{where}{key} is not a setting; {_nearest(key)}")
     elif value and not re.fullmatch(rule.pattern, value, re.ASCII):
         problems.append(f"{where}{key} is {value!r}; write {rule.wanted}")
-    elif key == "DOCKER_ARGS" and not _splits(value):
-        problems.append(f"{where}DOCKER_ARGS has a quote that is never closed: {value!r}")
+    elif key in QUOTED and not _splits(value):
+        problems.append(f"{where}{key} has a quote that is never closed: {value!r}")
     else:
         values[key] = value or rule.default
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from ..machine import EngineFacts
@@ -31,6 +32,7 @@ class OCI:
         """Return the engine's files of lib/ that the plan needs, or a shell in its place."""
         optional = (
             ("build", plan.image_source == "own" and not shell),
+            ("company", plan.looked_up),
             ("credentials", plan.credentials),
             ("mps", plan.shares_gpus),
         )
@@ -43,7 +45,11 @@ class OCI:
         """
         remedy = plan.remedy or f"'{self.facts.name} pull {plan.image}' fetches it"
         names = [assign(engine=self.facts.name, image=plan.image), assign(missing=remedy)]
-        return [*names, *(["need_image"] if plan.several else [])]
+        if plan.several:
+            names.append("need_image")
+        if plan.looked_up:
+            names.append(call("look_up", *plan.looked_up))
+        return names
 
     def before(self, plan: Plan) -> list[str]:
         """Set limits, make the job's own network, serve credentials."""
@@ -60,8 +66,9 @@ class OCI:
         return []
 
     def furnish(self, plan: Plan, container: Container) -> list[str]:
-        """Let hosts that share GPUs find the daemon that shares them out."""
-        return ["share_gpus"] if plan.shares_gpus else []
+        """Mount certificates; let hosts that share GPUs find the daemon that shares them out."""
+        trusted = [call("mount_certificates", plan.certificates)] if plan.certificates else []
+        return [*trusted, *(["share_gpus"] if plan.shares_gpus else [])]
 
     def claim(self, plan: Plan, container: Container) -> list[str]:
         """Name the container. One that uses a locked folder gets a name that only one may have."""
@@ -125,6 +132,7 @@ class OCI:
             self.gpus(container.gpus),
             ["--platform", platform] if platform else [],
             *[["--env", glue(f"{name}=", value)] for name, value in environment.items()],
+            [word for name in plan.passed for word in ("--env", name)],
             [array("credentials")] if plan.credentials else [],
             [array("mounts")],
             list(plan.engine_arguments),
@@ -175,14 +183,15 @@ class OCI:
         """Make the project's image from container/ and code/."""
         image, platform = settings["IMAGE"], settings["PLATFORM"]
         words = [
-            [self.facts.name, "build", "--tag", image, "--file", "container/Dockerfile"],
+            [self.facts.name, "build", "--tag", image],
             ["--build-arg", f"BASE_IMAGE={settings['BASE_IMAGE']}"],
             *([["--platform", platform]] if platform else []),
+            shlex.split(settings["BUILD_ARGS"]),
         ]
         return [
+            assign(engine=self.facts.name),
             *fill_array("build", words),
-            "build_proxies",
-            '"${build[@]}" .',
+            "build_image",
             "mkdir -p recipes",
             "container_sum > recipes/.built",
             call("say", f"built {image}; next: make train"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..errors import SmLocalError
 from ..machine import EngineFacts
 from ..plan import Container, Plan
-from ..script import Bash, array, call, glue
+from ..script import Bash, array, call, glue, variable
 from .oci import overlay_folders
 
 ALONE = "the hosts reach each other and nothing else: the sandbox has no way out of their network"
@@ -48,14 +48,14 @@ class Sandbox:
 
     def libraries(self, plan: Plan, shell: bool = False) -> tuple[str, ...]:
         """Return the sandbox's files of lib/."""
-        return ("sandbox", "overlay")
+        return ("sandbox", "overlay", *(("company",) if plan.looked_up else ()))
 
     def opening(self, plan: Plan) -> list[str]:
         """Let the recipe's copy be the program that runs inside the namespaces."""
         lines = ['if [[ ${1-} == inside ]]; then inside "${@:2}"; fi']
         if plan.several:
             lines.insert(0, 'if [[ ${1-} == plugged ]]; then plugged "${@:2}"; fi')
-        return lines
+        return [*lines, *([call("look_up", *plan.looked_up)] if plan.looked_up else [])]
 
     def before(self, plan: Plan) -> list[str]:
         """Make the network that joins several hosts."""
@@ -89,20 +89,22 @@ class Sandbox:
             program = [*container.entrypoint, *container.arguments]
         else:
             program = [Bash('"$PWD"/container/train')]
-        return [*self._environment(container, []), program]
+        return [*self._environment(plan, container, []), program]
 
     def shell(self, plan: Plan, container: Container) -> list[list[str]]:
         """Return a shell in the same environment."""
-        return [*self._environment(container, [Bash('TERM="${TERM:-dumb}"')]), ["bash"]]
+        return [*self._environment(plan, container, [Bash('TERM="${TERM:-dumb}"')]), ["bash"]]
 
-    def _environment(self, container: Container, more: list[str]) -> list[list[str]]:
+    def _environment(self, plan: Plan, container: Container, more: list[str]) -> list[list[str]]:
         """Return all but the program: nothing of the caller's environment but PATH and HOME."""
         values = {**_visible_gpus(container), **container.variables, **container.environment}
+        passed: list[list[str]] = [[variable(name)] for name in plan.passed]
         words: list[list[str]] = [[glue(f"{name}=", value)] for name, value in values.items()]
         return [
             [array("sandbox"), "env", "-i", Bash('PATH="$PATH"'), Bash('HOME="${HOME:-/root}"')]
             + [f"HOSTNAME={container.hostname}"],
             *([more] if more else []),
+            *passed,
             *words,
         ]
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The project's own image: what it was made from, and whether that has changed since.
-# Adds to $build, the recipe's `docker build` command.
+# Reads and sets nothing.
 
 # container_sum: print what the project's own image is made from, as one text.
 container_sum() { cksum container/* container/*/* 2> /dev/null || true; }
@@ -11,13 +11,4 @@ warn_if_stale() {
   if [[ -f recipes/.built && $(container_sum) != "$(< recipes/.built)" ]]; then
     say "container/ changed since the image was built; run 'make build'"
   fi
-}
-
-# build_proxies: add build arguments by their names alone: a value that only the environment has is
-# not written into the image's history.
-build_proxies() {
-  local name
-  for name in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
-    if [[ ${!name-} ]]; then build+=(--build-arg "$name"); fi
-  done
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: make jobs    what ran, when (UTC, in the name), how it ended; newest last
+# usage: make jobs [JSON=1]    what ran, when (UTC, in the name), how it ended; newest last
 # Needs neither Python nor a valid job.yaml.
 set -euo pipefail
 source sm_local/lib/say.sh
@@ -9,10 +9,33 @@ source sm_local/libexec/running.sh
 # row WORD...: print a line of the table.
 row() { printf '%-44s %-11s %5s %8s  %s\n' "$@"; }
 
+# object JOB STATUS EXIT SECONDS FOLDER: print a JSON object, unknown values as null; a comma before
+# all but the first. Names of jobs and folders need no escapes, nor do the numbers.
+object() {
+  local status=null
+  if [[ $2 != - ]]; then status=\"$2\"; fi
+  printf '%s {"job": "%s", "status": %s, "exit_code": %s, "seconds": %s, "folder": "%s"}' \
+    "$comma" "$1" "$status" "${3/#-/null}" "${4/#-/null}" "$5"
+  comma=$',\n'
+}
+
 main() {
+  local comma='' print=row
+  if [[ ${1-} == json ]]; then
+    print=object
+    echo '['
+    list
+    printf '\n]\n'
+  else
+    row JOB STATUS EXIT SECONDS FOLDER
+    list
+  fi
+}
+
+# list: print each job by $print.
+list() {
   local job status seconds code engine unheard=''
   find_running
-  row JOB STATUS EXIT SECONDS FOLDER
   while read -r _ _ job; do
     # after a full disk both files may be empty
     status='' seconds=''
@@ -22,7 +45,7 @@ main() {
     if is_unfinished "$job" && ! is_running "$job"; then
       if in_doubt "$job"; then unheard=$engine; else status=Abandoned; fi
     fi
-    row "$job" "${status:--}" "${code:--}" "${seconds:--}" "output/$job"
+    "$print" "$job" "${status:--}" "${code:--}" "${seconds:--}" "output/$job"
   done < <(by_time)
   if [[ $unheard ]]; then
     say "$unheard does not answer: what is InProgress or Stopping there may have ended"

@@ -17,7 +17,7 @@ def build(values: dict[str, str], engine: Engine) -> Recipe:
     """Return the recipe that builds with an engine."""
     facts = engine.facts
     version = f" {facts.version}" if facts.has_images else ""
-    libraries = ("say", "build") if facts.has_images else ("say",)
+    libraries = ("say", "build", "company", "builder") if facts.has_images else ("say",)
     recipe = Recipe("build", f"engine {facts.name}{version}", libraries)
     recipe.bash(*engine.build(values))
     return recipe

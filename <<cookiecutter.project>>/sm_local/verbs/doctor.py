@@ -7,9 +7,11 @@ usage: python -m sm_local doctor    exits with 1 if the settings demand somethin
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from .. import machine, settings
@@ -30,10 +32,26 @@ def run(given: dict[str, str]) -> int:
     lines, missing = report(
         engine, values, aws.result(), machine.free_bytes(engine.root_dir or ".")
     )
-    print("\n".join(lines))
+    if given.get("JSON"):
+        print(json.dumps(facts(engine, aws.result(), lines, missing), indent=1))
+    else:
+        print("\n".join(lines))
     if missing:
         raise SmLocalError("\n".join(missing))
     return 0
+
+
+def facts(
+    engine: EngineFacts, aws: list[AwsCli], lines: list[str], missing: list[str]
+) -> dict[str, object]:
+    """Return the report for programs: what was found, and the lines for people. Pure."""
+    said = {line[:8].strip(): line[10:] for line in lines}
+    return {
+        "engine": asdict(engine),
+        "aws": [{"path": one.path, "version": list(one.version)} for one in aws],
+        "lines": said,
+        "missing": missing,
+    }
 
 
 def report(

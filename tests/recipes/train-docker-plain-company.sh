@@ -1,0 +1,51 @@
+# docker 28.2.2, CPU (GPU runtime not found), image churn:latest
+  engine=docker image=churn:latest
+  missing="run 'make build'"
+  look_up HTTPS_PROXY CA_BUNDLE
+  stop_grace=120 interrupt_grace=10
+
+  new_job Churn-1 \
+    config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
+    cow/stream/work cow/training/upper cow/training/work
+  record engine=docker verb=train stop_grace=120
+  hand_back code code
+  limit 65536
+  say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  start_helper churn:latest
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+  write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
+  bind "$at/config" /opt/ml/input/config
+  cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
+  cow opt/ml/input/data/stream /opt/ml/input/data/stream stream
+  cow opt/ml/input/data/training /opt/ml/input/data/training training
+  bind "$at/model" /opt/ml/model
+  bind "$at/output" /opt/ml/output
+  bind code /opt/ml/code
+  mount_certificates /etc/ssl/certs/sm-local-ca-bundle.pem
+  name=$job-$$-algo-1
+  start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1 \
+    --shm-size 2g "${limits[@]}" \
+    --env TRAINING_JOB_NAME=Churn-1"$stamp" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
+    --env AWS_REGION=us-west-2 \
+    --env DMLC_INTERFACE=eth0 \
+    --env SSL_CERT_FILE=/etc/ssl/certs/sm-local-ca-bundle.pem \
+    --env REQUESTS_CA_BUNDLE=/etc/ssl/certs/sm-local-ca-bundle.pem \
+    --env CURL_CA_BUNDLE=/etc/ssl/certs/sm-local-ca-bundle.pem \
+    --env PIP_CERT=/etc/ssl/certs/sm-local-ca-bundle.pem \
+    --env AWS_CA_BUNDLE=/etc/ssl/certs/sm-local-ca-bundle.pem \
+    --env NVIDIA_VISIBLE_DEVICES=void \
+    --env HTTPS_PROXY --env https_proxy \
+    "${mounts[@]}" \
+    churn:latest train
+  ( warn_if_stale & )
+  point_links "$dir" model output
+  wait_job
+  finish_helper churn:latest
+  if ! started; then not_started; fi
+  pack auto "$dir" || true
+  verdict model
