@@ -186,7 +186,7 @@ def test_the_endpoint_ends_with_the_job(asking, docker, kill):
     process.communicate(timeout=60)
     assert eventually(lambda: endpoints(asking) == 0)
     own = {"filters": {"label": f"sm-local.project={asking}"}}
-    # After SIGKILL only the next job on the engine that makes a network can remove this one, perhaps
+    # After SIGKILL only the next job on the engine that makes a network removes this one. It may be
     # a job of another test. It must go; otherwise the one address would be taken for ever.
     assert len(docker.networks.list(**own)) <= kill
     assert eventually(lambda: not docker.containers.list(**own))
