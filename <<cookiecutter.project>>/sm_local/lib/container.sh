@@ -104,7 +104,8 @@ checksum() {
 
 # need_image: for verbs that can wait; a job's refusal is explained when it comes.
 need_image() {
-  "$engine" image inspect "${built:-$image}" > /dev/null 2>&1 || die "image '$image' is not here; $missing"
+  "$engine" image inspect "${built:-$image}" > /dev/null 2>&1 ||
+    die "image '$image' is not here; $missing"
 }
 
 # explain_refusal ERROR: die with the engine's words, and what to do.

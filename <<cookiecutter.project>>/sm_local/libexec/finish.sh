@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: sh .sm-local.upgrade/finish.sh    in the project's folder: put in place what an upgrade made
+# usage: sh .sm-local.upgrade/finish.sh    in the project's folder: put a made upgrade in place
 # `make upgrade` runs its own copy of this file, the next make runs it again if that was killed.
 # What is in place already is skipped, so it may be killed at any point. Each line of `list` is
 # `put PATH` or `drop PATH`; while there is a list there is something to finish.
