@@ -266,6 +266,23 @@ def directly(project: Path) -> Path:
     return copy
 
 
+def program(place: Workplace, rounds: int) -> list[Row]:
+    """Compare container/train to starting an empty script itself; the budget is in seconds."""
+    project = place.project("program")
+    (project / "code/train.py").write_text("")
+    here = place.environment(SAGEMAKER_BASE_DIR=str(directly(project) / "ml"))
+    script = ["python3", "-u", str(project / "direct/train.py")]
+    cases = [
+        Case("an empty script", script, project, here),
+        Case("`container/train` with it", ["sh", "container/train"], project, here),
+    ]
+    (project / "direct/ml/code").symlink_to(project / "direct")
+    times = interleave(cases, rounds, place.say)
+    row = times.row(cases[1].name, cases[0].name)
+    extra = times.typical(row.what) - times.typical(row.over)
+    return [Row(row.what, row.over, row.ratio, verdict(extra, 0.06, " s"), row.note)]
+
+
 def recipe(place: Workplace, rounds: int) -> list[Row]:
     """Compare writing a recipe to starting the same Python; the budget is in seconds."""
     project, python = place.baked(), "sm_local/.venv/bin/python"
@@ -341,6 +358,7 @@ GROUPS = {
     "hosts": hosts,
     "channels": channels,
     "sandbox": sandbox,
+    "program": program,
     "recipe": recipe,
     "bake": bake,
     "pipe": pipe,

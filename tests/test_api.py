@@ -239,6 +239,7 @@ job.yaml:6: ResourceConfig.InstanceGroups[1].InstanceGroupName is 'a', as Resour
 ## warm-spot
 EnableManagedSpotTraining: true
 ResourceConfig: {KeepAlivePeriodInSeconds: 60}
+StoppingCondition: {MaxWaitTimeInSeconds: 60}
 job.yaml:2: ResourceConfig.KeepAlivePeriodInSeconds cannot be combined with EnableManagedSpotTraining; remove one of them
 ## image-and-name
 AlgorithmSpecification:
@@ -262,6 +263,7 @@ InputDataConfig:
 - ChannelName: c
   DataSource:
     FileSystemDataSource: {}
+VpcConfig: {SecurityGroupIds: [sg-1], Subnets: [subnet-1]}
 job.yaml:4: InputDataConfig[0].DataSource.S3DataSource.S3DataType is 'AugmentedManifestFile', which works in Pipe mode only; the channel's InputMode is FastFile
 job.yaml:8: InputDataConfig[1].DataSource.S3DataSource.S3DataType is 'ManifestFile', which works in File and Pipe mode only; the channel's InputMode is FastFile
 job.yaml:11: InputDataConfig[2].DataSource.FileSystemDataSource works in File mode only; the channel's InputMode is FastFile
@@ -277,6 +279,7 @@ InputDataConfig:
   DataSource:
     S3DataSource: {}
     FileSystemDataSource: {}
+VpcConfig: {SecurityGroupIds: [sg-1], Subnets: [subnet-1]}
 job.yaml:3: InputDataConfig[0].DataSource has S3DataSource and FileSystemDataSource; the API takes one of them
 ## group-names
 ResourceConfig:
@@ -338,7 +341,20 @@ job.yaml:1: found undefined alias 'x'; check 'TrainingJobName: *x'
 TrainingJobName: a
 ---
 TrainingJobName: b
-job.yaml:2: a second document starts here; keep one request in a file
+job.yaml:3: a second document starts here; keep one request in a file: a (line 1) or b (line 3)
+## spot-without-a-wait
+EnableManagedSpotTraining: true
+StoppingCondition: {MaxRuntimeInSeconds: 60}
+job.yaml:1: EnableManagedSpotTraining is true, which needs StoppingCondition.MaxWaitTimeInSeconds; add it, at least MaxRuntimeInSeconds
+## no-vpc
+AlgorithmSpecification:
+  TrainingImageConfig: {TrainingRepositoryAccessMode: Vpc}
+InputDataConfig:
+- ChannelName: disk
+  DataSource:
+    FileSystemDataSource: {FileSystemId: fs-0123456789abcdef0}
+job.yaml:2: AlgorithmSpecification.TrainingImageConfig.TrainingRepositoryAccessMode is 'Vpc', a registry which SageMaker reaches through a VPC; add VpcConfig
+job.yaml:6: InputDataConfig[0].DataSource.FileSystemDataSource is a file system, which SageMaker reaches through a VPC; add VpcConfig
 ## colon
 TrainingJobName: a
 RoleArn

@@ -554,14 +554,15 @@ def test_a_file_system_is_a_folder_here(project, access, text):
             "DirectoryPath": "/d",
         }
     }
-    (project / "job.yaml").write_text(
-        json.dumps({"InputDataConfig": [{"ChannelName": "training", "DataSource": source}]})
-    )
+    vpc = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+    channels = [{"ChannelName": "training", "DataSource": source}]
+    body = {"InputDataConfig": channels, "VpcConfig": vpc}
+    (project / "job.yaml").write_text(json.dumps(body))
     script(project, "open('/opt/ml/input/data/training/new', 'w')")
     done = make(project, "train", "ENGINE=sandbox")
     assert (
-        "sm-local: channel training is the folder opt/ml/input/data/training here, whatever "
-        "its file system is\n" in done.stdout
+        "sm-local: InputDataConfig[0].DataSource.FileSystemDataSource is the folder "
+        "opt/ml/input/data/training here, whatever its file system is\n" in done.stdout
     )
     assert text in done.stdout
 

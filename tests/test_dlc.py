@@ -44,6 +44,7 @@ def toolkit(docker, base_image, tmp_path_factory):
         [
             *pip,
             "wheel",
+            "--use-pep517",  # Debian's venvs have no `wheel`
             "--quiet",
             "--no-deps",
             "--wheel-dir",

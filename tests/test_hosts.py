@@ -151,6 +151,7 @@ def test_a_missing_image_leaves_nothing_of_several_hosts(project, docker):
         in done.stdout
         and done.returncode == 2
     )
+    assert "a host failed" not in done.stdout
     assert jobs(project) == []
     assert_nothing_left(docker, project)
 

@@ -372,7 +372,8 @@ def test_a_tree_without_folders_has_no_channels():
 )
 def test_inputdataconfig_wins_over_the_folders(entry, channel):
     folders("x", "y")
-    assert load(inputs({"ChannelName": "x", **entry})).channels == (channel,)
+    vpc = {"VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}}
+    assert load({**inputs({"ChannelName": "x", **entry}), **vpc}).channels == (channel,)
 
 
 def test_a_channel_s_own_mode_wins_over_the_job_s():
@@ -661,4 +662,5 @@ def test_too_many_hyperparameters_with_those_of_the_command_line():
 def test_of_preferences_the_first_is_taken_and_said(resources, hosts):
     job = load({"ResourceConfig": resources})
     assert [host.instance_type for host in job.hosts] == ["ml.p4d.24xlarge"] * hosts
-    assert job.notes == (f"of InstancePreferences the first is taken: {hosts} x ml.p4d.24xlarge",)
+    first = f"{hosts} x ml.p4d.24xlarge"
+    assert job.notes == (f"ResourceConfig.InstancePreferences: the first is taken, {first}",)

@@ -1,11 +1,12 @@
 """Two hosts train together with PyTorch's own launcher: torchrun and gloo meet at algo-1."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
-from conftest import CACHE, jobs, make, script
+from conftest import CACHE, REPO, jobs, last_job, make, script
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 TORCH = "torch==2.13.0"
@@ -100,3 +101,54 @@ os.execvp(sys.executable, [
     (job,) = jobs(project)
     sums = [(job / f"algo-{rank + 1}/model/sum-{rank}").read_text() for rank in (0, 1)]
     assert sums[0] == sums[1]
+
+
+def run_unchanged(project, torch_folder, name, hyperparameters, count=1):
+    """Run one of tests/scripts in our image; return what was said."""
+    shutil.rmtree(project / "code")
+    shutil.copytree(REPO / "tests/scripts" / name, project / "code")
+    done = run(project, torch_folder, hyperparameters, count)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def run(project, torch_folder, hyperparameters, count=1):
+    """Run the project's code with PyTorch."""
+    request = {
+        "HyperParameters": hyperparameters,
+        "ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": count},
+        "Environment": {"PYTHONPATH": "/opt/torch"},
+    }
+    (project / "job.yaml").write_text(json.dumps(request))
+    mount = f"--mount type=bind,source={torch_folder},target=/opt/torch,readonly"
+    return make(project, "train", "ENGINE=docker", f"DOCKER_ARGS={mount}", timeout=300)
+
+
+def test_a_script_with_workers_of_a_data_loader_runs_unchanged(project, built, torch_folder):
+    given = {"epochs": "2", "batch-size": "16", "lr": "0.05"}
+    said = run_unchanged(project, torch_folder, "argparse_torch", given)
+    assert "Train Epoch: 2 Loss: " in said
+    assert (last_job(project) / "model/model.pth").stat().st_size
+
+
+def test_torchrun_is_a_hyperparameter(project, built, torch_folder):
+    given = {
+        "epochs": "3",
+        "sagemaker_program": '"ddp.py"',
+        "sagemaker_torch_distributed_enabled": "true",
+        "sagemaker_mpi_num_of_processes_per_host": "2",
+    }
+    said = run_unchanged(project, torch_folder, "torchrun", given, count=2)
+    for rank in range(4):
+        assert f"algo-{rank // 2 + 1} | rank {rank} of 4 sum 10.0" in said
+    (job,) = jobs(project)
+    sums = {(job / f"algo-{r // 2 + 1}/model/sum-{r}").read_text() for r in range(4)}
+    assert len(sums) == 1
+
+
+def test_a_failing_rank_gives_the_reason(project, built, torch_folder):
+    (project / "code/train.py").write_text("import os\nraise ValueError(os.environ['RANK'])\n")
+    done = run(project, torch_folder, {"sagemaker_torch_distributed_enabled": "true"})
+    assert done.returncode == 2
+    reason = (last_job(project) / "output/failure").read_text()
+    assert reason == "ValueError: 0\n  at /opt/ml/code/train.py:2 in <module>"

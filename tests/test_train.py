@@ -235,9 +235,11 @@ open("/opt/ml/output/data/seen.json", "w").write(json.dumps(seen))
 
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
 def test_what_the_container_finds(project, engine_name):
+    """The bare platform: the script is process 1, and container/train has no part in it."""
     script(project, PROBE)
     (project / "job.yaml").write_text(
         "TrainingJobName: Churn-Model\n"
+        "AlgorithmSpecification: {ContainerEntrypoint: [python3, /opt/ml/code/train.py]}\n"
         'Environment: {A: "x y=$HOME\'\\"\\n\\u00e9"}\n'
         "CheckpointConfig: {LocalPath: /opt/ml/state}\n"
         "ResourceConfig: {InstanceType: ml.c5.xlarge}\n"
@@ -302,7 +304,7 @@ def test_what_the_container_finds(project, engine_name):
         "checkpointconfig.json": '{"LocalPath":"/opt/ml/state"}',
     }
     if engine_name == "docker":
-        assert seen["argv"][-2:] == ["-u", "/opt/ml/code/train.py"] and seen["nofile"] >= 1024
+        assert seen["argv"][-2:] == ["python3", "/opt/ml/code/train.py"] and seen["nofile"] >= 1024
 
 
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])

@@ -11,6 +11,8 @@ main() {
   shellcheck -x sm_local/lib/*.sh sm_local/libexec/*.sh
   mypy --config-file "$top/pyproject.toml" --cache-dir "$top/build/.mypy_cache" \
     --no-error-summary -p sm_local
+  mypy --config-file "$top/pyproject.toml" --cache-dir "$top/build/.mypy_cache" \
+    --no-error-summary container/toolkit.py container/run_script.py
   echo "lint: clean"
 }
 

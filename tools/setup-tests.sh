@@ -16,6 +16,7 @@ htpasswd apache2-utils
 busybox busybox-static
 git git
 setpriv util-linux
+gcc build-essential
 ip iproute2
 ps procps
 pgrep procps'
@@ -53,6 +54,7 @@ missing() {
     fi
   done <<< "$SM_NEEDS"
   if ! system_venvs; then printf 'the venv module of /usr/bin/python3\tpython3-venv\n'; fi
+  if ! python_headers; then printf 'Python.h\tpython3-dev\n'; fi
   if ! aws_v2; then printf 'AWS CLI v2\tawscli\n'; fi
   if ! podman_names && command -v podman > /dev/null; then
     printf 'name resolution of Podman\t%s\n' "$(podman_names_package)"
@@ -80,6 +82,12 @@ aws_v2() {
 # system_venvs: root's tests make venvs of the system's Python, which other users can run too.
 system_venvs() {
   [[ ! -x /usr/bin/python3 ]] || /usr/bin/python3 -c 'import ensurepip' 2> /dev/null
+}
+
+# python_headers: sagemaker-training, which ours is compared with, has a part in C.
+python_headers() {
+  python3 -c 'import os, sysconfig
+assert os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2> /dev/null
 }
 
 # podman_names: a CNI plugin beside Podman 4.3, aardvark-dns beside newer ones

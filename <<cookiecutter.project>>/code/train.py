@@ -27,15 +27,9 @@ stopping = False
 
 
 def main():
-    """Train. If that fails, write the reason where SageMaker looks for it."""
+    """Train. If that fails, container/train tells SageMaker why."""
     signal.signal(signal.SIGTERM, ask_to_stop)
-    try:
-        train(read_hyperparameters())
-    except Exception as error:
-        failure = ML / "output" / "failure"  # its first 1024 characters are the FailureReason
-        failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
-        raise
+    train(read_hyperparameters())
 
 
 def ask_to_stop(signum, frame):
@@ -77,9 +71,8 @@ def train(given):
 def read_hyperparameters():
     """Return the job's hyperparameters as numbers.
 
-    The file holds strings, and some SDKs put quotes around them. The sagemaker-training toolkit
-    also passes the same values as arguments (--epochs 20), so sys.argv is not read and the script
-    runs with or without that toolkit.
+    The file holds strings, and some SDKs put quotes around them. container/train passes the same
+    values as arguments (--epochs 20), for argparse; the file is there without it, too.
     """
     values = dict(DEFAULTS)
     for name, text in json.loads(

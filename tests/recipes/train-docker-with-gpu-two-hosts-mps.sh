@@ -2,6 +2,7 @@
   engine=docker image=churn:latest
   missing="run 'make build'"
   find_built
+  need_image
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \

@@ -38,10 +38,14 @@ class OCI:
         return ("container", self.facts.name, *(name for name, needed in optional if needed))
 
     def opening(self, plan: Plan) -> list[str]:
-        """Name the engine and the image, for the functions that explain a refusal."""
+        """Name the engine and the image, for the functions that explain a refusal.
+
+        Of several hosts that miss their image the first would seem to have failed: ask before.
+        """
         remedy = plan.remedy or f"'{self.facts.name} pull {plan.image}' fetches it"
+        names = [assign(engine=self.facts.name, image=plan.image), assign(missing=remedy)]
         find = ["find_built"] if plan.image_source == "own" else []
-        return [assign(engine=self.facts.name, image=plan.image), assign(missing=remedy), *find]
+        return [*names, *find, *(["need_image"] if plan.several else [])]
 
     def before(self, plan: Plan) -> list[str]:
         """Set limits, make the job's own network, serve credentials."""

@@ -106,12 +106,3 @@ def check_name(name: str, folder: Path) -> None:
             f"{folder}: a channel's name has letters, digits, '.', '-' and '_' (at most 64); "
             "rename the folder"
         )
-
-
-def on_file_systems(body: dict) -> set[str]:
-    """Return the names of channels on EFS or FSx."""
-    return {
-        entry["ChannelName"]
-        for entry in body.get("InputDataConfig", [])
-        if "FileSystemDataSource" in entry.get("DataSource", {})
-    }

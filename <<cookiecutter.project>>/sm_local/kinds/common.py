@@ -103,9 +103,16 @@ def choose_image(
     if image == settings["IMAGE"]:
         return Image(image, "named" if given.get("IMAGE") else "own", "run 'make build'")
     if not images.is_dlc(image):
-        return Image(image, "other", "")
+        return Image(image, "other", _remedy(image, settings["IMAGE"]))
     named = "" if image == images.dlc_local(dlc) else f" DLC={image}"
     return Image(image, "dlc", f"run 'make pull-dlc{named}'")
+
+
+def _remedy(image: str, own: str) -> str:
+    """Return what to do when an image of ECR is missing, as built-in algorithms' mostly are."""
+    in_ecr = re.match(images.ECR_HOST, image.partition("/")[0])
+    pulls = f"pull it, or run the project's own in its place: 'make train IMAGE={own}'"
+    return pulls if in_ecr and own else ""
 
 
 def check_host_count(count: int, request: reading.Request, path: str, what: str) -> None:

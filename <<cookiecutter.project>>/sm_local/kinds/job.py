@@ -10,8 +10,8 @@ from typing import Any
 from ..errors import SmLocalError
 from ..request import hyperparameters, reading
 from ..request.nodes import short
-from ..request.rules import dig
-from .channels import Channel, choose_channels, on_file_systems
+from ..request.rules import ALGORITHM, IMAGE, dig
+from .channels import CHANNELS, Channel, choose_channels
 from .common import Host, account, check_host_count, choose_image, stem
 
 OWN_FOLDERS = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
@@ -22,7 +22,6 @@ UPLOADED = {
     "tensors": ("DebugHookConfig", TENSORS),
     "tensorboard": ("TensorBoardOutputConfig", TENSORBOARD),
 }
-IMAGE = "AlgorithmSpecification.TrainingImage"
 COUNT = "ResourceConfig.InstanceCount"
 
 # Accepted, but not emulated although the container would see a difference: named before the run.
@@ -79,11 +78,11 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
         region=settings["REGION"],
         settings=settings,
         uploaded={name: folders[key] for name, (key, _) in UPLOADED.items() if key in folders},
-        **asked_for(request, root, algorithm),
+        **asked_for(request, root, algorithm, image.name),
     )
 
 
-def asked_for(request: reading.Request, root: Path, algorithm: dict) -> dict[str, Any]:
+def asked_for(request: reading.Request, root: Path, algorithm: dict, image: str) -> dict[str, Any]:
     """Return the values of Job that the request alone decides, and the channels' folders."""
     body = request.body
     channels = choose_channels(request, root, algorithm.get("TrainingInputMode", "File"))
@@ -96,7 +95,7 @@ def asked_for(request: reading.Request, root: Path, algorithm: dict) -> dict[str
         "account": account(body.get("RoleArn", "")),
         "isolated": body.get("EnableNetworkIsolation", False),
         "request": body,
-        "notes": request.notes + not_emulated(body, channels, hosts),
+        "notes": request.notes + replaced(request, image) + not_emulated(body, hosts),
     }
 
 
@@ -182,18 +181,24 @@ def choose_environment(body: dict, source: str, values: dict[str, str]) -> dict[
     return environment
 
 
-def not_emulated(
-    body: dict, channels: tuple[Channel, ...], hosts: tuple[Host, ...]
-) -> tuple[str, ...]:
+def not_emulated(body: dict, hosts: tuple[Host, ...]) -> tuple[str, ...]:
     """Name what would change what the container sees, and is left out here."""
     left_out = {key: effect for key, effect in NOT_EMULATED.items() if dig(body, key)}
     notes = [f"{key} is not emulated: {effect}" for key, effect in left_out.items()]
     notes += [
-        f"channel {channel.name} is the folder {channel.folder} here, whatever its file system is"
-        for channel in channels
-        if channel.name in on_file_systems(body)
+        f"InputDataConfig[{n}].DataSource.FileSystemDataSource is the folder "
+        f"{CHANNELS / entry['ChannelName']} here, whatever its file system is"
+        for n, entry in enumerate(body.get("InputDataConfig", []))
+        if "FileSystemDataSource" in entry.get("DataSource", {})
     ]
     if "InstancePreferences" in body.get("ResourceConfig", {}):
         first = f"{len(hosts)} x {hosts[0].instance_type}"
-        notes.append(f"of InstancePreferences the first is taken: {first}")
+        notes.append(f"ResourceConfig.InstancePreferences: the first is taken, {first}")
     return tuple(notes)
+
+
+def replaced(request: reading.Request, image: str) -> tuple[str, ...]:
+    """Name the image that runs in place of an algorithm resource, which has none here."""
+    name = dig(request.body, ALGORITHM)
+    where = f"{request.where(ALGORITHM)}: {ALGORITHM}"
+    return (f"{where} is {name!r}, which only SageMaker has; image {image} runs",) if name else ()

@@ -22,8 +22,8 @@ YAML_TAGS = {
     "map": "map",
     "seq": "list",
 }
+TITLES = ("TrainingJobName", "ProcessingJobName")
 YAML_ERRORS = {
-    "but found another document": "a second document starts here; keep one request in a file",
     r"found character '\t' that cannot start any token": (
         "a tab where only spaces are allowed; indent with spaces"
     ),
@@ -57,7 +57,8 @@ def _no_file(path: Path, error: OSError) -> str:
 def compose(name: Path, text: str) -> tuple[Any, Any, str]:
     """Return a text's root node, None if it is empty; what makes a scalar node a value; its source.
 
-    The source is the text as YAML takes it, which the nodes' positions refer to.
+    The source is the text as YAML takes it, which the nodes' positions refer to. Raises
+    SmLocalError.
     """
     from ruamel.yaml import YAML  # 25 ms that verbs without a request need not spend
     from ruamel.yaml.error import YAMLError
@@ -66,13 +67,21 @@ def compose(name: Path, text: str) -> tuple[Any, Any, str]:
     yaml.composer.warn_double_anchors = False
     source, json_error = _from_json(text)
     try:
-        root = yaml.compose(source)
+        documents = [root for root in yaml.compose_all(source) if kind(root) != "null"]
     except (YAMLError, RecursionError) as error:
         raise SmLocalError(f"{name}:{_syntax_error(text, json_error or error)}") from error
     except (ValueError, OverflowError) as error:  # of chr()
         raise SmLocalError(f"{name}:{_beyond_unicode(text)}") from error
-    is_empty = root is None or kind(root) == "null"
-    return None if is_empty else root, yaml.constructor.construct_object, source
+    if len(documents) > 1:
+        raise SmLocalError(f"{name}:{line_number(documents[1])}: {_several(documents)}")
+    return documents[0] if documents else None, yaml.constructor.construct_object, source
+
+
+def _several(documents: list[Any]) -> str:
+    """Return what to do with a file of several documents."""
+    said = "a second document starts here; keep one request in a file"
+    titles = [f"{title(root)} (line {line_number(root)})" for root in documents if title(root)]
+    return f"{said}: {' or '.join(titles)}" if titles else said
 
 
 def _beyond_unicode(text: str) -> str:
@@ -155,6 +164,32 @@ def pairs(node: Any, seen: set[int]) -> list[tuple[Any, Any, bool]]:
         else:
             own.append((key, item, False))
     return own + merged
+
+
+def entries(node: Any) -> dict[str, Any]:
+    """Return a mapping's values by their keys, {} for any other node."""
+    if node is None or node.id != "mapping":
+        return {}
+    return {key.value: item for key, item, _ in reversed(pairs(node, set())) if key.id == "scalar"}
+
+
+def items(node: Any) -> list[Any]:
+    """Return a sequence's nodes, [] for any other node."""
+    return node.value if node is not None and node.id == "sequence" else []
+
+
+def word(node: Any) -> str:
+    """Return a scalar's text, '' for any other node."""
+    return node.value if node is not None and node.id == "scalar" else ""
+
+
+def title(node: Any) -> str:
+    """Return what a document or a request is called; '' where it has no name."""
+    top = entries(node)
+    own = next((word(top[key]) for key in TITLES if key in top), "")
+    if "kind" not in top:
+        return own
+    return f"{word(top['kind'])} {word(entries(top.get('metadata')).get('name'))}".strip()
 
 
 def short(text: str) -> str:

@@ -1,7 +1,8 @@
 """Read a request and check it.
 
-nodes.py reads the text, shapes.py knows what the API says of one value, rules.py what several say
-about each other, remedies.py what to write instead.
+nodes.py and python.py read the text, wrappings.py finds the request in it, shapes.py knows what the
+API says of one value, rules.py what several say about each other, remedies.py what to write
+instead.
 """
 
 from __future__ import annotations
@@ -13,19 +14,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import SmLocalError
+from . import python
 from .nodes import compose, kind, line_number, pairs, read_text, short, shown
 from .remedies import wrong_type
 from .rules import broken_rules
+from .s3_uri import from_https
 from .shapes import (
     KINDS,
     MAY_BE_LEFT_OUT,
     OPEN_ENUMS,
     SHAPES,
     TRAINING,
+    Kind,
     misfits,
     type_of,
     unknown_key,
 )
+from .wrappings import Wrapping, choose, unwrap
 
 INSTANCE_TYPE = re.compile(r"[\w.-]+", re.ASCII)
 
@@ -62,7 +67,7 @@ def read(path: Path, root: str = TRAINING) -> Request:
 
 def parse(name: Path, text: str, root: str) -> Request:
     """Check a text against a shape; `name` is the file's in messages. Raises SmLocalError."""
-    node, construct, source = compose(name, text)
+    node, construct, source, said = _compose(name, text, KINDS.get(root))
     reading = Reading(source, construct, root)
     body = reading.value(root, node, "", line_number(node)) if node else {}
     for where, what in broken_rules(body or {}, root):
@@ -72,8 +77,24 @@ def parse(name: Path, text: str, root: str) -> Request:
     problems = [f"{name}:{line}: {what}" for line, what, sort in findings if sort not in harmless]
     if problems:
         raise SmLocalError("\n".join(problems))
-    notes = (f"{name}:{line}: {what}" for line, what, _ in findings)
-    return Request(body, (*_dropped(name, root, reading.dropped), *notes), str(name), reading.lines)
+    notes = [f"{name}:{line}: {what}" for line, what, _ in findings]
+    left_out = [*_dropped(name, root, reading.dropped), *_unset(name, reading.unset)]
+    return Request(body, (*said, *left_out, *notes), str(name), reading.lines)
+
+
+def _compose(name: Path, text: str, job: Kind | None) -> tuple[Any, Any, str, list[str]]:
+    """Return the request's node as nodes.compose does, and a line for each wrapping around it."""
+    found = python.read(text, job) if job else []
+    node, construct, source = compose(name, "" if found else text)
+    said: list[str] = []
+    if found:
+        where = f"{name}: this is Python"
+        path, node = choose(where, Wrapping("Python", found))
+        source, said = text, [f"{where}; {path or 'its dict'} is read as the request"]
+    if node and job:
+        node, more = unwrap(name, node, job)
+        said += more
+    return node, construct, source, said
 
 
 def _line_of(lines: dict[str, int], path: str) -> int:
@@ -86,8 +107,19 @@ def _dropped(name: Path, root: str, keys: list[str]) -> Iterator[str]:
     """Yield one line for all keys of Describe's answer that were dropped."""
     if keys:
         operation = KINDS[root].describe.removesuffix("Response")
-        more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-        yield f"{name}: left out what only {operation} has: {', '.join(keys[:3])}{more}"
+        yield f"{name}: left out what only {operation} has: {_first(keys)}"
+
+
+def _unset(name: Path, keys: list[str]) -> Iterator[str]:
+    """Yield one line for all keys whose value is null, which other tools write for "not set"."""
+    if keys:
+        yield f"{name}: left out what is null: {_first(keys)}"
+
+
+def _first(keys: list[str]) -> str:
+    """Return the first of some keys, and how many more there are."""
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return f"{', '.join(keys[:3])}{more}"
 
 
 class Reading:
@@ -105,6 +137,8 @@ class Reading:
         self.findings: list[Finding] = []
         self.lines: dict[str, int] = {}
         self.dropped: list[str] = []
+        self.unset: list[str] = []
+        self.addresses = False  # has an https address of S3 been noted?
 
     def add(self, line: int, path: str, text: str, sort: str = "problem") -> None:
         """Note what is wrong with the value at a path."""
@@ -129,10 +163,19 @@ class Reading:
             return self.add(line, path, "is not Unicode text; write it in UTF-8")
         except (ValueError, LookupError):  # `!!int two`, or more digits than Python converts
             return self.add(line, path, wrong_type(name, node, self.source))
+        if name == "S3Uri" and (uri := from_https(value)):
+            self._note_address(line, path, uri)
+            return uri
         for text in misfits(name, value, shown(node)):
             is_new = name in OPEN_ENUMS and INSTANCE_TYPE.fullmatch(value)
             self.add(line, path, text, "note" if is_new else "problem")
         return value
+
+    def _note_address(self, line: int, path: str, uri: str) -> None:
+        """Note how an https address of S3 is read, once in a file."""
+        if not self.addresses:
+            self.add(line, path, f"is read as {uri}, and so is every https address of S3", "note")
+        self.addresses = True
 
     def _list(self, name: str, node: Any, path: str, line: int) -> list:
         """Return a list; what is beyond the API's limit is counted but not read."""
@@ -162,6 +205,8 @@ class Reading:
         for key, item, place in self._entries(node, path):
             if place in self.read_only:
                 self.dropped.append(place)
+            elif kind(item) == "null" and item.value == "null":
+                self.unset.append(place)
             elif key.value in members:
                 value[key.value] = self.value(members[key.value], item, place, line_number(key))
             else:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from .nodes import kind, shown
+from .nodes import kind, short, shown
 from .shapes import SHAPES, type_of
 
 WANTED = {"integer": "an integer", "float": "a number", "boolean": "true or false"}
@@ -20,9 +20,21 @@ BOOLEANS = {
 }
 
 
+# What a file of another tool leaves open: the tags that wrappings.py and python.py give such nodes.
+PYTHON, STATES, PIPELINE = "!!python", "!!states", "!!pipeline"
+LEFT_OPEN = {
+    PYTHON: "which only the Python program around it knows",
+    STATES: "which Step Functions fills in",
+    PIPELINE: "which the pipeline fills in",
+}
+
+
 def wrong_type(name: str, node: Any, source: str) -> str:
     """Return what a node is, what the API wants, and what to write; `source` is the whole text."""
     wanted = type_of(name)
+    if node.tag in LEFT_OPEN:
+        text = short(node.value)
+        return f"is {text}, {LEFT_OPEN[node.tag]}; write its value, or remove it"
     written = _remedy(name, node, source)
     wants = f"is {shown(node)}; the API wants {WANTED.get(wanted, f'a {wanted}')}"
     return f"{wants}; {written}" if written else wants

@@ -18,6 +18,7 @@ GROUPS, PREFERENCES = "ResourceConfig.InstanceGroups", "ResourceConfig.InstanceP
 KEEP_ALIVE, SPOT = "ResourceConfig.KeepAlivePeriodInSeconds", "EnableManagedSpotTraining"
 RUN, WAIT = "StoppingCondition.MaxRuntimeInSeconds", "StoppingCondition.MaxWaitTimeInSeconds"
 S3, FILE_SYSTEM = "DataSource.S3DataSource", "DataSource.FileSystemDataSource"
+REGISTRY = "AlgorithmSpecification.TrainingImageConfig.TrainingRepositoryAccessMode"
 INTERVAL, INTERVALS = (
     "ProfilerConfig.ProfilingIntervalInMilliseconds",
     (100, 200, 500, 1000, 5000, 60000),
@@ -75,6 +76,29 @@ def _wait_only_for_spot(body: dict) -> Broken:
     """Find a wait in a job that does not wait for spot instances (API:StoppingCondition)."""
     if dig(body, WAIT) and body.get(SPOT, False) is False:
         yield WAIT, f"is for spot jobs only; write {SPOT}: true or remove it"
+
+
+def _spot_waits(body: dict) -> Broken:
+    """Find a spot job that does not say how long it waits (DG:model-managed-spot-training)."""
+    condition = body.get("StoppingCondition", {})
+    if body.get(SPOT) is True and condition is not None and "MaxWaitTimeInSeconds" not in condition:
+        yield SPOT, f"is true, which needs {WAIT}; add it, at least MaxRuntimeInSeconds"
+
+
+def _needs_a_vpc(body: dict) -> Broken:
+    """Find what SageMaker reaches in a VPC alone, in a job without one.
+
+    DG:your-algorithms-training-algo-running-container, DG:docker-containers-adapt-your-own-
+    private-registry.
+    """
+    if "VpcConfig" in body:
+        return
+    needs = "which SageMaker reaches through a VPC; add VpcConfig"
+    if dig(body, REGISTRY) == "Vpc":
+        yield REGISTRY, f"is 'Vpc', a registry {needs}"
+    for path, channel, _ in _channels(body):
+        if dig(channel, FILE_SYSTEM) is not None:
+            yield f"{path}.{FILE_SYSTEM}", f"is a file system, {needs}"
 
 
 def _wait_covers_run(body: dict) -> Broken:
@@ -175,6 +199,8 @@ RULES: dict[str, tuple[Callable[[dict], Broken], ...]] = {
     TRAINING: (
         _either_or,
         _wait_only_for_spot,
+        _spot_waits,
+        _needs_a_vpc,
         _wait_covers_run,
         _run_is_not_too_long,
         _names_differ,

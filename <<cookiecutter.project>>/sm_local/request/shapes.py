@@ -26,6 +26,16 @@ class Kind:
     not_accepted: tuple[str, ...]  # in the request's model, which says "read-only" of them
 
     @property
+    def noun(self) -> str:
+        """Return what the API calls such a job: TrainingJob, ProcessingJob."""
+        return self.request.removeprefix("Create").removesuffix("Request")
+
+    @property
+    def all_keys(self) -> set[str]:
+        """Return the keys that a request or what Describe prints has at its top."""
+        return {*SHAPES[self.request]["members"], *SHAPES[self.describe]["members"]}
+
+    @property
     def read_only(self) -> set[str]:
         """Return what only Describe has; ResponseMetadata is what boto3 adds."""
         described, requested = SHAPES[self.describe]["members"], SHAPES[self.request]["members"]

@@ -1,0 +1,5 @@
+response = sm.create_training_job(
+    TrainingJobName="churn-call",
+    HyperParameters={"epochs": "5"},
+    EnableNetworkIsolation=False,
+)

@@ -1,0 +1,2 @@
+first = {"TrainingJobName": "churn-first"}
+second = {"TrainingJobName": "churn-second"}
