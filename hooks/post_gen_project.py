@@ -13,6 +13,30 @@ answers = json.loads(r"""
 """)
 
 
+def record_origin():
+    """Write into .sm-local.json which commit was baked, and where a template of this machine is.
+
+    The rendered file cannot know either. A template that is no git repository has no commit.
+    """
+    folder = os.path.join(os.environ.get("PWD") or ".", answers["_repo_dir"])
+    with open(".sm-local.json", encoding="utf-8") as file:
+        record = json.load(file)
+    if os.path.isdir(os.path.join(folder, ".git")):
+        command = ["git", "-C", folder, "rev-parse", "HEAD"]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
+            )
+            record["commit"] = done.stdout.decode().strip()
+        except (OSError, subprocess.TimeoutExpired):
+            pass
+        if answers["_repo_dir"] == answers["_template"]:
+            record["template"] = os.path.realpath(folder)
+    with open(".sm-local.json", "w", encoding="utf-8") as file:
+        json.dump(record, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+
+
 def run_doctor():
     """Print the doctor's report and return its exit status.
 
@@ -33,6 +57,7 @@ def run_doctor():
         return 0
 
 
+record_origin()
 if not os.path.lexists("opt/ml/model"):  # after an earlier bake it may be a link
     os.mkdir("opt/ml/model")
 status = run_doctor()

@@ -5,6 +5,7 @@ Standard library only: cookiecutter's own Python runs this.
 
 import difflib
 import json
+import os
 import re
 import sys
 
@@ -47,7 +48,18 @@ def check_image(question, name):
     return None
 
 
+def check_folder():
+    """Return why a project that is here is not baked over: -f would overwrite its files."""
+    if any(map(os.path.lexists, (".sm-local.json", "job.yaml", "sm_local"))):
+        return (
+            f"{answers['project']} is here already, and a bake would overwrite what you changed; "
+            f"'make upgrade' in it brings the new version"
+        )
+    return None
+
+
 problems = [
+    check_folder(),
     check_project(answers["project"]),
     check_region(answers["region"]),
     check_image("dlc", answers["dlc"]),

@@ -15,7 +15,7 @@ import pytest
 from conftest import REPO, TEMPLATE, bake, clean_environment, make
 
 ANSWERS = json.loads((REPO / "cookiecutter.json").read_text())
-RENDERED = {"job.yaml", "settings.env", "README.md"}
+RENDERED = {"job.yaml", "settings.env", "README.md", ".sm-local.json"}
 NO_GPU = (
     "GPU       not found (neither runtime 'nvidia' nor a CDI device nor NVIDIA's hook); "
     "jobs run on the CPU"
@@ -416,41 +416,6 @@ def test_a_project_baked_without_hooks_trains(tmp_path):
     project = bake(tmp_path, project="churn", accept_hooks=False)
     done = make(project, "train", "ENGINE=sandbox", timeout=240)
     assert done.returncode == 0 and (project / "opt/ml/model/model.json").exists(), done.stdout
-
-
-MINE = (
-    "output/job-1/model/m",
-    "opt/ml/model/mine",
-    "code/mine.py",
-    "opt/ml/input/data/validation/v.csv",
-    "settings.local.env",
-)
-
-
-def test_baking_over_a_project_keeps_what_is_a_persons(newest, tmp_path, machine):
-    path = machine()
-    report(newest, tmp_path, path)
-    project = tmp_path / "out/my-model"
-    for name in MINE:
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        (project / name).write_text("mine")
-    (project / "code/train.py").write_text("mine")
-    assert command(newest, tmp_path, path=path).returncode != 0  # without -f nothing changes
-    assert (project / "code/train.py").read_text() == "mine"
-    report(newest, tmp_path, path, "--overwrite-if-exists")
-    assert [name for name in MINE if (project / name).read_text() != "mine"] == []
-    assert (project / "code/train.py").read_bytes() == (
-        TEMPLATE / "code/train.py"
-    ).read_bytes()  # the template's files again: -f asks for that
-
-
-def test_baking_over_a_project_whose_last_job_is_gone(newest, tmp_path, machine):
-    path = machine()
-    report(newest, tmp_path, path)
-    project = tmp_path / "out/my-model"
-    (project / "opt/ml/model").rmdir()
-    (project / "opt/ml/model").symlink_to("../../output/gone/model")
-    report(newest, tmp_path, path, "--overwrite-if-exists")
 
 
 def test_git_sees_what_a_person_wants_to_commit(tmp_path):

@@ -105,7 +105,7 @@ def test_podman_gives_what_sagemaker_gives(project, built, tmp_path):
     subprocess.run(
         ["podman", "load", "--input", tmp_path / "image.tar"], check=True, capture_output=True
     )
-    found = rows(project, "ENGINE=podman")
+    found = rows(project, "ENGINE=podman", f"IMAGE={built}")
     assert verdicts(found, "differs") == {}
     assert verdicts(found, "cannot tell").keys() == TOOLKIT | NOWHERE_BUT_DOCKER
 

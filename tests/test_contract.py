@@ -64,7 +64,7 @@ def test_the_entrypoint_and_the_arguments(entrypoint, arguments, command):
     """Of an entrypoint of several words, all but the first stand in front of the arguments."""
     first, rest = command
     lines = words(replace(JOB, entrypoint=entrypoint, arguments=arguments))
-    assert lines[-1] == [*(["--entrypoint", first] if first else []), "churn:latest", *rest]
+    assert lines[-1] == [*(["--entrypoint", first] if first else []), '"$built"', *rest]
 
 
 @pytest.mark.parametrize(
@@ -696,7 +696,7 @@ docker run --rm --pull never --name "$name" --cidfile "$at/container-id"
 --hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1
 --shm-size 2g "${limits[@]}"
 "${mounts[@]}"
-churn:latest train"""
+"$built" train"""
 
 
 def test_the_command_of_a_plain_job():
@@ -714,8 +714,8 @@ def test_the_command_of_a_plain_job():
         ),
         pytest.param(
             {"entrypoint": ("sh", "-c"), "arguments": ("echo $x",)},
-            "churn:latest train",
-            '--entrypoint sh churn:latest -c "echo \\$x"',
+            '"$built" train',
+            '--entrypoint sh "$built" -c "echo \\$x"',
             id="entrypoint",
         ),
         pytest.param(
@@ -752,8 +752,8 @@ def test_what_changes_the_command(changes, old, new):
 
 def test_a_shell_is_the_same_container_with_a_terminal():
     program = "'if command -v bash >/dev/null; then exec bash; else exec sh; fi'"
-    shell = f'"${{terminal[@]}}" --entrypoint sh churn:latest -c {program}'
-    assert lines(JOB, DOCKER, shell=True) == PLAIN.replace("churn:latest train", shell)
+    shell = f'"${{terminal[@]}}" --entrypoint sh "$built" -c {program}'
+    assert lines(JOB, DOCKER, shell=True) == PLAIN.replace('"$built" train', shell)
 
 
 @pytest.mark.parametrize(

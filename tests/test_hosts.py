@@ -294,5 +294,5 @@ def test_two_hosts_on_podman(project, built, tmp_path):
     subprocess.run(["podman", "load", "--input", archive], check=True, capture_output=True)
     script(project, ALL_REDUCE)
     (project / "job.yaml").write_text(TWO)
-    done = make(project, "train", "ENGINE=podman")
+    done = make(project, "train", "ENGINE=podman", f"IMAGE={built}")
     assert "algo-1 | sum 30\n" in done.stdout and done.returncode == 0, done.stdout

@@ -180,8 +180,8 @@ def test_a_full_request():
         pytest.param(
             algorithm(TrainingImage="other:1"),
             {"IMAGE": "churn:latest"},
-            ("churn:latest", "own"),
-            id="own-by-name",
+            ("churn:latest", "named"),
+            id="whatever-has-the-own-name",
         ),
         pytest.param(
             algorithm(TrainingImage="churn:latest"),

@@ -67,6 +67,7 @@ def data_source(**s3) -> dict:
 def test_every_epoch_streams_the_objects_in_the_order_of_their_keys(
     project, engine, request, tmp_path
 ):
+    given = [f"ENGINE={engine}"]
     if engine != "sandbox":
         image = request.getfixturevalue("built")
     if engine == "podman":
@@ -75,8 +76,9 @@ def test_every_epoch_streams_the_objects_in_the_order_of_their_keys(
         subprocess.run(
             ["podman", "load", "--input", tmp_path / "image.tar"], check=True, capture_output=True
         )
+        given.append(f"IMAGE={image}")
     stream(project, {"b": b"2", "a/z": b"1", "c d": b"3\n", "Z": b"0"})
-    assert read(project, f"ENGINE={engine}") == ["0123\n"] * 3
+    assert read(project, *given) == ["0123\n"] * 3
     assert (
         sorted(
             path.name

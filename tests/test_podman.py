@@ -23,7 +23,7 @@ def in_podman(built, tmp_path_factory):
         check=False,
         capture_output=True,
     )
-    yield
+    yield built
     subprocess.run(
         ["podman", "rmi", "--force", f"localhost/{built}", f"docker.io/library/{built}"],
         check=False,
@@ -42,7 +42,7 @@ os.remove("/opt/ml/input/data/training/train.csv")
 open("/opt/ml/model/m", "w").write("m"); sys.exit(7)
 """,
     )
-    done = make(project, "train", "ENGINE=podman")
+    done = make(project, "train", "ENGINE=podman", f"IMAGE={in_podman}")
     job = last_job(project)
     assert f"pid 1 ip-10-0-0-1.us-west-2.compute.internal 127.0.0.1 {job.name}" in done.stdout, (
         done.stdout
@@ -87,7 +87,7 @@ for at, _, names in list(os.walk("/opt/ml/input/data")):
 open("/opt/ml/input/data/whole/new", "w")
 """,
     )
-    done = make(project, "train", "ENGINE=podman")
+    done = make(project, "train", "ENGINE=podman", f"IMAGE={in_podman}")
     assert done.returncode == 0, done.stdout
     assert sorted((last_job(project) / "model/seen").read_text().split()) == [
         "view/2=2",
@@ -122,6 +122,7 @@ def test_a_runtime_that_refuses_is_no_failure_of_the_script(project, in_podman, 
         project,
         "train",
         "ENGINE=podman",
+        f"IMAGE={in_podman}",
         env=clean_environment(CONTAINERS_CONF=str(tmp_path / "containers.conf")),
     )
     assert (
@@ -133,7 +134,7 @@ def test_a_runtime_that_refuses_is_no_failure_of_the_script(project, in_podman, 
 
 def test_build_and_shell_on_podman(project, in_podman):
     assert shutil.which("podman")
-    make(project, "recipe", "VERB=shell", "ENGINE=podman")
+    make(project, "recipe", "VERB=shell", "ENGINE=podman", f"IMAGE={in_podman}")
     done = subprocess.run(
         ["bash", "recipes/shell.sh"],
         cwd=project,

@@ -156,7 +156,7 @@ def test_the_default_project_in_podman(project, built, tmp_path):
     image = tmp_path / "image.tar"
     subprocess.run(["docker", "save", "--output", image, built], check=True)
     subprocess.run(["podman", "load", "--input", image], check=True, capture_output=True)
-    done = make(project, "process", "ENGINE=podman")
+    done = make(project, "process", "ENGINE=podman", f"IMAGE={built}")
     assert done.returncode == 0, done.stdout
     assert outcome(project) == [276, 70]
 

@@ -234,6 +234,9 @@ HOSTILE = [
 ]
 
 
+BUILT = "sha256:" + 8 * "0123abcd"
+
+
 class Workplace:
     """A project in a folder with a name of all sorts, and a docker that only listens."""
 
@@ -241,6 +244,8 @@ class Workplace:
         self.top, self.root = top, top / FOLDER
         shutil.copytree(TEMPLATE / "opt", self.root / "opt")
         (self.root / "code").mkdir()
+        (self.root / "recipes").mkdir()
+        (self.root / "recipes/.built-docker").write_text(f"{BUILT} churn:latest\n")
         self.library = self.root / "sm_local"
         self.library.symlink_to(TEMPLATE / "sm_local")
         (top / "docker").write_text(FAKE_DOCKER)
@@ -313,7 +318,7 @@ def test_values_reach_docker_as_they_are(
     given_ = dict(word.split("=", 1) for word in after(argv, "--env"))
     assert {name: given_.get(name) for name in environment} == environment
     assert after(argv, "--entrypoint") == entrypoint[:1]
-    assert argv[argv.index("churn:latest") + 1 :] == [*entrypoint[1:], *arguments]
+    assert argv[argv.index(BUILT) + 1 :] == [*entrypoint[1:], *arguments]
     assert json.loads((folder / "config/hyperparameters.json").read_text()) == hyperparameters
 
 

@@ -195,7 +195,7 @@ def test_a_missing_image_is_one_line_and_nothing_is_left(project, docker):
     assert last_job(project) == before and len(jobs(project)) == 1
     (project / "settings.local.env").write_text("IMAGE=not-built:latest\n")
     done = make(project, "train")
-    assert "image 'not-built:latest' is not here; run 'make build'" in done.stdout
+    assert "image 'not-built:latest' was not built in this folder; run 'make build'" in done.stdout
     assert "docker: " not in done.stdout
 
 

@@ -27,6 +27,7 @@ VERBS = {
     "data": ("verbs.data", "run"),
     "doctor": ("verbs.doctor", "run"),
     "conform": ("verbs.conform", "run_all"),
+    "upgrade": ("verbs.upgrade", "run"),
 }
 OTHERS = (
     "JOB",
@@ -35,6 +36,7 @@ OTHERS = (
     "FULL",
     "JSON",
     "YES",
+    "VERSION",
 )  # what the command line knows besides settings
 
 

@@ -92,7 +92,9 @@ class Plan:
     stem: str  # the job's name without the time
     region: str
     image: str
-    image_source: str  # own: `make build` makes it; dlc: `make pull-dlc` fetches it; other
+    # own: the one that `make build` made here; named: any image with that one's name;
+    # dlc: `make pull-dlc` fetches it; other
+    image_source: str
     remedy: str  # what to do when the image is missing; '' where that depends on the engine
     containers: tuple[Container, ...]
     results: tuple[str, ...]  # folders of opt/ml that become links to this job's

@@ -1,9 +1,9 @@
 # engine docker 28.2.2
   engine=docker
-  build=(docker build --tag churn:latest \
+  mkdir -p recipes
+  build=(docker build --tag churn:latest --iidfile "recipes/.id-$$" \
     --build-arg BASE_IMAGE=python:3.12-slim \
     --platform linux/amd64)
   build_image
-  mkdir -p recipes
-  container_sum > recipes/.built
+  record_build churn:latest
   say 'built churn:latest; next: make train'

@@ -1,6 +1,7 @@
 # docker 28.2.2, CPU (GPU runtime not found), image churn:latest
   engine=docker image=churn:latest
   missing="run 'make build'"
+  find_built
 
   need_image
   new_job Churn-1 \
@@ -14,7 +15,7 @@
   if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   trap : INT TERM HUP USR1
-  start_helper churn:latest
+  start_helper "$built"
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
   write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
@@ -37,6 +38,6 @@
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
-    "${terminal[@]}" --entrypoint sh churn:latest -c 'if command -v bash >/dev/null; then exec bash; else exec sh; fi' || rc=$?
-  finish_helper churn:latest
+    "${terminal[@]}" --entrypoint sh "$built" -c 'if command -v bash >/dev/null; then exec bash; else exec sh; fi' || rc=$?
+  finish_helper "$built"
   leave_shell "$rc"

@@ -1,6 +1,7 @@
 # docker 28.2.2, GPU auto (CDI), image churn:latest
   engine=docker image=churn:latest
   missing="run 'make build'"
+  find_built
   need_image
   stop_grace=120 interrupt_grace=10
 
@@ -15,7 +16,7 @@
   limit 65536
   own_network --driver bridge
   say "$job":' docker 28.2.2, GPU auto (CDI), image churn:latest'
-  start_helper churn:latest
+  start_helper "$built"
   on_host algo-1
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
@@ -41,7 +42,7 @@
     --env AWS_REGION=us-west-2 \
     --env DMLC_INTERFACE=eth0 \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   on_host algo-2
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
@@ -67,12 +68,12 @@
     --env AWS_REGION=us-west-2 \
     --env DMLC_INTERFACE=eth0 \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   ( warn_if_stale & )
   point_links "$dir/algo-1" model output
   wait_job
   drop_network
-  finish_helper churn:latest
+  finish_helper "$built"
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

@@ -1,6 +1,7 @@
 # docker 28.2.2, CPU (GPU runtime not found), image churn:latest
   engine=docker image=churn:latest
   missing="run 'make build'"
+  find_built
   stop_grace=120 interrupt_grace=10
 
   need_data a "s3://b/p q/it's" data/s3/.ready/0ee83371c4b622e0 'make data'
@@ -22,7 +23,7 @@
   view_prefix b
   objects=(s3://b/m --type ManifestFile)
   view c
-  start_helper churn:latest
+  start_helper "$built"
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"a":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"b":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"c":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"other":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}'
   write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
@@ -50,11 +51,11 @@
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   ( warn_if_stale & )
   point_links "$dir" model output
   wait_job
-  finish_helper churn:latest
+  finish_helper "$built"
   drop_pipes
   drop_views
   if ! started; then not_started; fi

@@ -1,6 +1,7 @@
 # docker 28.2.2, CPU (GPU runtime not found), image churn:latest
   engine=docker image=churn:latest
   missing="run 'make build'"
+  find_built
   need_image
   stop_grace=120 interrupt_grace=10
 
@@ -15,7 +16,7 @@
   limit 65536
   own_network --driver bridge
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
-  start_helper churn:latest
+  start_helper "$built"
   on_host algo-1
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}'
@@ -41,7 +42,7 @@
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   on_host algo-2
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
@@ -65,12 +66,12 @@
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   ( warn_if_stale & )
   point_links "$dir/algo-1" model output
   wait_job
   drop_network
-  finish_helper churn:latest
+  finish_helper "$built"
   drop_pipes
   if ! started; then not_started; fi
   pack auto "$dir" || true

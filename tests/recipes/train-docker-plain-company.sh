@@ -1,6 +1,7 @@
 # docker 28.2.2, CPU (GPU runtime not found), image churn:latest
   engine=docker image=churn:latest
   missing="run 'make build'"
+  find_built
   look_up HTTPS_PROXY CA_BUNDLE
   stop_grace=120 interrupt_grace=10
 
@@ -11,7 +12,7 @@
   hand_back code code
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
-  start_helper churn:latest
+  start_helper "$built"
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
   write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
@@ -41,11 +42,11 @@
     --env NVIDIA_VISIBLE_DEVICES=void \
     --env HTTPS_PROXY --env https_proxy \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   ( warn_if_stale & )
   point_links "$dir" model output
   wait_job
-  finish_helper churn:latest
+  finish_helper "$built"
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

@@ -1,6 +1,7 @@
 # docker 28.2.2, CPU (GPU runtime not found), image churn:latest
   engine=docker image=churn:latest
   missing="run 'make build'"
+  find_built
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
@@ -12,7 +13,7 @@
   own_network --driver bridge --subnet 169.254.170.0/24 --gateway 169.254.170.2
   start_credentials 169.254.170.2 us-west-2
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
-  start_helper churn:latest
+  start_helper "$built"
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
   write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
@@ -36,12 +37,12 @@
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${credentials[@]}" \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   ( warn_if_stale & )
   point_links "$dir" model output
   wait_job
   drop_network
-  finish_helper churn:latest
+  finish_helper "$built"
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

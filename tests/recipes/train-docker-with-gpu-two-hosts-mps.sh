@@ -1,6 +1,7 @@
 # docker 28.2.2, GPU auto (runtime 'nvidia'), image churn:latest
   engine=docker image=churn:latest
   missing="run 'make build'"
+  find_built
   need_image
   stop_grace=120 interrupt_grace=10
 
@@ -17,7 +18,7 @@
   need_mps
   say "$job":" docker 28.2.2, GPU auto (runtime 'nvidia'), image churn:latest"
   say "each host may keep 50 % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, and a host that crashes can take the others with it"
-  start_helper churn:latest
+  start_helper "$built"
   on_host algo-1
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
@@ -45,7 +46,7 @@
     --env DMLC_INTERFACE=eth0 \
     --env CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=50 \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   on_host algo-2
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
@@ -73,12 +74,12 @@
     --env DMLC_INTERFACE=eth0 \
     --env CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=50 \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   ( warn_if_stale & )
   point_links "$dir/algo-1" model output
   wait_job
   drop_network
-  finish_helper churn:latest
+  finish_helper "$built"
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

@@ -1,6 +1,7 @@
 # podman 5.2, CPU (GPU runtime not found), image churn:latest
   engine=podman image=churn:latest
   missing="run 'make build'"
+  find_built
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
@@ -34,7 +35,7 @@
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
-    churn:latest train
+    "$built" train
   ( warn_if_stale & )
   point_links "$dir" model output
   wait_job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..plan import Plan
 from ..script import call
-from .oci import OCI
+from .oci import OCI, image
 
 
 class Docker(OCI):
@@ -22,9 +22,9 @@ class Docker(OCI):
 
     def beside(self, plan: Plan) -> list[str]:
         """Start the helper that hands files back when the job has ended."""
-        return [call("start_helper", plan.image)] if self.facts.owns_files else []
+        return [call("start_helper", image(plan))] if self.facts.owns_files else []
 
     def after(self, plan: Plan) -> list[str]:
         """Remove the job's own network; let the helper work."""
-        finish = [call("finish_helper", plan.image)] if self.facts.owns_files else []
+        finish = [call("finish_helper", image(plan))] if self.facts.owns_files else []
         return [*super().after(plan), *finish]

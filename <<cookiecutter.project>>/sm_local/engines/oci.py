@@ -11,6 +11,7 @@ from ..script import JOB, NAME, Bash, array, assign, call, fill_array, glue, own
 
 ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (captured)
 ARM = ("arm64", "aarch64")
+BUILT = Bash('"$built"')
 SHELL = "if command -v bash >/dev/null; then exec bash; else exec sh; fi"
 
 
@@ -31,7 +32,7 @@ class OCI:
     def libraries(self, plan: Plan, shell: bool = False) -> tuple[str, ...]:
         """Return the engine's files of lib/ that the plan needs, or a shell in its place."""
         optional = (
-            ("build", plan.image_source == "own" and not shell),
+            ("build", plan.image_source == "own"),
             ("company", plan.looked_up),
             ("credentials", plan.credentials),
             ("mps", plan.shares_gpus),
@@ -45,6 +46,8 @@ class OCI:
         """
         remedy = plan.remedy or f"'{self.facts.name} pull {plan.image}' fetches it"
         names = [assign(engine=self.facts.name, image=plan.image), assign(missing=remedy)]
+        if plan.image_source == "own":
+            names.append("find_built")
         if plan.several:
             names.append("need_image")
         if plan.looked_up:
@@ -110,12 +113,12 @@ class OCI:
         entrypoint = [word for one in first for word in ("--entrypoint", one)]
         return [
             *self._options(plan, container),
-            [*entrypoint, plan.image, *rest, *container.command],
+            [*entrypoint, image(plan), *rest, *container.command],
         ]
 
     def shell(self, plan: Plan, container: Container) -> list[list[str]]:
         """Return the same command with a shell as its program."""
-        last = [array("terminal"), "--entrypoint", "sh", plan.image, "-c", SHELL]
+        last = [array("terminal"), "--entrypoint", "sh", image(plan), "-c", SHELL]
         return [*self._options(plan, container), last]
 
     def _options(self, plan: Plan, container: Container) -> list[list[str]]:
@@ -183,19 +186,24 @@ class OCI:
         """Make the project's image from container/ and code/."""
         image, platform = settings["IMAGE"], settings["PLATFORM"]
         words = [
-            [self.facts.name, "build", "--tag", image],
+            [self.facts.name, "build", "--tag", image, "--iidfile", Bash('"recipes/.id-$$"')],
             ["--build-arg", f"BASE_IMAGE={settings['BASE_IMAGE']}"],
             *([["--platform", platform]] if platform else []),
             shlex.split(settings["BUILD_ARGS"]),
         ]
         return [
             assign(engine=self.facts.name),
+            "mkdir -p recipes",
             *fill_array("build", words),
             "build_image",
-            "mkdir -p recipes",
-            "container_sum > recipes/.built",
+            call("record_build", image),
             call("say", f"built {image}; next: make train"),
         ]
+
+
+def image(plan: Plan) -> str:
+    """Return what names the image to the engine: the project's own is known by its ID alone."""
+    return BUILT if plan.image_source == "own" else plan.image
 
 
 def network_options(plan: Plan) -> list[str]:

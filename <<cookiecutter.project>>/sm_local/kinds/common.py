@@ -41,7 +41,7 @@ class Image:
     """The image of a job, and where it comes from."""
 
     name: str
-    source: str  # own: `make build` makes it; dlc: `make pull-dlc` fetches it; other
+    source: str  # as Plan.image_source
     remedy: str  # what to do when it is missing; '' where that depends on the engine
 
 
@@ -101,7 +101,7 @@ def choose_image(
         where = "IMAGE" if given.get("IMAGE") else f"{request.where(path)}: {path}"
         raise SmLocalError(f"{where} is {image!r}; write an image name such as my-model:latest")
     if image == settings["IMAGE"]:
-        return Image(image, "own", "run 'make build'")
+        return Image(image, "named" if given.get("IMAGE") else "own", "run 'make build'")
     if not images.is_dlc(image):
         return Image(image, "other", _remedy(image, settings["IMAGE"]))
     named = "" if image == images.dlc_local(dlc) else f" DLC={image}"

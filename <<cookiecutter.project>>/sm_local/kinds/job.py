@@ -38,7 +38,7 @@ class Job:
     file: str  # the request's file, for messages
     stem: str  # the job's name is this and the time
     image: str
-    source: str  # of the image: own, dlc or other
+    source: str  # of the image: own, named, dlc or other
     entrypoint: tuple[str, ...]
     arguments: tuple[str, ...]
     hyperparameters: dict[str, str]

@@ -1,10 +1,12 @@
 # shellcheck shell=bash
 # What Docker and Podman have in common.
 # Reads $engine, $image and $missing (what to do when the image is not here), which the recipe sets,
-# and $dir, $job. Sets $at, $mounts, $ids, $limits, $name, and $field for its callers.
+# $dir and $job, and $built where build.sh has set it.
+# Sets $at, $mounts, $ids, $limits, $name, and $field for its callers.
 # shellcheck disable=SC2034,SC2154  # the recipe and folder.sh set what is read, and read the rest
 
 mounts=()              # arguments of `run`
+built=''               # the ID of the project's own image
 
 # csv FIELD: set the caller's $field to it, quoted: --mount is CSV, and a field may hold a comma.
 csv() { printf -v field '"%s"' "${1//\"/\"\"}"; }
@@ -102,7 +104,8 @@ checksum() {
 
 # need_image: for verbs that can wait; a job's refusal is explained when it comes.
 need_image() {
-  "$engine" image inspect "$image" > /dev/null 2>&1 || die "image '$image' is not here; $missing"
+  "$engine" image inspect "${built:-$image}" > /dev/null 2>&1 ||
+    die "image '$image' is not here; $missing"
 }
 
 # explain_refusal ERROR: die with the engine's words, and what to do.

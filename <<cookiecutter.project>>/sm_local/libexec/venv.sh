@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # usage: bash sm_local/libexec/venv.sh        make sm_local/.venv, what the tool itself needs
 #        bash sm_local/libexec/venv.sh aws    add what the verbs that talk to AWS need
+#        bash sm_local/libexec/venv.sh upgrade    add what `make upgrade` needs
 # A .venv of yours is not touched. It is made as .venv.new.PID and renamed when it is complete: of
 # two calls at once the first wins, and an interrupted one leaves nothing that matters. What is in
 # bin/ has the old path then, but for python, and nothing else there is called.
@@ -17,8 +18,8 @@ main() {
   [[ -w sm_local ]] || die "sm_local/ cannot be written; is it yours?"
   sweep
   trap 'rm -rf "$new" "$old"' EXIT
-  if [[ $mark == aws && -e $venv/ready ]]; then
-    say "adding boto3 to $venv (once, a few seconds)"
+  if [[ $mark != ready && -e $venv/ready ]]; then
+    say "adding $(packages "$list") to $venv (once, a few seconds)"
     cp -RPp "$venv" "$new"
   else
     say "making $venv (once, a few seconds)"
@@ -26,15 +27,22 @@ main() {
     add requirements.txt
     : > "$new/ready"
   fi
-  if [[ $mark == aws ]]; then
+  if [[ $mark != ready ]]; then
     add "$list"
-    : > "$new/aws"
+    : > "$new/$mark"
   fi
   if ! is_ready "$mark" "$list"; then put_in_place; fi
 }
 
 # is_ready MARK LIST: has another call made it meanwhile?
 is_ready() { [[ $venv/$1 -nt sm_local/$2 ]]; }
+
+# packages LIST: print what it lists, without versions.
+packages() {
+  local names
+  names=$(sed -n 's/^\([A-Za-z0-9_.-]*\)[<>=].*/\1/p' "sm_local/$1" | tr '\n' ' ')
+  echo "${names% }"
+}
 
 # sweep: remove what interrupted calls left, known by a process that is gone.
 sweep() {

@@ -310,6 +310,21 @@ def execute(place: Path, name: str) -> tuple[int, str]:
     return process.returncode, said
 
 
+def built_image(root: Path, engine: Engine, name: str) -> str:
+    """Return the ID of the image that `make build` made here. Raises SmLocalError.
+
+    lib/build.sh writes the record.
+    """
+    try:
+        record = (root / f"recipes/.built-{engine.facts.name}").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        record = "\n"
+    found, _, of = record.splitlines()[0].partition(" ")
+    if of != name:
+        raise SmLocalError(f"image '{name}' was not built in this folder; run 'make build'")
+    return found
+
+
 def image_of(engine: Engine, name: str) -> Image:
     """Return what an image says of itself. Raises SmLocalError when it is not here."""
     if not engine.facts.has_images:
@@ -338,6 +353,8 @@ def observed(root: Path, given: dict[str, str]) -> Iterator[Context]:
     """
     values = planning.read_settings(given, builds=True)
     engine = planning.find_engine(values)
+    if engine.facts.has_images and "IMAGE" not in given:
+        values["IMAGE"] = built_image(root, engine, values["IMAGE"])
     image = image_of(engine, values["IMAGE"])
     (root / "recipes").mkdir(exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="conform-", dir=(root / "recipes").resolve()))
