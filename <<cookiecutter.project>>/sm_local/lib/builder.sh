@@ -91,15 +91,17 @@ build_and_tidy() {
 }
 
 # remove_unfinished LOG: remove the last image that the log names, and those that it is made of, up
-# to the first that has a name or is used. Not where the base image itself has no name.
+# to the first that has a name or is used. Not where the base image has no name, nor the image that
+# was built last: another project may have taken its name, and the unfinished one may be made of it.
 remove_unfinished() {
-  local word last base=''
+  local word last base='' own=''
   for word in "${build[@]}"; do
     if [[ $word == BASE_IMAGE=* ]]; then base=${word#*=}; fi
   done
   last=$(sed -n -e 's/^ *--*> \([0-9a-f]\{10,\}\)$/\1/p' \
     -e 's/^ *--*> Using cache \([0-9a-f]\{10,\}\)$/\1/p' "$1" | tail -n 1)
-  if [[ $last ]] && ! is_named "$last" && is_named "$base"; then
+  read -r own _ 2> /dev/null < "recipes/.built-$engine" || true
+  if [[ $last ]] && ! is_named "$last" && is_named "$base" && is_named "${own:-none}"; then
     "$engine" rmi "$last" > /dev/null 2>&1 || true
   fi
 }

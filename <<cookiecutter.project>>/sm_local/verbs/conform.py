@@ -127,6 +127,7 @@ REQUESTS: dict[str, tuple[dict, dict[str, str]]] = {
             CheckpointConfig={"S3Uri": "s3://bkt/checkpoints"},
             TensorBoardOutputConfig={"S3OutputPath": "s3://bkt/tensorboard"},
             DebugHookConfig={"S3OutputPath": "s3://bkt/debug"},
+            VpcConfig={"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]},  # for the disk
         ),
         {},
     ),
