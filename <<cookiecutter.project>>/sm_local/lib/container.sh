@@ -19,6 +19,7 @@ bind() {
   source=$field
   csv "target=$2"
   mounts+=(--mount "type=bind,$source,$field${3:+,readonly}")
+  remember_place "$1" "$2"
 }
 
 # on_host NAME: what follows is about one of several hosts.

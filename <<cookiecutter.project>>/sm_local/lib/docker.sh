@@ -14,6 +14,7 @@ cow() {
   csv "volume-opt=o=$options"
   mount=type=volume,target=$2,volume-driver=local,volume-nocopy
   mounts+=(--mount "$mount,volume-opt=type=overlay,volume-opt=device=overlay,$field")
+  remember_place "$1" "$2"
 }
 
 # out_of_memory: did the kernel kill something in the job's container because its memory was used

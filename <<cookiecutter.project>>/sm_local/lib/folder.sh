@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # A job's folder.
 # Reads $library, the version of these files that the recipe was written for. Sets $job, $stamp,
-# $dir, $at.
+# $dir, $at, $places.
 # shellcheck disable=SC2034,SC2154  # $library is the recipe's; $at is read in other files
 
 job='' dir=''          # the job's name; its folder, output/<job>
 stamp=''               # the end of the name: the time, and a number for jobs of one second
 at=''                  # the folder of the host in hand: $dir, or output/<job>/algo-N of several
+places=()              # where the job sees the project's folders: path there, path here, and so on
 
 # new_job STEM FOLDER...: make the folder of a new job, and in it the folders that the job mounts:
 # model and output start empty, as on SageMaker. -P: labels and mounts get the folder's own path,
@@ -37,6 +38,9 @@ new_job() {
 
 # write_config NAME TEXT: write one of the files that the host finds in its config folder.
 write_config() { printf %s "$2" > "$at/config/$1"; }
+
+# remember_place SOURCE TARGET: the job sees this folder of the project at TARGET.
+remember_place() { places+=("$2" "$1"); }
 
 # utc_time: set the caller's $time as the names of jobs have it; by Bash itself where it can.
 utc_time() {

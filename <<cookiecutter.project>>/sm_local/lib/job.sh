@@ -255,8 +255,9 @@ not_started() {
   explain_refusal "$error"
 }
 
-# verdict PRODUCT: one line that says how the job ended and where its files are; exits as the
-# container did. PRODUCT is the folder below /opt/ml that the job was run for.
+# verdict PRODUCT: one line that says how the job ended and where its files are, and of a failed
+# job what answer.sh knows; exits as the container did. PRODUCT is the folder below /opt/ml that
+# the job was run for.
 verdict() {
   local status=Completed
   if (( rc == 137 )) && out_of_memory; then oom=1; fi
@@ -273,6 +274,7 @@ verdict() {
     exit "${ending:-1}"
   fi
   say_verdict "$status" "$1"
+  if [[ $status == Failed ]]; then answer; fi
   if [[ $status == Stopped ]]; then exit "${ending:-143}"; fi
   exit "$rc"
 }

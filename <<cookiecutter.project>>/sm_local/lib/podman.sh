@@ -11,6 +11,7 @@ cow() {
     bind "$1" "$2" readonly
   else
     mounts+=(--volume "$PWD/$1:$2:O")
+    remember_place "$1" "$2"
   fi
 }
 

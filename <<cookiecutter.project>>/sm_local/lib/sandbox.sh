@@ -9,10 +9,16 @@ mounts=()              # three words a mount: how, the source, the target under 
 switch=''              # the process whose network namespace joins those of several hosts
 
 # bind SOURCE TARGET [readonly]: mount the folder itself.
-bind() { mounts+=("${3:-bind}" "$PWD/$1" "$2"); }
+bind() {
+  mounts+=("${3:-bind}" "$PWD/$1" "$2")
+  remember_place "$1" "$2"
+}
 
 # cow SOURCE TARGET NAME: mount an overlay: what the job writes goes to the job's folder.
-cow() { mounts+=("cow:$PWD/$at/cow/$3" "$PWD/$1" "$2"); }
+cow() {
+  mounts+=("cow:$PWD/$at/cow/$3" "$PWD/$1" "$2")
+  remember_place "$1" "$2"
+}
 
 # on_host NAME: what follows is about one of several hosts.
 on_host() { at=$dir/$1 mounts=(); }
