@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT, clean_environment, last_job, make, need_podman, script
+from toolkit import packages
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 PACKAGES = ("sm-big", "sm-small")
@@ -93,11 +94,9 @@ def index(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def with_pip(docker, base_image, tmp_path_factory) -> str:
-    """Return an image with pip, this environment's."""
-    import pip
-
+    """Return an image with pip."""
     name, folder = f"{PROJECT}-pip:1", tmp_path_factory.mktemp("pip")
-    shutil.copytree(Path(pip.__file__).parent, folder / "pip")
+    shutil.copytree(packages("pip==25.3", "3.11") / "pip", folder / "pip")
     variables = f"{OURS} PYTHONPATH=/opt/pip PIP_BREAK_SYSTEM_PACKAGES=1"  # Debian: PEP 668
     (folder / "Dockerfile").write_text(
         f"FROM {base_image}\nCOPY pip /opt/pip/pip\nENV {variables}\n"

@@ -66,6 +66,18 @@ def refused(function, *arguments) -> str:
         pytest.param(
             f"{'k' * 256}={'v' * 2500}", {"k" * 256: "v" * 2500}, id="as-long-as-the-API-takes"
         ),
+        pytest.param(
+            "--epochs 3 --lr=0.1 --flag",
+            "HP: '--epochs' has dashes; write HP='epochs=3 lr=0.1 flag'",
+            id="arguments",
+        ),
+        pytest.param("--epochs=3", "HP: '--epochs=3' has dashes; write HP='epochs=3'", id="dashes"),
+        pytest.param(
+            "epochs=3, lr=0.05",
+            "HP: blanks separate hyperparameters, not commas; write HP='epochs=3 lr=0.05'",
+            id="commas",
+        ),
+        pytest.param("a='3,' b=1,2", {"a": "3,", "b": "1,2"}, id="commas-that-are-meant"),
         pytest.param("a", "HP: 'a' has no value; write HP='a=…'", id="no-value"),
         pytest.param(
             "a=1 'b c' d=2", "HP: 'b c' has no value; write HP='b c=…'", id="no-value-in-quotes"
@@ -127,22 +139,32 @@ def test_the_command_line_is_split_as_a_shell_would(text, values):
 )
 def test_a_flat_object_of_strings_is_read_as_it_is(tmp_path, text, values):
     write(tmp_path, text)
-    read = hyperparameters.read(tmp_path)
+    read = hyperparameters.read(tmp_path).body
     assert (read, list(read)) == (values, list(values))
 
 
 def test_no_file_means_none(tmp_path):
-    assert hyperparameters.read(tmp_path) == {}
+    assert hyperparameters.read(tmp_path).body == {}
+
+
+@pytest.mark.parametrize("value", ["20", "-0.10", "1e-05", "1E5", "true", "false"])
+def test_a_number_or_boolean_becomes_its_json_as_the_sdk_sends_it(tmp_path, value):
+    write(tmp_path, f'{{"a": {value}, "b": "x"}}')
+    read = hyperparameters.read(tmp_path)
+    assert read.body == {"a": value, "b": "x"} and json.loads(read.body["a"]) == json.loads(value)
+    assert read.notes == (f"{FILE}: a is a string in the job, as SageMaker's SDK sends them",)
+
+
+def test_numbers_are_said_once(tmp_path):
+    write(tmp_path, '{"a": 1, "b": 2, "c": true, "d": 4, "e": "5"}')
+    assert hyperparameters.read(tmp_path).notes == (
+        f"{FILE}: a, b, c and 1 more are strings in the job, as SageMaker's SDK sends them",
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "shown", "string"),
     [
-        pytest.param("20", "20", '"20"', id="integer"),
-        pytest.param("-0.10", "-0.10", '"-0.10"', id="number"),
-        pytest.param("1e-05", "1e-05", '"1e-05"', id="small-number"),
-        pytest.param("true", "true", '"true"', id="true"),
-        pytest.param("false", "false", '"false"', id="false"),
         pytest.param("null", "null", '"null"', id="null"),
         pytest.param("[]", "a list", '"[]"', id="empty-list"),
         pytest.param("{}", "a map", '"{}"', id="empty-object"),
@@ -165,7 +187,7 @@ def test_another_type_is_refused_with_the_string_that_sagemaker_makes_of_it(
         == f"{FILE}:1: a is {shown}; the API wants a string; write {string}"
     )
     (tmp_path / FILE).write_text(f'{{"a": {string}}}')
-    assert hyperparameters.read(tmp_path) == {"a": value}
+    assert hyperparameters.read(tmp_path).body == {"a": value}
 
 
 @pytest.mark.parametrize(
@@ -279,26 +301,26 @@ def test_what_the_api_would_not_take_is_refused(tmp_path, text, problem):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        pytest.param('{"b": "a",\n"a": 1}', 2, id="a-value-of-that-name-before"),
-        pytest.param('{"b": "\\"a\\": {[",\n"a": 1}', 2, id="quotes-and-brackets-in-a-value"),
-        pytest.param('\n{"a": 1}', 2, id="behind-an-empty-line"),
-        pytest.param('{"b": "[", "c": "}",\n"a": 1}', 2, id="brackets-in-values"),
-        pytest.param('{\n"a"\n:\n1}', 2, id="the-colon-elsewhere"),
+        pytest.param('{"b": "a",\n"a": null}', 2, id="a-value-of-that-name-before"),
+        pytest.param('{"b": "\\"a\\": {[",\n"a": null}', 2, id="quotes-and-brackets-in-a-value"),
+        pytest.param('\n{"a": null}', 2, id="behind-an-empty-line"),
+        pytest.param('{"b": "[", "c": "}",\n"a": null}', 2, id="brackets-in-values"),
+        pytest.param('{\n"a"\n:\nnull}', 2, id="the-colon-elsewhere"),
     ],
 )
 def test_the_line_is_the_keys(tmp_path, text, line):
     write(tmp_path, text)
     assert (
         refused(hyperparameters.read, tmp_path)
-        == f'{FILE}:{line}: a is 1; the API wants a string; write "1"'
+        == f'{FILE}:{line}: a is null; the API wants a string; write "null"'
     )
 
 
 def test_the_line_of_a_key_with_other_letters(tmp_path):
-    write(tmp_path, '{"a": "1",\n"é": 1}')
+    write(tmp_path, '{"a": "1",\n"é": null}')
     assert (
         refused(hyperparameters.read, tmp_path)
-        == f'{FILE}:2: é is 1; the API wants a string; write "1"'
+        == f'{FILE}:2: é is null; the API wants a string; write "null"'
     )
 
 
@@ -310,10 +332,10 @@ def test_what_only_python_takes_for_json_is_refused(tmp_path, text):
 
 
 def test_every_problem_is_named(tmp_path):
-    write(tmp_path, '{"x": {"a": 1},\n"a": 2,\n"a": "3",\n"b": "ok",\n"c": null}')
+    write(tmp_path, '{"x": {"a": 1},\n"a": [],\n"a": "3",\n"b": "ok",\n"c": null}')
     assert refused(hyperparameters.read, tmp_path).splitlines() == [
         f'{FILE}:1: x is a map; the API wants a string; write "{{\\"a\\": 1}}"',
-        f'{FILE}:2: a is 2; the API wants a string; write "2"',
+        f'{FILE}:2: a is a list; the API wants a string; write "[]"',
         f"{FILE}:3: a is here twice, first on line 2; remove one",
         f'{FILE}:5: c is null; the API wants a string; write "null"',
     ]

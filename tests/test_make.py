@@ -565,7 +565,11 @@ def test_an_edit_of_the_library_needs_no_new_recipe(project, counted):
     [
         ("CHANEL=rw", "CHANEL=rw: make knows no CHANEL; did you mean CHANNELS?"),
         ("HPP=a=1", "HPP=a=1: make knows no HPP; did you mean HP?"),
-        ("gpu=none", "gpu=none: make knows no gpu; did you mean GPU?"),
+        ("gpu=none", "gpu=none: names are in capitals; write GPU=none"),
+        ("hp=epochs=3", "hp=epochs=3: names are in capitals; write HP='epochs=3'"),
+        ("EPOCHS=3", "EPOCHS=3: epochs is a hyperparameter; write HP='epochs=3'"),
+        ("lr=0.1", "lr=0.1: lr is a hyperparameter; write HP='lr=0.1'"),
+        ("Seed=a b", "Seed=a b: seed is a hyperparameter; write HP=\"seed='a b'\""),
     ],
 )
 def test_a_misspelt_variable_is_an_error(project, given, said):

@@ -50,7 +50,8 @@ ELSEWHERE = (
     "sagemaker_pytorch_xla_multi_worker_enabled",
     "sagemaker_multi_worker_mirrored_strategy_enabled",
 )
-LATE = 30  # seconds until a host that has no address is taken for gone
+# Seconds that a host has to get an address: torchrun's all live as long as the job; others may end.
+LONG, SHORT = 15 * 60, 10
 PORT = "7777"  # where torchrun's processes meet, as in AWS's images
 
 # Parts of SM_TRAINING_ENV that are no variables of their own.
@@ -75,11 +76,12 @@ def prepare(arguments: list[str]) -> None:
     resources = read("resourceconfig.json") or {"current_host": "algo-1", "hosts": ["algo-1"]}
     if given.get("sagemaker_s3_output"):
         say("sagemaker_s3_output is not used: nothing uploads /opt/ml/output/intermediate")
+    together = given.get(TORCHRUN) or torchrun_of_sdk_v3()
+    wait_for(resources["hosts"], LONG if together else SHORT)
     find_code(given)
     job = training_env(given, resources, read("inputdataconfig.json"))
     refuse(job)
     install(job["user_entry_point"])
-    wait_for(job["hosts"])
     set_variables(job, given)
     become(job, [*command_line(job["hyperparameters"]), *arguments])
 
@@ -485,26 +487,23 @@ def torchrun_of_sdk_v3() -> dict:
         return {}
 
 
-def wait_for(hosts: list[str]) -> None:
-    """Wait until all hosts have an address, which may come late, but not for ever.
+def wait_for(hosts: list[str], seconds: float) -> None:
+    """Wait until all hosts have an address, but not for ever.
 
-    A host whose script has already ended has none any more, at least on a person's machine.
+    On a person's machine, a host whose script has ended has none any more.
     """
     if len(hosts) < 2 or os.environ.get("SM_STUDIO_LOCAL_MODE", "").lower() == "true":
         return
     import socket
     import time
 
-    end = time.monotonic() + LATE
+    end = time.monotonic() + seconds
     for host in hosts:
-        while True:
+        while time.monotonic() < end:
             try:
                 socket.gethostbyname(host)
                 break
-            except OSError as error:
-                if time.monotonic() > end:
-                    say(f"host {host} has no address after {LATE} s ({error}); going on")
-                    break
+            except OSError:
                 time.sleep(0.2)
 
 

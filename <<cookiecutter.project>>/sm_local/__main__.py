@@ -13,9 +13,12 @@ import importlib
 import io
 import os
 import sys
+from pathlib import Path
 
 from . import settings
 from .errors import SmLocalError
+from .request import hyperparameters, reading
+from .script import quote
 
 # verb: module and function; imported when asked for, as some need more than the standard library
 VERBS = {
@@ -28,12 +31,14 @@ VERBS = {
     "doctor": ("verbs.doctor", "run"),
     "conform": ("verbs.conform", "run_all"),
     "upgrade": ("verbs.upgrade", "run"),
+    "unknown": ("verbs.unknown", "run"),
 }
 OTHERS = (
     "JOB",
     "HP",
     "VERB",
     "FULL",
+    "FOLLOW",
     "JSON",
     "YES",
     "VERSION",
@@ -72,19 +77,38 @@ def read_given() -> dict[str, str]:
     known = (*settings.RULES, *OTHERS)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise SmLocalError("\n".join(misspelt(name, known) for name in unknown))
+        raise SmLocalError("\n".join(misunderstood(name, known) for name in unknown))
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
-def misspelt(name: str, known: tuple[str, ...]) -> str:
-    """Say that a name means nothing, and which is nearest."""
+def misunderstood(name: str, known: tuple[str, ...]) -> str:
+    """Say that a name means nothing, and what to write: the right case, HP, or the nearest name."""
+    value = os.environ.get(name, "")
+    if name.upper() in known:
+        pasted = quote(value) if name.upper() != "HP" or "'" in value else f"'{value}'"
+        return f"{name}={value}: names are in capitals; write {name.upper()}={pasted}"
+    for known_name in hyperparameter_names():
+        if name.lower() == known_name.lower():
+            pair = f"{known_name}={quote(value)}"
+            pair = quote(pair) if "'" in pair else f"'{pair}'"
+            return f"{name}={value}: {known_name} is a hyperparameter; write HP={pair}"
     near = difflib.get_close_matches(name.upper(), known, 1)
     hint = (
         f"did you mean {near[0]}?"
         if near
         else "settings.env lists the settings, 'make help' the rest"
     )
-    return f"{name}={os.environ.get(name, '')}: make knows no {name}; {hint}"
+    return f"{name}={value}: make knows no {name}; {hint}"
+
+
+def hyperparameter_names() -> list[str]:
+    """Return those of the job; none where its files have errors, which are not the point now."""
+    job = os.environ.get("JOB") or "job.yaml"
+    try:
+        body = reading.read(Path(job)).body if Path(job).exists() else {}
+        return [*body.get("HyperParameters", {}), *hyperparameters.read(Path()).body]
+    except (SmLocalError, ImportError):  # the doctor runs without ruamel.yaml
+        return []
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 from library import a_job, bash
 
 NAMES = ["plain", "a b", "a,b", 'a"b"', "a:b", "a\\b", "é😀", "$HOME `x`", "a'b", 'a,"b":\\c']
-CONTAINER = "lib/say lib/record lib/container lib/overlay lib/docker"
+CONTAINER = "lib/say lib/record lib/folder lib/container lib/overlay lib/docker"
 at = pytest.mark.parametrize("name", NAMES)
 
 
@@ -21,7 +21,7 @@ def test_csv_makes_one_field_of_anything(tmp_path, name):
 def test_bind_mounts_the_folder_itself(tmp_path, name, how):
     done = bash(
         tmp_path,
-        "lib/container",
+        "lib/folder lib/container",
         'bind "$@"; printf "%s\\n" "${mounts[@]}"',
         name,
         "/t,t",
@@ -69,7 +69,7 @@ def test_podman_overlays_what_it_can(tmp_path, name, mounts):
     place = tmp_path / name
     place.mkdir()
     body = 'cow in /t n; printf "%s\\n" "${mounts[@]}"'
-    done = bash(place, "lib/say lib/container lib/podman", body)
+    done = bash(place, "lib/say lib/folder lib/container lib/podman", body)
     assert done.stdout.splitlines() == [text.format(place) for text in mounts]
     assert done.stderr == (
         "sm-local: channel n is read-only: Podman cannot overlay a path with a colon\n"
@@ -81,7 +81,7 @@ def test_podman_overlays_what_it_can(tmp_path, name, mounts):
 def test_the_sandbox_keeps_three_words_a_mount(tmp_path):
     done = bash(
         tmp_path,
-        "lib/sandbox",
+        "lib/folder lib/sandbox",
         'dir=output/j; on_host algo-2; bind "a b" /opt/ml/x; bind c /opt/ml/y readonly; '
         "cow d /z n\n"
         'printf "%s\\n" "${mounts[@]}"',

@@ -65,7 +65,8 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
     body = request.body
     algorithm = body.get("AlgorithmSpecification", {})
     image = choose_image(request, IMAGE, algorithm.get("TrainingImage", ""), settings, given)
-    values, folders = choose_hyperparameters(root, body, given), local_paths(request)
+    values, notes = choose_hyperparameters(root, body, given)
+    folders = local_paths(request)
     return Job(
         file=request.file,
         stem=stem(body.get("TrainingJobName") or root.resolve().name),
@@ -78,11 +79,13 @@ def load(root: Path, settings: dict[str, str], given: dict[str, str]) -> Job:
         region=settings["REGION"],
         settings=settings,
         uploaded={name: folders[key] for name, (key, _) in UPLOADED.items() if key in folders},
-        **asked_for(request, root, algorithm, image.name),
+        **asked_for(request, root, algorithm, (*notes, *replaced(request, image.name))),
     )
 
 
-def asked_for(request: reading.Request, root: Path, algorithm: dict, image: str) -> dict[str, Any]:
+def asked_for(
+    request: reading.Request, root: Path, algorithm: dict, notes: tuple[str, ...]
+) -> dict[str, Any]:
     """Return the values of Job that the request alone decides, and the channels' folders."""
     body = request.body
     channels = choose_channels(request, root, algorithm.get("TrainingInputMode", "File"))
@@ -95,7 +98,7 @@ def asked_for(request: reading.Request, root: Path, algorithm: dict, image: str)
         "account": account(body.get("RoleArn", "")),
         "isolated": body.get("EnableNetworkIsolation", False),
         "request": body,
-        "notes": request.notes + replaced(request, image) + not_emulated(body, hosts),
+        "notes": request.notes + notes + not_emulated(body, hosts),
     }
 
 
@@ -158,14 +161,20 @@ def one_folder_each(request: reading.Request, paths: dict[str, str]) -> None:
                 )
 
 
-def choose_hyperparameters(root: Path, body: dict, given: dict[str, str]) -> dict[str, str]:
-    """Return job.yaml's hyperparameters, else the file's; HP changes single ones."""
+def choose_hyperparameters(
+    root: Path, body: dict, given: dict[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return job.yaml's hyperparameters, else the file's, and notes; HP changes single ones."""
+    notes: tuple[str, ...] = ()
     values = body.get("HyperParameters")
-    values = dict(hyperparameters.read(root) if values is None else values)
+    if values is None:
+        request = hyperparameters.read(root)
+        values, notes = request.body, request.notes
+    values = dict(values)
     values.update(hyperparameters.split(given.get("HP", "")))
     if problem := hyperparameters.too_many(values, " with those of HP"):
         raise SmLocalError(f"HP: {problem}")
-    return values
+    return values, notes
 
 
 def choose_environment(body: dict, source: str, values: dict[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@
 hints=(
   "No module named ['\"]?([A-Za-z0-9_.]+)" image
   "Python finds '@' neither in code/ nor in the image: put its package into \
-container/requirements.txt, then 'make build'"
+container/requirements.txt, then 'make build'; or into code/requirements.txt, for each job anew"
 
   "No module named ['\"]?([A-Za-z0-9_.]+)" sandbox
   "Python finds '@' neither in code/ nor on this machine, whose Python the sandbox uses: install \

@@ -4,6 +4,7 @@
 set -euo pipefail
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
+source sm_local/libexec/chosen.sh
 source sm_local/libexec/running.sh
 
 # row WORD...: print a line of the table.
@@ -50,21 +51,6 @@ list() {
   if [[ $unheard ]]; then
     say "$unheard does not answer: what is InProgress or Stopping there may have ended"
   fi
-}
-
-# by_time: print time, number and name of each job, oldest first. By the time in the name: that of
-# a folder changes with what is done in it.
-by_time() {
-  local job
-  for job in output/*; do
-    job=${job#output/}
-    if [[ ! -f output/$job/status ]]; then continue; fi
-    if [[ $job =~ -([0-9]{8}-[0-9]{6})(-([0-9]+))?$ ]]; then
-      printf '%s %s %s\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]:-1}" "$job"
-    else
-      printf '0 1 %s\n' "$job"
-    fi
-  done | LC_ALL=C sort -k 1,1 -k 2,2n
 }
 
 main "$@"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -26,15 +27,26 @@ def split(text: str) -> dict[str, str]:
             f"HP: a quote is never closed in {text!r}; write HP=\"epochs=3 name='two words'\""
         ) from error
     for word in words:
+        if word.startswith("--"):
+            raise SmLocalError(f"HP: {word!r} has dashes; write HP={_without_dashes(words)}")
         if "=" not in word:
             raise SmLocalError(f"HP: {word!r} has no value; write HP='{word}=…'")
         if word.startswith("="):
             raise SmLocalError(f"HP: {word!r} has no name; write HP='NAME{word}'")
+    if any(word.endswith(",") and re.search(re.escape(word[-2:]) + r"\s", text) for word in words):
+        plain = re.sub(r",(\s)", r"\1", text)
+        raise SmLocalError(f"HP: blanks separate hyperparameters, not commas; write HP='{plain}'")
     values = dict(word.split("=", 1) for word in words)
     for name, value in values.items():
         for problem in _misfits(name, value):
             raise SmLocalError(f"HP: {problem}")
     return values
+
+
+def _without_dashes(words: list[str]) -> str:
+    """Return arguments such as --epochs 3 as HP takes them."""
+    plain = re.sub(r"(^| )--([\w-]+)(?:=| (?!--))", r"\1\2=", " ".join(words))
+    return repr(re.sub(r"(^| )--", r"\1", plain))
 
 
 def _misfits(name: str, value: str) -> Iterator[str]:
@@ -57,14 +69,18 @@ def too_many(values: Collection, where: str) -> str:
     return f"{len(values)} hyperparameters{where}; the API takes at most {most}"
 
 
-def read(root: Path) -> dict[str, str]:
-    """Read hyperparameters.json, an object of strings as the API's map is. No file means none."""
+def read(root: Path) -> reading.Request:
+    """Read hyperparameters.json, an object of strings, numbers and booleans. No file means none.
+
+    The API's map has strings; the SDK's framework estimators send JSON, such as 20 and true
+    (sagemaker-python-sdk, Framework._json_encode_hyperparameters), and so does this.
+    """
     path = root / PATH
     if not os.path.lexists(path):
-        return {}
+        return reading.Request({}, ())
     text = read_text(path, PATH)
     _check_json(text)
-    return reading.parse(PATH, text, "HyperParameters").body
+    return reading.parse(PATH, text, "HyperParameters")
 
 
 def _check_json(text: str) -> None:

@@ -78,8 +78,10 @@ def parse(name: Path, text: str, root: str) -> Request:
     if problems:
         raise SmLocalError("\n".join(problems))
     notes = [f"{name}:{line}: {what}" for line, what, _ in findings]
-    left_out = [*_dropped(name, root, reading.dropped), *_unset(name, reading.unset)]
-    return Request(body, (*said, *left_out, *notes), str(name), reading.lines)
+    said += _dropped(name, root, reading.dropped)
+    said += _unset(name, reading.unset)
+    said += _encoded(name, reading.encoded)
+    return Request(body, (*said, *notes), str(name), reading.lines)
 
 
 def _compose(name: Path, text: str, job: Kind | None) -> tuple[Any, Any, str, list[str]]:
@@ -122,6 +124,13 @@ def _first(keys: list[str]) -> str:
     return f"{', '.join(keys[:3])}{more}"
 
 
+def _encoded(name: Path, keys: list[str]) -> Iterator[str]:
+    """Yield one line for all hyperparameters that became strings."""
+    if keys:
+        what = "is a string" if len(keys) == 1 else "are strings"
+        yield f"{name}: {_first(keys)} {what} in the job, as SageMaker's SDK sends them"
+
+
 class Reading:
     """One reading of one file: turns nodes into plain values and collects what is wrong with them.
 
@@ -139,6 +148,7 @@ class Reading:
         self.dropped: list[str] = []
         self.unset: list[str] = []
         self.addresses = False  # has an https address of S3 been noted?
+        self.encoded: list[str] = []
 
     def add(self, line: int, path: str, text: str, sort: str = "problem") -> None:
         """Note what is wrong with the value at a path."""
@@ -147,11 +157,19 @@ class Reading:
     def value(self, name: str, node: Any, path: str, line: int) -> Any:
         """Return a node as the plain value of a shape."""
         self.lines[path] = line
+        self._encode(name, node, path)
         wanted = type_of(name)
         if kind(node) == wanted or (kind(node), wanted) == ("integer", "float"):
             makers = {"list": self._list, "map": self._map}
             return makers.get(wanted, self._scalar)(name, node, path, line)
         return self.add(line, path, wrong_type(name, node, self.source))
+
+    def _encode(self, name: str, node: Any, path: str) -> None:
+        """Make a number or boolean of hyperparameters.json a string: its JSON, as the SDK does."""
+        in_file = (self.root, name) == ("HyperParameters", "HyperParameterValue")
+        if in_file and kind(node) in ("integer", "float", "boolean"):
+            node.tag = "tag:yaml.org,2002:str"
+            self.encoded.append(path)
 
     def _scalar(self, name: str, node: Any, path: str, line: int) -> Any:
         """Return a scalar, even one that is not allowed."""

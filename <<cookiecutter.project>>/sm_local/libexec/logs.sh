@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# usage: make logs [JOB=output/NAME] [FOLLOW=1]    print the log of a job, or of the last
+# FOLLOW prints on until the job has ended. Of several hosts, each line has its host's name.
+set -euo pipefail
+source sm_local/lib/say.sh
+source sm_local/lib/record.sh
+source sm_local/libexec/chosen.sh
+source sm_local/libexec/running.sh
+
+main() {
+  local job dir
+  choose_job "${1-}"
+  dir=output/$job
+  if [[ ${2-} ]]; then
+    follow
+  else
+    print_logs
+  fi
+}
+
+# print_logs: all that is there.
+print_logs() {
+  local host
+  for host in "$dir"/algo-*; do
+    if [[ -f $host/log ]]; then name_lines "${host##*/}" < "$host/log"; fi
+  done
+  if [[ -f $dir/log ]]; then cat "$dir/log"; fi
+}
+
+# name_lines HOST: put its name in front of each line, at once.
+name_lines() {
+  local line=''
+  while IFS= read -r line || [[ $line ]]; do
+    printf '%s | %s\n' "$1" "$line"
+    line=''
+  done
+}
+
+# follow: print the logs as they grow, and how the job ended.
+follow() {
+  local host readers=() reader
+  until has_log || ! is_unfinished "$job"; do sleep 0.1; done
+  trap 'kill "${readers[@]}" 2> /dev/null || true' EXIT
+  for host in "$dir"/algo-*; do
+    if [[ ! -d $host ]]; then continue; fi
+    tail -n +1 -F "$host/log" 2> /dev/null > >(exec 2> /dev/null; name_lines "${host##*/}") &
+    readers+=($!)
+  done
+  if [[ -f $dir/log ]]; then
+    tail -n +1 -f "$dir/log" &
+    readers+=($!)
+  fi
+  until has_ended; do sleep 0.2; done
+  sleep 0.5                           # tail looks once a second where it is not told of changes
+  for reader in "${readers[@]}"; do kill "$reader" 2> /dev/null || true; done
+  recall status "$job" || true
+  say "$job: ${value%% *}"
+}
+
+# has_log: does one of the hosts have a log?
+has_log() {
+  local log
+  for log in "$dir/log" "$dir"/algo-*/log; do
+    if [[ -f $log ]]; then return 0; fi
+  done
+  return 1
+}
+
+# has_ended: it says so itself, or its recipe was killed and nothing of it runs.
+has_ended() {
+  if ! is_unfinished "$job"; then return 0; fi
+  if recall recipe "$job" && kill -0 "$value" 2> /dev/null; then return 1; fi
+  running=''
+  find_running
+  ! is_running "$job" && ! in_doubt "$job"
+}
+
+main "$@"
