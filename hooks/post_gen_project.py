@@ -5,6 +5,7 @@ Standard library only.
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -16,11 +17,13 @@ answers = json.loads(r"""
 def record_origin():
     """Write into .sm-local.json which commit was baked, and where a template of this machine is.
 
-    The rendered file cannot know either. A template that is no git repository has no commit.
+    The rendered file cannot know either. A template that is no git repository has no commit. The
+    file is to be committed, so a token in the address is left out: git asks its credential helper.
     """
     folder = os.path.join(os.environ.get("PWD") or ".", answers["_repo_dir"])
     with open(".sm-local.json", encoding="utf-8") as file:
         record = json.load(file)
+    record["template"] = re.sub(r"^(https?://)[^/]*@", r"\1", record["template"])
     if os.path.isdir(os.path.join(folder, ".git")):
         command = ["git", "-C", folder, "rev-parse", "HEAD"]
         try:
@@ -64,7 +67,8 @@ status = run_doctor()
 if status and answers["gpu"] == "required":
     print("sm-local: not baked: gpu=required; answer gpu=auto to bake it anyway", file=sys.stderr)
     sys.exit(1)
+where = os.path.relpath(os.path.realpath("."), os.path.realpath(os.environ.get("PWD") or ".."))
 print(
-    f"\n{answers['project']} is ready:  cd {answers['project']} && make build && make train"
+    f"\n{answers['project']} is ready:  cd {where} && make build && make train"
     "      (make help: all verbs)"
 )

@@ -126,8 +126,9 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
 def test_with_cookiecutter_and_nothing_else(cookiecutter_alone, tmp_path, machine):
     done = command(cookiecutter_alone, tmp_path, path=machine())
     assert done.returncode == 0, done.stderr
+    where = os.path.relpath(tmp_path.resolve() / "out" / "my-model")
     assert done.stdout.endswith(
-        "\nmy-model is ready:  cd my-model && make build && make train"
+        f"\nmy-model is ready:  cd {where} && make build && make train"
         "      (make help: all verbs)\n"
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["my-model"]
@@ -149,6 +150,13 @@ def test_from_a_git_repository(newest, tmp_path, machine):
     done = command(newest, tmp_path, "project=churn", template=f"file://{clone}", path=machine())
     assert done.returncode == 0, done.stderr
     assert tree(tmp_path / "out/churn").keys() == tree(TEMPLATE).keys()
+    address = "https://me:hunter2@git.test/sm-local.git"
+    instead = f'[url "file://{clone}"]\n\tinsteadOf = {address}\n'
+    (tmp_path / ".gitconfig").write_text(instead)
+    done = command(newest, tmp_path, "project=other", template=address, path=machine())
+    assert done.returncode == 0, done.stderr
+    record = (tmp_path / "out/other/.sm-local.json").read_text()
+    assert '"template": "https://git.test/sm-local.git"' in record and "hunter2" not in record
 
 
 def test_three_files_are_rendered_and_all_others_copied(tmp_path):

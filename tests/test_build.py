@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -214,6 +215,15 @@ def test_one_more_package_is_all_that_is_fetched(builder, project, index):
     assert not list(project.glob("recipes/.build-*"))
 
 
+def test_an_environment_that_asks_for_buildkit(project, docker, with_pip):
+    """Where the client has no buildx, the legacy builder makes the image all the same."""
+    environment = clean_environment(DOCKER_BUILDKIT="1")
+    words = ["ENGINE=docker", f"BASE_IMAGE={with_pip}"]
+    done = make(project, "build", *words, env=environment, timeout=300)
+    assert done.returncode == 0, done.stdout
+    subprocess.run(["docker", "rmi", "--force", f"{PROJECT}:latest"], check=True)
+
+
 def test_a_failed_build_leaves_nothing(builder, project, index):
     """Neither an image without a name nor a container; the base image stays."""
     before = builder.untagged()
@@ -280,8 +290,9 @@ def sha256(text: str) -> str:
 def test_certificates_are_there_while_pip_runs_alone(builder, project, tmp_path, index):
     bundle = tmp_path / "a company's, ca.pem"
     bundle.write_text("# of a company\n")
+    url = index.url.replace("http://", "http://me:p%40ss@")  # pip.conf has no escape of a %
     with open(project / "settings.local.env", "w") as file:
-        file.write(f"CA_BUNDLE={bundle}\nPIP_INDEX_URL={index.url}\n")
+        file.write(f"CA_BUNDLE={bundle}\nPIP_INDEX_URL={url}\n")
     dockerfile = project / "container/Dockerfile"
     seen = "cat /run/secrets/ca /run/secrets/pip > /seen"
     dockerfile.write_text(dockerfile.read_text().replace("    if grep", f"    {seen}; if grep"))
@@ -295,7 +306,7 @@ def test_certificates_are_there_while_pip_runs_alone(builder, project, tmp_path,
     assert done.returncode == 0, done.stdout
     assert builder.run(f"{PROJECT}:latest", "cat", "/seen") == (
         "# of a company\n[global]\n"
-        f"index-url = {index.url}\ntrusted-host = {index.url.split('/')[2]}\n"
+        f"index-url = {url}\ntrusted-host = {index.url.split('/')[2]}\n"
         "cert = /run/secrets/ca\n"
     )
     assert builder.run(f"{PROJECT}:latest", "sh", "-c", "ls -A /run/secrets 2> /dev/null") == ""
@@ -345,6 +356,20 @@ def test_a_job_gets_what_the_settings_say(engine, project, built, tmp_path):
         "certificates": "# of a company\n",
     }
     assert "hunter" not in (last_job(project) / "recipe.sh").read_text()
+
+
+@pytest.mark.linux
+def test_a_password_is_in_no_argument_while_a_job_runs(project):
+    """Every user of a machine can read the arguments of all processes."""
+    (project / "settings.local.env").write_text("HTTP_PROXY=http://me:hunter4@proxy.test:3128\n")
+    script(project, "import time\nopen('/opt/ml/model/seen', 'w')\ntime.sleep(3)\n")
+    words = ["make", "train", "ENGINE=sandbox"]
+    job = subprocess.Popen(words, cwd=project, env=clean_environment(HTTP_PROXY=""))
+    while job.poll() is None and not list(project.glob("output/*/model/seen")):
+        time.sleep(0.05)
+    shown = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True)
+    assert "hunter4" not in shown.stdout
+    assert job.wait() == 0
 
 
 def test_a_job_gets_nothing_that_the_settings_do_not_name(project, built):

@@ -152,13 +152,13 @@ def test_a_number_or_boolean_becomes_its_json_as_the_sdk_sends_it(tmp_path, valu
     write(tmp_path, f'{{"a": {value}, "b": "x"}}')
     read = hyperparameters.read(tmp_path)
     assert read.body == {"a": value, "b": "x"} and json.loads(read.body["a"]) == json.loads(value)
-    assert read.notes == (f"{FILE}: a is a string in the job, as SageMaker's SDK sends them",)
+    assert read.notes == (f"{FILE}: a is a string in the job: SageMaker's SDK sends strings",)
 
 
 def test_numbers_are_said_once(tmp_path):
     write(tmp_path, '{"a": 1, "b": 2, "c": true, "d": 4, "e": "5"}')
     assert hyperparameters.read(tmp_path).notes == (
-        f"{FILE}: a, b, c and 1 more are strings in the job, as SageMaker's SDK sends them",
+        f"{FILE}: a, b, c and 1 more are strings in the job: SageMaker's SDK sends strings",
     )
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from sm_local.errors import SmLocalError
 from sm_local.kinds import job as jobs
+from sm_local.request import python
 from sm_local.request.s3_uri import from_https
+from sm_local.request.shapes import KINDS, TRAINING
 
 HERE = Path(__file__).with_name("requests")
 SAID = HERE / "said.txt"
@@ -154,6 +156,12 @@ def test_any_other_address_stays(uri):
     assert from_https(uri) == ""
 
 
+def test_double_braces_are_one_line():
+    Path("job.py").write_text("request = {'TrainingJobName': 'a', 'Tags': [{{'Key': 'b'}}]}\n")
+    with pytest.raises(SmLocalError, match="which only the Python program around it knows"):
+        jobs.load(Path(), SETTINGS, {"JOB": "job.py"})
+
+
 def test_a_missing_built_in_image_can_be_replaced():
     assert load("built-in.yaml").remedy == (
         "pull it, or run the project's own in its place: 'make train IMAGE=churn:latest'"
@@ -164,3 +172,12 @@ def test_a_file_that_holds_itself_ends():
     Path("loop.yaml").write_text("&a\nParameters: *a\n")
     with pytest.raises(SmLocalError):
         jobs.load(Path(), SETTINGS, {"JOB": "loop.yaml"})
+
+
+def test_many_lines_before_a_request_take_no_time():
+    text = "# a note\n\n" * 200 + "\n" * 200 + "TrainingJobName: churn\n"
+    assert python.read(text, KINDS[TRAINING]) == []
+    assert (
+        len(python.read("# a note\n\n" * 200 + "a = {'TrainingJobName': 'b'}", KINDS[TRAINING]))
+        == 1
+    )

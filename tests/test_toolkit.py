@@ -386,6 +386,18 @@ def test_code_in_the_image_goes_first(tree):
     assert done.err == f"train: {tree.root}/code has code, so that in {path} is not used\n"
 
 
+def test_an_archive_that_is_cut_off_is_one_line(tree):
+    path, noise = tree.root / "sourcedir.tar.gz", tree.root / "noise"
+    noise.write_bytes(os.urandom(200_000))
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(noise, "noise")
+    os.truncate(path, 100_000)
+    tree.config(hyperparameters={"sagemaker_submit_directory": str(path)})
+    done = tree.run()
+    assert done.status == 1 and done.err == f"train: {tree.failure()}"
+    assert done.err.startswith(f"train: the code cannot be unpacked from {path}: ")
+
+
 @pytest.mark.parametrize("filtered", [True, False], ids=["new-python", "old-python"])
 def test_an_archive_cannot_write_elsewhere(tree, filtered, monkeypatch):
     path = tree.root / "sourcedir.tar.gz"
@@ -411,7 +423,9 @@ def load_toolkit(tree: Tree, monkeypatch):
 
 
 REFUSED = [
-    pytest.param({"sagemaker_program": "a.py"}, "CODE/a.py is missing; 'make build'", id="missing"),
+    pytest.param(
+        {"sagemaker_program": "a.py"}, "CODE/a.py is missing; CODE has train.py; ", id="missing"
+    ),
     pytest.param({"sagemaker_program": "../a.py"}, "sagemaker_program is ../a.py; ", id="outside"),
     pytest.param({"sagemaker_program": "-c"}, "sagemaker_program is -c; name a file", id="option"),
     pytest.param({"sagemaker_mpi_enabled": "true"}, "sagemaker_mpi_enabled needs what", id="mpi"),
@@ -466,6 +480,15 @@ def test_a_met_requirement_needs_no_pip(tree):
     tree.code("# what is here\npytest==9.2.0  # exactly\npluggy\n\n", "requirements.txt")
     done = tree.run(PIP_NO_INDEX="1")
     assert done == Ended(0, "ran\n", "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
+def test_requirements_in_any_encoding_are_pip_s_to_read(tree, encoding):
+    tree.code("print('ran')\n")
+    text = f"# -*- coding: {encoding} -*-\n# für alle: nichts\n"
+    (tree.root / "code/requirements.txt").write_bytes(text.encode(encoding))
+    done = tree.run(PIP_NO_INDEX="1")
+    assert done.status == 0 and done.out.endswith("ran\n"), done.err
 
 
 def test_a_requirement_that_nobody_has_is_one_line_after_pip_s(tree, real):

@@ -183,7 +183,10 @@ def test_ten_edits_what_is_merged_kept_and_refused(churn):
         "sm_local/libexec/full.sh": "kept",
         "sm_local/libexec/show.sh": "updated",
     }
-    assert "has these lines more; yours is not touched:\n  \n  # the new setting\n" in done.stdout
+    assert (
+        "has lines that the old one has not; yours is not touched:\n  \n  # the new setting\n"
+        in done.stdout
+    )
     after = tree(churn)
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     assert changed == {
@@ -225,6 +228,19 @@ def test_a_version_by_its_name_also_an_older_one(churn):
     assert upgrade(churn, "YES=1").returncode == 0 and tree(churn) == before
 
 
+def test_a_project_of_a_commit_after_the_newest_version_does_not_go_back(churn, tmp_path, template):
+    later = Path(shutil.copytree(template, tmp_path / "later"))
+    git(later, "commit", "-q", "--allow-empty", "-m", "after the second version")
+    record = json.loads((churn / ".sm-local.json").read_text())
+    commit = git(later, "rev-parse", "HEAD")
+    record = {**record, "template": str(later), "commit": commit}
+    (churn / ".sm-local.json").write_text(json.dumps(record))
+    before = tree(churn)
+    done = upgrade(churn, "YES=1")
+    assert f"{commit[:12]} is newer than v0.2.0; nothing to do" in done.stdout.splitlines()
+    assert done.returncode == 0 and tree(churn) == before
+
+
 def test_a_version_that_is_none(churn):
     for version in ("9.9.9", "--orphan"):
         done = upgrade(churn, "YES=1", f"VERSION={version}")
@@ -240,7 +256,12 @@ def test_it_asks_and_takes_no_for_no(churn):
     terminal = Terminal(["make", "upgrade"], churn, clean_environment())
     terminal.wait_for(r"do it\? \[y/N\] ")
     terminal.type(b"n\n")
-    assert terminal.wait() != 0 and tree(churn) == before
+    assert terminal.wait() == 0 and tree(churn) == before
+    terminal = Terminal(["make", "upgrade"], churn, clean_environment())
+    terminal.wait_for(r"do it\? \[y/N\] ")
+    terminal.type(b"\x04")  # Ctrl-D
+    assert terminal.wait() == 0 and tree(churn) == before
+    assert "nothing changed" in terminal.text and "Traceback" not in terminal.text
 
 
 def test_a_file_that_is_edited_while_it_asks_is_not_lost(churn):
@@ -269,6 +290,11 @@ def test_a_file_that_is_edited_while_it_asks_is_not_lost(churn):
             "has a value that is not a string",
             id="number",
         ),
+        pytest.param(
+            '{"template": "x", "version": "", "commit": "", "answers": ["a"]}',
+            'has "answers" that are not an object',
+            id="answers",
+        ),
     ],
 )
 def test_a_record_that_will_not_do(churn, record, said):
@@ -278,6 +304,13 @@ def test_a_record_that_will_not_do(churn, record, said):
     done = upgrade(churn, "YES=1")
     assert f"sm-local: .sm-local.json {said}" in done.stdout and done.returncode == 2
     assert "Traceback" not in done.stdout
+
+
+def test_an_answer_that_is_no_choice_is_one_line(churn):
+    edit(churn / ".sm-local.json", '"gpu": "auto"', '"gpu": "cuda"')
+    done = upgrade(churn, "YES=1")
+    assert "sm-local: v0.1.0 could not be baked: cuda provided for choice" in done.stdout
+    assert done.returncode == 2 and "Traceback" not in done.stdout
 
 
 def test_a_template_that_is_not_there(churn):
@@ -299,6 +332,14 @@ def test_a_tool_s_folder_that_is_a_link_is_refused(churn, tmp_path):
     done = upgrade(churn, "YES=1")
     assert "sm-local: container is a link; put the file itself there" in done.stdout
     assert done.returncode == 2 and tree(churn) == before
+
+
+def test_a_folder_of_jobs_that_is_a_link_stays_one(churn, tmp_path):
+    shutil.move(churn / "output", tmp_path / "output")
+    (churn / "output").symlink_to(tmp_path / "output")
+    done = upgrade(churn, "YES=1")
+    assert done.returncode == 0 and "v0.1.0 -> v0.2.0" in done.stdout, done.stdout
+    assert (churn / "output").is_symlink()
 
 
 def test_without_hooks_the_version_s_tag_is_the_commit(churn):
@@ -333,9 +374,25 @@ def test_killed_while_it_puts_files_in_place_the_next_make_finishes(churn, tmp_p
     assert "not all is in place (above); the next make goes on from there" in done.stdout
     assert tree(churn) != before or number == 0
     done = make(churn, "help")
-    assert "an upgrade was killed; it is finished now: the same again" in done.stdout
+    assert "an upgrade was killed; it is finished now: run the same command again" in done.stdout
     assert make(churn, "help").returncode == 0
     assert tree(churn) == tree(whole)
+
+
+def test_one_that_cannot_be_finished_does_not_say_that_it_is(churn):
+    stage = churn / ".sm-local.upgrade"
+    (stage / "new/taken").mkdir(parents=True)
+    shutil.copy(churn / "sm_local/libexec/finish.sh", stage)
+    (stage / "new/taken/x").write_text("new")
+    (stage / "list").write_text("put taken/x\n")
+    (churn / "taken").write_text("a file where a folder is wanted")
+    for _ in range(2):
+        done = make(churn, "help")
+        assert "an upgrade was killed; it cannot be finished (above);" in done.stdout
+        assert done.returncode == 2
+    (churn / "taken").unlink()
+    assert "it is finished now" in make(churn, "help").stdout
+    assert (churn / "taken/x").read_text() == "new" and make(churn, "help").returncode == 0
 
 
 @pytest.mark.linux

@@ -95,6 +95,11 @@ def write_failure(error: BaseException, trace: TracebackType | None) -> None:
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return
     text, place = headline(error, trace), place_of(error, trace)
+    caught = error.__context__
+    if isinstance(error, SystemExit) and text == f"SystemExit: {error.code}" and caught:
+        # `except Exception: ...; sys.exit(1)`: what was caught is the reason
+        text = f"{headline(caught, caught.__traceback__)} (then {text})"
+        place = place_of(caught, caught.__traceback__) or place
     room = REASON - len(place)
     if len(text) > room:
         half = (room - len("\n...\n")) // 2
@@ -140,7 +145,8 @@ def place_of(error: BaseException, trace: TracebackType | None) -> str:
     while trace:
         code = trace.tb_frame.f_code
         path = os.path.abspath(code.co_filename)
-        if path.startswith(CODE + "/") and not any(part in path for part in INSTALLED):
+        frozen = code.co_filename.startswith("<")  # <frozen os>, <string>: no file of the job's
+        if path.startswith(CODE + "/") and not (frozen or any(part in path for part in INSTALLED)):
             place = f"\n  at {path}:{trace.tb_lineno} in {code.co_name}"
         trace = trace.tb_next
     return place

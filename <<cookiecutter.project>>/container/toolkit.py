@@ -152,6 +152,7 @@ def copy(folder: str) -> None:
 def unpack(archive: str) -> None:
     """Unpack an archive, which may not write anywhere else."""
     import tarfile
+    import zlib
 
     try:
         with tarfile.open(archive) as tar:
@@ -163,7 +164,7 @@ def unpack(archive: str) -> None:
                 if not (inside and (member.isfile() or member.isdir())) and member.name != ".":
                     raise tarfile.TarError(f"{member.name} is not a file or folder inside it")
             tar.extractall(CODE)
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:  # cut off, or damaged
         raise Refusal(f"the code cannot be unpacked from {archive}: {error}") from error
 
 
@@ -243,6 +244,8 @@ def requirements_in(path: str) -> list[str]:
             lines = [line.partition(" #")[0].strip() for line in file]
     except FileNotFoundError:
         return []
+    except UnicodeDecodeError:  # such as UTF-16, PowerShell's; pip reads it, and says if it cannot
+        return [path]
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -472,6 +475,12 @@ def refuse(job: dict) -> None:
     if program.startswith("-") or not path.startswith(os.path.realpath(CODE) + "/"):
         raise Refusal(f"sagemaker_program is {program}; name a file of {CODE}, such as train.py")
     if not os.path.isfile(path) and kind_of(program) != "package":
+        there = sorted(name for name in os.listdir(CODE) if name.endswith((".py", ".sh")))
+        if there:
+            raise Refusal(
+                f"{os.path.join(CODE, program)} is missing; {CODE} has {', '.join(there[:5])}; "
+                "the hyperparameter sagemaker_program or the variable SAGEMAKER_PROGRAM names it"
+            )
         raise Refusal(
             f"{os.path.join(CODE, program)} is missing; "
             "'make build' copies code/ into the image, CODE=mount mounts it"

@@ -34,11 +34,6 @@ def array(name: str) -> Bash:
     return Bash(f'"${{{name}[@]}}"')
 
 
-def variable(name: str) -> Bash:
-    """Return an assignment of a variable's own value, for `env`."""
-    return Bash(f'{name}="${{{name}-}}"')
-
-
 def quote(value: str) -> str:
     """Return a value as one Bash word, the time of the job's name in the place of STAMP.
 

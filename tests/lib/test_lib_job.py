@@ -51,7 +51,7 @@ def test_no_character_is_halved(tmp_path, locale):
 @pytest.mark.parametrize(
     ("status", "word"),
     [
-        *[(0, ""), (1, ""), (125, ""), (126, "not executable"), (127, "not in the image")],
+        *[(0, ""), (1, ""), (125, ""), (126, "not executable"), (127, "not found")],
         *[(137, "SIGKILL"), (139, "SIGSEGV"), (143, "SIGTERM")],
     ],
 )

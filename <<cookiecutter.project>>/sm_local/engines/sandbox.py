@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..errors import SmLocalError
 from ..machine import EngineFacts
 from ..plan import Container, Plan
-from ..script import Bash, array, call, glue, variable
+from ..script import Bash, array, call, glue
 from .oci import overlay_folders
 
 ALONE = "the hosts reach each other and nothing else: the sandbox has no way out of their network"
@@ -98,7 +98,8 @@ class Sandbox:
     def _environment(self, plan: Plan, container: Container, more: list[str]) -> list[list[str]]:
         """Return all but the program: nothing of the caller's environment but PATH and HOME."""
         values = {**_visible_gpus(container), **container.variables, **container.environment}
-        passed: list[list[str]] = [[variable(name)] for name in plan.passed]
+        # by name, as `docker run --env NAME`: every user of this machine can read arguments
+        passed = [[f"looked-up:{name}"] for name in plan.passed]
         words: list[list[str]] = [[glue(f"{name}=", value)] for name, value in values.items()]
         return [
             [array("sandbox"), "env", "-i", Bash('PATH="$PATH"'), Bash('HOME="${HOME:-/root}"')]

@@ -14,11 +14,12 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
     """Return the plan with code/ mounted for images made to run it; the sandbox has no image.
 
     A toolkit unpacks an archive from S3 only where that folder is empty (TK), so a job that has
-    one must not see it.
+    one must not see it. The project's own image has code there: a toolkit fetches nothing.
     """
     foreign = plan.image_source == "other" and facts.has_images
+    own = plan.image_source in ("own", "named") and facts.has_images
     wanted = settings["CODE"]
-    if wanted == "mount" or (wanted == "auto" and not foreign and not plan.fetches_code):
+    if wanted == "mount" or (wanted == "auto" and not foreign and (own or not plan.fetches_code)):
         return hand_back(plan)
     return plan.each(without_code)
 

@@ -25,7 +25,7 @@ build_image() {
     say "no BuildKit here: after a change of requirements.txt pip downloads everything again;" \
       "Docker's buildx plugin keeps the downloads"
     sed -e 's/ --mount=type=cache[^ ]*//g' -e 's/ --mount=type=secret[^ ]*//g' \
-      container/Dockerfile | build_and_tidy -
+      container/Dockerfile | DOCKER_BUILDKIT=0 build_and_tidy -
   fi
 }
 
@@ -46,10 +46,10 @@ add_secrets() {
   fi
 }
 
-# pip_conf: print what pip is to know of the company's network.
+# pip_conf: print what pip is to know of the company's network. pip takes a % as it is.
 pip_conf() {
   echo '[global]'
-  if [[ ${PIP_INDEX_URL-} ]]; then printf 'index-url = %s\n' "${PIP_INDEX_URL//%/%%}"; fi
+  if [[ ${PIP_INDEX_URL-} ]]; then printf 'index-url = %s\n' "$PIP_INDEX_URL"; fi
   if [[ ${PIP_INDEX_URL-} == http://* ]]; then printf 'trusted-host = %s\n' "$(index_host)"; fi
   if [[ ${CA_BUNDLE-} ]]; then echo 'cert = /run/secrets/ca'; fi
 }

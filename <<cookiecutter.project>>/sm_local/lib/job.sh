@@ -325,10 +325,10 @@ failure_reason() {
 meaning() {
   if is_broken; then return 0; fi
   case $1 in
-    126) echo " (the program that should run is not executable)" ;;
+    126) echo " (a program is not executable)" ;;
     127)
-      echo " (the program that should run is not in the image:" \
-        "SageMaker starts 'train', found on PATH)" ;;
+      echo " (a program was not found: one that the script calls, or 'train' itself," \
+        "which SageMaker starts)" ;;
     137)
       if [[ $oom ]]; then
         echo " (exit code 137: out of memory)"

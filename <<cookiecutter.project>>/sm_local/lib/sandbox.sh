@@ -108,7 +108,20 @@ process_one() {
   hostname "$hostname"
   cd /
   echo "$self" > "$folder/container-id"
-  exec "$@"
+  become "$@"
+}
+
+# become COMMAND...: its word looked-up:NAME stands for that variable and its value.
+become() {
+  local word command=(exec)
+  for word; do
+    if [[ $word == looked-up:* ]]; then
+      word=${word#*:}
+      word=$word=${!word-}
+    fi
+    command+=("$word")
+  done
+  "${command[@]}"
 }
 
 # keep_opt STAGE: show there what this machine has in /opt, but for /opt/ml.

@@ -3,7 +3,8 @@
 # Reads $dir.
 # shellcheck disable=SC2154  # $dir is folder.sh's
 
-# leave_shell STATUS: keep the shell's folder only if something was written there; exit with STATUS.
+# leave_shell STATUS: keep the shell's folder only if something was written there; exit with STATUS,
+# after a person's own shell with 0.
 leave_shell() {
   trap - EXIT
   rm -f "$dir/container-id"
@@ -13,5 +14,7 @@ leave_shell() {
   else
     rm -rf "$dir"
   fi
+  # Who typed there has seen how the last command ended; 125 and more is the engine's.
+  if [[ -t 0 ]] && (( $1 < 125 )); then exit 0; fi
   exit "$1"
 }

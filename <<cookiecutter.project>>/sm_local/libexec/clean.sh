@@ -19,7 +19,7 @@ main() {
   if [[ $answer != [1yY]* ]]; then
     [[ -t 0 ]] || die "that would be deleted; 'make clean YES=1' deletes it without asking"
     read -r -p 'delete these? [y/N] ' answer
-    [[ $answer == [yY]* ]] || die "nothing deleted"
+    [[ $answer == [yY]* ]] || { say "nothing deleted"; exit 0; }
   fi
   why=$(rm -rf "${to_delete[@]}" 2>&1) || not_deleted "$why"
   mkdir -p opt/ml/model

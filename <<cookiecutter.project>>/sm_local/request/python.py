@@ -18,7 +18,8 @@ from .shapes import Kind
 
 TAGS = {api: f"tag:yaml.org,2002:{name}" for name, api in YAML_TAGS.items()}
 # The first line that is no comment: a dict, an assignment, a call or an import.
-PROGRAM = re.compile(r"(?:\s*#.*\n|\s*\n)*\s*(?:\{|(?:import|from)\s|[A-Za-z_][\w.]*\s*[=(])")
+# Each blank or commented line is matched in one way only: `\s*\n` would try all ways.
+PROGRAM = re.compile(r"(?:[^\S\n]*(?:#.*)?\n)*\s*(?:\{|(?:import|from)\s|[A-Za-z_][\w.]*\s*[=(])")
 CONSTANTS = {"true": True, "false": False, "null": None}  # JSON's, pasted into Python
 
 
@@ -119,7 +120,7 @@ class _Nodes:
             return self.kinds.SequenceNode(TAGS["list"], found, *self._marks(tree))
         try:
             value = CONSTANTS[tree.id] if isinstance(tree, ast.Name) else ast.literal_eval(tree)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):  # a TypeError of {{…}}: a set of dicts
             return self.kinds.ScalarNode(PYTHON, ast.unparse(tree), *self._marks(tree))
         return self.kinds.ScalarNode(*_scalar(value), *self._marks(tree))
 

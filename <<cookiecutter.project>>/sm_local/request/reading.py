@@ -128,7 +128,7 @@ def _encoded(name: Path, keys: list[str]) -> Iterator[str]:
     """Yield one line for all hyperparameters that became strings."""
     if keys:
         what = "is a string" if len(keys) == 1 else "are strings"
-        yield f"{name}: {_first(keys)} {what} in the job, as SageMaker's SDK sends them"
+        yield f"{name}: {_first(keys)} {what} in the job: SageMaker's SDK sends strings"
 
 
 class Reading:

@@ -47,12 +47,17 @@ def run(given: dict[str, str]) -> int:
     with tempfile.TemporaryDirectory(prefix="sm-local-upgrade-") as folder:
         source = Source(clone(before.template, Path(folder)), Path(folder))
         was, wanted = source.baked(before), source.wanted(given.get("VERSION", ""))
+        if was != wanted and not given.get("VERSION") and source.has(was, wanted):
+            print(f"{source.name(was)} is newer than {source.name(wanted)}; nothing to do")
+            return 0
         if was == wanted:
             print(f"{source.name(was)} is what this project has; nothing to do")
             return 0
         old, new = source.bake(was, before), source.bake(wanted, before)
         title = f"{before.template}: {source.name(was)} -> {source.name(wanted)}"
-    here = merging.read(root, {path for path in {*old, *new} if not merging.is_yours(path)})
+    # what stays the same may be behind a link, such as output/ on a larger disk
+    differs = {path for path in {*old, *new} if old.get(path) != new.get(path)}
+    here = merging.read(root, {path for path in differs if not merging.is_yours(path)} | {RECORD})
     changes = merging.compare(old, new, here)
     print("\n".join([title, *show(changes, old, new)]))
     check_beside(root, changes)
@@ -68,9 +73,13 @@ def read_record(root: Path) -> Baked:
     try:
         said = json.loads((root / RECORD).read_text(encoding="utf-8"))
         baked = Baked(*(said[key] for key in ("template", "version", "commit", "answers")))
-        if all(isinstance(one, str) for one in [*vars(baked).values()][:3]):
+        *texts, answers = vars(baked).values()
+        if not isinstance(answers, dict):
+            problem = 'has "answers" that are not an object'
+        elif all(isinstance(one, str) for one in [*texts, *answers.values()]):
             return baked
-        problem = "has a value that is not a string"
+        else:
+            problem = "has a value that is not a string"
     except FileNotFoundError:
         problem = "is missing: this project is older than the file"
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -132,6 +141,11 @@ class Source:
         done = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=self.place)
         return done.stdout.strip()
 
+    def has(self, commit: str, earlier: str) -> bool:
+        """Return whether a commit has an earlier one among those that it came from."""
+        words = ("merge-base", "--is-ancestor", earlier, commit)
+        return git(*words, folder=self.place).returncode == 0
+
     def name(self, commit: str) -> str:
         """Return what a commit is called: its version, or its first digits."""
         done = git("tag", "--points-at", commit, folder=self.place)
@@ -174,7 +188,7 @@ class Source:
             made = cookiecutter(
                 str(self.place), output_dir=str(place / "out"), config_file=str(config), **words
             )
-        except CookiecutterException as error:
+        except (CookiecutterException, ValueError) as error:  # no choice of that version's
             raise SmLocalError(
                 f'{self.name(commit)} could not be baked: {error}; look at "answers" in {RECORD}'
             ) from error
@@ -199,7 +213,9 @@ def show(changes: list[Change], old: Files, new: Files) -> list[str]:
     """Return a line for each file, and what is new in settings.env."""
     rows = [f"  {one.verdict:9} {one.path}  ({one.said})" for one in changes]
     fresh = merging.added_lines(old.get(SETTINGS), new.get(SETTINGS))
-    head = [f"{SETTINGS} of the new version has these lines more; yours is not touched:"]
+    head = [
+        f"{SETTINGS} of the new version has lines that the old one has not; yours is not touched:"
+    ]
     return [*rows, *(head + [f"  {line}" for line in fresh] if any(fresh) else [])]
 
 
@@ -216,9 +232,13 @@ def ask(given: dict[str, str]) -> None:
     if not re.match("[1yY]", answer):
         if not sys.stdin.isatty():
             raise SmLocalError("nothing changed; 'make upgrade YES=1' does it without asking")
-        answer = input("do it? [y/N] ")
+        try:
+            answer = input("do it? [y/N] ")
+        except EOFError:  # Ctrl-D
+            print()
     if not re.match("[1yY]", answer):
-        raise SmLocalError("nothing changed")
+        print("nothing changed")
+        sys.exit(0)
 
 
 # All or nothing
