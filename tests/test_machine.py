@@ -627,7 +627,7 @@ def test_a_docker_that_is_down_on_a_mac(monkeypatch):
 def test_no_docker_client(tmp_path):
     assert machine.find_docker() == EngineFacts(
         "docker",
-        problem="there is no docker client on PATH",
+        problem="has no client on PATH",
         remedy="install Docker, or use ENGINE=sandbox",
         gpu=Gpu(UNKNOWN, "there is no docker client"),
     )
@@ -1120,10 +1120,7 @@ def test_the_doctor_asks_for_the_engine_that_the_settings_name(tmp_path, monkeyp
     (tmp_path / "settings.env").write_text("ENGINE=docker\nGPU=none\n")
     assert (main(["doctor"]), capsys.readouterr().err) == (
         1,
-        (
-            "sm-local: docker there is no docker client on PATH; install Docker, or use "
-            "ENGINE=sandbox\n"
-        ),
+        ("sm-local: docker has no client on PATH; install Docker, or use ENGINE=sandbox\n"),
     )
 
 

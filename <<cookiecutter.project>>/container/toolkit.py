@@ -475,16 +475,18 @@ def refuse(job: dict) -> None:
     if program.startswith("-") or not path.startswith(os.path.realpath(CODE) + "/"):
         raise Refusal(f"sagemaker_program is {program}; name a file of {CODE}, such as train.py")
     if not os.path.isfile(path) and kind_of(program) != "package":
-        there = sorted(name for name in os.listdir(CODE) if name.endswith((".py", ".sh")))
-        if there:
-            raise Refusal(
-                f"{os.path.join(CODE, program)} is missing; {CODE} has {', '.join(there[:5])}; "
-                "the hyperparameter sagemaker_program or the variable SAGEMAKER_PROGRAM names it"
-            )
-        raise Refusal(
-            f"{os.path.join(CODE, program)} is missing; "
-            "'make build' copies code/ into the image, CODE=mount mounts it"
-        )
+        raise Refusal(f"{os.path.join(CODE, program)} is missing; {what_is_there()}")
+
+
+def what_is_there() -> str:
+    """Return what to do about a script that is missing."""
+    there = sorted(name for name in os.listdir(CODE) if name.endswith((".py", ".sh")))
+    if not there:
+        return "'make build' copies code/ into the image, CODE=mount mounts it"
+    return (
+        f"{CODE} has {', '.join(there[:5])}; "
+        "the hyperparameter sagemaker_program or the variable SAGEMAKER_PROGRAM names it"
+    )
 
 
 def torchrun_of_sdk_v3() -> dict:

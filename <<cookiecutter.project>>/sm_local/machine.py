@@ -151,7 +151,7 @@ def find_docker() -> EngineFacts:
     if not shutil.which("docker"):
         return EngineFacts(
             "docker",
-            problem="there is no docker client on PATH",
+            problem="has no client on PATH",
             remedy="install Docker, or use ENGINE=sandbox",
             gpu=_unknown("there is no docker client"),
         )

@@ -40,7 +40,7 @@ name_lines() {
 follow() {
   local host readers=() reader
   until has_log || ! is_unfinished "$job"; do sleep 0.1; done
-  trap 'kill "${readers[@]}" 2> /dev/null || true' EXIT
+  trap 'kill "${readers[@]+"${readers[@]}"}" 2> /dev/null || true' EXIT
   for host in "$dir"/algo-*; do
     if [[ ! -d $host ]]; then continue; fi
     tail -n +1 -F "$host/log" 2> /dev/null > >(exec 2> /dev/null; name_lines "${host##*/}") &
@@ -52,7 +52,7 @@ follow() {
   fi
   until has_ended; do sleep 0.2; done
   sleep 0.5                           # tail looks once a second where it is not told of changes
-  for reader in "${readers[@]}"; do kill "$reader" 2> /dev/null || true; done
+  for reader in "${readers[@]+"${readers[@]}"}"; do kill "$reader" 2> /dev/null || true; done
   recall status "$job" || true
   say "$job: ${value%% *}"
 }

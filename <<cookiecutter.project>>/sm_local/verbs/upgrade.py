@@ -47,25 +47,27 @@ def run(given: dict[str, str]) -> int:
     with tempfile.TemporaryDirectory(prefix="sm-local-upgrade-") as folder:
         source = Source(clone(before.template, Path(folder)), Path(folder))
         was, wanted = source.baked(before), source.wanted(given.get("VERSION", ""))
-        if was != wanted and not given.get("VERSION") and source.has(was, wanted):
-            print(f"{source.name(was)} is newer than {source.name(wanted)}; nothing to do")
-            return 0
-        if was == wanted:
-            print(f"{source.name(was)} is what this project has; nothing to do")
+        if said := source.nothing_to_do(was, wanted, asked=bool(given.get("VERSION"))):
+            print(f"{said}; nothing to do")
             return 0
         old, new = source.bake(was, before), source.bake(wanted, before)
         title = f"{before.template}: {source.name(was)} -> {source.name(wanted)}"
-    # what stays the same may be behind a link, such as output/ on a larger disk
-    differs = {path for path in {*old, *new} if old.get(path) != new.get(path)}
-    here = merging.read(root, {path for path in differs if not merging.is_yours(path)} | {RECORD})
+    here = merging.read(root, tools_files(old, new) | {RECORD})
     changes = merging.compare(old, new, here)
     print("\n".join([title, *show(changes, old, new)]))
     check_beside(root, changes)
-    ask(given)
-    record = put_commit(new.get(RECORD), before, wanted)
-    put_in_place(root, changes, here, record)
+    if not agreed(given):
+        print("nothing changed")
+        return 0
+    put_in_place(root, changes, here, put_commit(new.get(RECORD), before, wanted))
     print(f"upgraded to {title.rpartition('> ')[2]}; next: make build && make train")
     return 0
+
+
+def tools_files(old: Files, new: Files) -> set[str]:
+    """Return the tool's files that change; others may be behind a link, as output/ often is."""
+    differs = {path for path in {*old, *new} if old.get(path) != new.get(path)}
+    return {path for path in differs if not merging.is_yours(path)}
 
 
 def read_record(root: Path) -> Baked:
@@ -141,10 +143,14 @@ class Source:
         done = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=self.place)
         return done.stdout.strip()
 
-    def has(self, commit: str, earlier: str) -> bool:
-        """Return whether a commit has an earlier one among those that it came from."""
-        words = ("merge-base", "--is-ancestor", earlier, commit)
-        return git(*words, folder=self.place).returncode == 0
+    def nothing_to_do(self, was: str, wanted: str, asked: bool) -> str:
+        """Return why not to change commits, if so; to an older one only when that was asked for."""
+        if was == wanted:
+            return f"{self.name(was)} is what this project has"
+        words = ("merge-base", "--is-ancestor", wanted, was)
+        if not asked and git(*words, folder=self.place).returncode == 0:
+            return f"{self.name(was)} is newer than {self.name(wanted)}"
+        return ""
 
     def name(self, commit: str) -> str:
         """Return what a commit is called: its version, or its first digits."""
@@ -226,8 +232,8 @@ def check_beside(root: Path, changes: list[Change]) -> None:
         raise SmLocalError("\n".join(CLASH.format(path) for path in taken))
 
 
-def ask(given: dict[str, str]) -> None:
-    """Return when a person agrees; raise SmLocalError otherwise."""
+def agreed(given: dict[str, str]) -> bool:
+    """Return whether a person agrees. Raises SmLocalError where nobody can be asked."""
     answer = given.get("YES", "")
     if not re.match("[1yY]", answer):
         if not sys.stdin.isatty():
@@ -236,9 +242,7 @@ def ask(given: dict[str, str]) -> None:
             answer = input("do it? [y/N] ")
         except EOFError:  # Ctrl-D
             print()
-    if not re.match("[1yY]", answer):
-        print("nothing changed")
-        sys.exit(0)
+    return bool(re.match("[1yY]", answer))
 
 
 # All or nothing
