@@ -29,7 +29,7 @@ class Terminal:
             for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             os.chdir(cwd)
-            os.execvpe(argv[0], argv, env)
+            os.execvpe(argv[0], argv, {**env, "TERM": "xterm"})
 
     def read(self, seconds: float) -> bool:
         """Read what comes within some seconds; return False once the other side has closed."""

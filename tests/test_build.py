@@ -25,6 +25,7 @@ from toolkit import packages
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 PACKAGES = ("sm-big", "sm-small")
+IMAGE = f"{PROJECT}-of-test-build:1"  # the other tests keep theirs
 OURS = f"TESTED_IN={PROJECT}"  # in all that comes from the base image of this worker
 
 
@@ -173,7 +174,7 @@ class Builder:
 
 
 @pytest.fixture(params=["legacy", "buildkit", "podman"])
-def builder(request, docker, with_pip, tmp_path):
+def builder(request, docker, with_pip, tmp_path, project):
     if request.param == "buildkit" and not client_with_buildkit():
         pytest.fail("no docker client here can use BuildKit; install docker-buildx-plugin")
     base = with_pip
@@ -185,9 +186,11 @@ def builder(request, docker, with_pip, tmp_path):
         base = f"localhost/{base}"
     temp = tmp_path / "temp"
     temp.mkdir()
+    settings = project / "settings.env"
+    settings.write_text(settings.read_text().replace(f"IMAGE={PROJECT}:latest", f"IMAGE={IMAGE}"))
     one = Builder(request.param, base, temp)
     yield one
-    one.ask("rmi", "--force", f"{PROJECT}:latest")
+    one.ask("rmi", "--force", IMAGE)
     if request.param == "podman":
         one.ask("rmi", "--force", base)
     if request.param == "buildkit":
@@ -206,10 +209,10 @@ def test_one_more_package_is_all_that_is_fetched(builder, project, index):
         assert "no BuildKit here" in done.stdout and len(fetched) == 2
     else:
         assert fetched == ["sm_small-1.0-py3-none-any.whl"], done.stdout
-    ran = builder.run(f"{PROJECT}:latest", "python3", "-c", "import sm_big, sm_small; print('in')")
+    ran = builder.run(IMAGE, "python3", "-c", "import sm_big, sm_small; print('in')")
     assert ran == "in\n"
     cached = builder.run(
-        f"{PROJECT}:latest", "find", "/run/pip-cache", "/root/.cache", "-type", "f"
+        IMAGE, "find", "/run/pip-cache", "/root/.cache", "-type", "f"
     )
     assert cached == ""
     assert not list(project.glob("recipes/.build-*"))
@@ -218,10 +221,10 @@ def test_one_more_package_is_all_that_is_fetched(builder, project, index):
 def test_an_environment_that_asks_for_buildkit(project, docker, with_pip):
     """Where the client has no buildx, the legacy builder makes the image all the same."""
     environment = clean_environment(DOCKER_BUILDKIT="1")
-    words = ["ENGINE=docker", f"BASE_IMAGE={with_pip}"]
+    words = ["ENGINE=docker", f"BASE_IMAGE={with_pip}", f"IMAGE={IMAGE}"]
     done = make(project, "build", *words, env=environment, timeout=300)
     assert done.returncode == 0, done.stdout
-    subprocess.run(["docker", "rmi", "--force", f"{PROJECT}:latest"], check=True)
+    subprocess.run(["docker", "rmi", "--force", IMAGE], check=True)
 
 
 def test_a_failed_build_leaves_nothing(builder, project, index):
@@ -262,7 +265,7 @@ def test_a_password_is_in_no_image_and_no_recipe(builder, project, index):
         )
         return
     assert done.returncode == 0, done.stdout
-    image = f"{PROJECT}:latest"
+    image = IMAGE
     assert "hunter2" not in builder.everything_in(image)
     inside = builder.run(image, "sh", "-c", "grep -rl hunter2 /etc /run /tmp /opt /usr/local /root")
     assert inside == ""
@@ -278,9 +281,9 @@ def test_a_proxy_of_the_settings_is_the_builds(builder, project):
         file.write('RUN echo "$HTTPS_PROXY" | sha256sum > /proxy\n')
     done = builder.build(project, packages=())
     assert done.returncode == 0, done.stdout
-    there = builder.run(f"{PROJECT}:latest", "cat", "/proxy")
+    there = builder.run(IMAGE, "cat", "/proxy")
     assert there.startswith(sha256("http://proxy.test:3128\n")), there
-    assert "proxy.test" not in builder.everything_in(f"{PROJECT}:latest")
+    assert "proxy.test" not in builder.everything_in(IMAGE)
 
 
 def sha256(text: str) -> str:
@@ -304,12 +307,12 @@ def test_certificates_are_there_while_pip_runs_alone(builder, project, tmp_path,
         )
         return
     assert done.returncode == 0, done.stdout
-    assert builder.run(f"{PROJECT}:latest", "cat", "/seen") == (
+    assert builder.run(IMAGE, "cat", "/seen") == (
         "# of a company\n[global]\n"
         f"index-url = {url}\ntrusted-host = {index.url.split('/')[2]}\n"
         "cert = /run/secrets/ca\n"
     )
-    assert builder.run(f"{PROJECT}:latest", "sh", "-c", "ls -A /run/secrets 2> /dev/null") == ""
+    assert builder.run(IMAGE, "sh", "-c", "ls -A /run/secrets 2> /dev/null") == ""
 
 
 def test_build_args_are_words_of_the_command_line(builder, project):
@@ -317,7 +320,7 @@ def test_build_args_are_words_of_the_command_line(builder, project):
         file.write('ARG WORDS\nRUN echo "$WORDS" > /words\n')
     done = builder.build(project, "BUILD_ARGS=--build-arg 'WORDS=two $words'", packages=())
     assert done.returncode == 0, done.stdout
-    assert builder.run(f"{PROJECT}:latest", "cat", "/words") == "two $words\n"
+    assert builder.run(IMAGE, "cat", "/words") == "two $words\n"
 
 
 # What a job gets of it

@@ -3,6 +3,7 @@
 On request they are served as SageMaker serves them, and nowhere else.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -202,7 +203,11 @@ def endpoints(project) -> int:
         text=True,
         check=False,
     ).stdout.split()
-    return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
+    folders = []
+    for pid in found:
+        with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+            folders.append(os.readlink(f"/proc/{pid}/cwd"))
+    return folders.count(str(project))
 
 
 NONE = (

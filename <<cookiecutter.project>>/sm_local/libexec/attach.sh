@@ -46,7 +46,7 @@ find_newest() {
 enter_sandbox() {
   local environment=() each
   while IFS= read -r -d '' each; do environment+=("$each"); done < "/proc/$1/environ"
-  exec nsenter --target "$1" --all --preserve-credentials --wd env -i \
+  exec nsenter --target "$1" --all --preserve-credentials --root --wd env -i \
     "${environment[@]+"${environment[@]}"}" sh -c "$shell"
 }
 
