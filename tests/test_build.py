@@ -211,9 +211,7 @@ def test_one_more_package_is_all_that_is_fetched(builder, project, index):
         assert fetched == ["sm_small-1.0-py3-none-any.whl"], done.stdout
     ran = builder.run(IMAGE, "python3", "-c", "import sm_big, sm_small; print('in')")
     assert ran == "in\n"
-    cached = builder.run(
-        IMAGE, "find", "/run/pip-cache", "/root/.cache", "-type", "f"
-    )
+    cached = builder.run(IMAGE, "find", "/run/pip-cache", "/root/.cache", "-type", "f")
     assert cached == ""
     assert not list(project.glob("recipes/.build-*"))
 
