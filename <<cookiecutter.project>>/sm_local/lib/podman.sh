@@ -31,8 +31,8 @@ started() {
   esac
 }
 
-# limit_processes: Podman's default is the caller's own hard limit, and it lowers its own to pid_max
-# first: where it cannot raise limits again, no container starts.
+# limit_processes: Podman's default is the caller's own hard limit or pid_max. Where the other is
+# less, and Podman may not raise limits, no container starts.
 limit_processes() {
   local processes most
   if [[ ! -r /proc/sys/kernel/pid_max ]]; then return 0; fi
@@ -40,6 +40,7 @@ limit_processes() {
   read -r processes < "$dir/record/processes"
   read -r most < /proc/sys/kernel/pid_max
   if [[ $processes == unlimited ]] || (( most < processes )); then
-    limits+=(--ulimit "nproc=$most:$most")
+    processes=$most
   fi
+  limits+=(--ulimit "nproc=$processes:$processes")
 }

@@ -1,5 +1,6 @@
 import argparse
 import os
+import sys
 
 import torch
 import torch.distributed as dist
@@ -19,7 +20,10 @@ for _ in range(args.epochs):
     optimizer.step()
 total = torch.tensor([float(dist.get_rank() + 1)])
 dist.all_reduce(total)
-print("rank", dist.get_rank(), "of", dist.get_world_size(), "sum", total.item(), flush=True)
+# one write: other ranks print at the same time
+says = f"rank {dist.get_rank()} of {dist.get_world_size()} sum {total.item()}\n"
+sys.stdout.write(says)
+sys.stdout.flush()
 with open(os.path.join(os.environ["SM_MODEL_DIR"], f"sum-{dist.get_rank()}"), "w") as f:
     f.write(str(sum(p.sum().item() for p in model.parameters())))
 dist.destroy_process_group()
