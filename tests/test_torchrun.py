@@ -64,11 +64,13 @@ for _ in range(3):
     optimizer.step()
 total = torch.tensor([float(dist.get_rank() + 1)])
 dist.all_reduce(total)
-print(dist.get_rank(), dist.get_world_size(), total.item(), flush=True)
+print(f"{dist.get_rank()} {dist.get_world_size()} {total.item()}\\n", end="", flush=True)
 torch.save(model.state_dict(), f"/opt/ml/model/rank-{dist.get_rank()}.pt")
 total = sum(p.sum().item() for p in model.parameters())
 open(f"/opt/ml/model/sum-{dist.get_rank()}", "w").write(str(total))
+dist.barrier()
 dist.destroy_process_group()
+os._exit(0)  # a thread of gloo may be left, with which Python ends by SIGABRT now and then
 """)
     script(
         project,

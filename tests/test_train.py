@@ -181,7 +181,7 @@ def test_a_program_that_is_missing_is_127(project):
         "AlgorithmSpecification: {ContainerEntrypoint: [no-such-program]}\n"
     )
     done = make(project, "train")
-    assert "not in the image" in done.stdout and "exit code: 127" in done.stdout
+    assert "was not found" in done.stdout and "exit code: 127" in done.stdout
 
 
 def test_a_missing_image_is_one_line_and_nothing_is_left(project, docker):

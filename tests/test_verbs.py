@@ -39,7 +39,7 @@ def test_clean_shows_asks_and_deletes_only_output_and_generated_files(project):
     terminal.wait_for(r"delete these\? \[y/N\] ")
     assert f"output/{job.name}" in terminal.text
     terminal.type(b"n\n")
-    assert terminal.wait() != 0 and job.exists()
+    assert terminal.wait() == 0 and job.exists()
     terminal = Terminal(["make", "clean"], project, clean_environment())
     terminal.wait_for("delete these")
     terminal.type(b"y\n")
