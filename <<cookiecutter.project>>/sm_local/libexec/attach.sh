@@ -9,7 +9,7 @@ source sm_local/libexec/chosen.sh
 source sm_local/libexec/running.sh
 
 # what the image has: Bash, or any shell
-shell='exec bash 2> /dev/null || exec sh'
+shell='if command -v bash > /dev/null; then exec bash; else exec sh; fi'
 
 main() {
   local job dir id='' tty=() found=''

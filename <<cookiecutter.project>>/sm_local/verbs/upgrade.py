@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -119,8 +120,11 @@ def is_here(address: str) -> bool:
 
 
 def git(*words: str, folder: Path) -> subprocess.CompletedProcess:
-    """Run git in a folder; it asks nothing, for nobody would see the question."""
-    return subprocess.run(
+    """Run git in a folder; it asks nothing, for nobody would see the question.
+
+    Ctrl-C reaches git as well, and what it printed until then is a part.
+    """
+    done = subprocess.run(
         ["git", *words],
         cwd=folder,
         stdin=subprocess.DEVNULL,
@@ -129,6 +133,9 @@ def git(*words: str, folder: Path) -> subprocess.CompletedProcess:
         check=False,
         env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
     )
+    if done.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt
+    return done
 
 
 @dataclass(frozen=True)
