@@ -72,7 +72,8 @@ def test_attach_is_a_shell_beside_the_script(project, engine):
     done = subprocess.run(
         ["make", "attach"],
         cwd=project,
-        input="sleep 1; cat /opt/ml/input/config/resourceconfig.json; echo; echo $TRAINING_JOB_NAME\n",
+        input="sleep 1; cat /opt/ml/input/config/resourceconfig.json\n"
+        "echo; echo $TRAINING_JOB_NAME\n",
         capture_output=True,
         text=True,
         timeout=60,
