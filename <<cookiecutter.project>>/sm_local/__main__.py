@@ -17,7 +17,6 @@ from pathlib import Path
 
 from . import settings
 from .errors import SmLocalError
-from .request import hyperparameters, reading
 from .script import quote
 
 # verb: module and function; imported when asked for, as some need more than the standard library
@@ -103,6 +102,8 @@ def misunderstood(name: str, known: tuple[str, ...]) -> str:
 
 def hyperparameter_names() -> list[str]:
     """Return those of the job; none where its files have errors, which are not the point now."""
+    from .request import hyperparameters, reading
+
     job = os.environ.get("JOB") or "job.yaml"
     try:
         body = reading.read(Path(job)).body if Path(job).exists() else {}

@@ -9,7 +9,7 @@ sum=$(
   {
     cksum -- "${1:-job.yaml}" processing.yaml settings.env settings.local.env \
       opt/ml/input/config/hyperparameters.json \
-      sm_local/*.py sm_local/*.tsv sm_local/*/*.py sm_local/*/*.json \
+      sm_local/*.py sm_local/*.tsv sm_local/*/*.py sm_local/*/api.json \
       "${DOCKER_CONFIG:-$HOME/.docker}/config.json" /etc/docker/daemon.json /etc/hostname
     echo opt/ml/input/data/*/
     echo "$2" "$DOCKER_HOST" "$DOCKER_CONTEXT"

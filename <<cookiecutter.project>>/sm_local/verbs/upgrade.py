@@ -195,7 +195,9 @@ class Source:
         place = Path(tempfile.mkdtemp(dir=self.folder))
         config = place / "config.yaml"
         config.write_text(f'cookiecutters_dir: "{place}/c"\nreplay_dir: "{place}/replay"\n')
-        git("checkout", "--quiet", "--force", commit, folder=self.place)
+        done = git("checkout", "--quiet", "--force", commit, folder=self.place)
+        if done.returncode:
+            raise SmLocalError(f"{self.name(commit)} could not be read: {done.stderr.strip()}")
         words = {"no_input": True, "accept_hooks": False, "extra_context": before.answers}
         try:
             made = cookiecutter(
