@@ -82,7 +82,7 @@ def test_attach_is_a_shell_beside_the_script(project, engine):
     )
     name = last_job(project).name
     assert done.stdout.splitlines()[-1] == name, done.stderr
-    assert '"current_host":"algo-1"' in done.stdout
+    assert '"current_host":"algo-1"' in done.stdout, done.stderr
     assert done.stderr == f"sm-local: a shell in {name}; 'exit' leaves it, the job goes on\n"
     assert "two\n" in job.communicate(timeout=60)[0]
     assert (last_job(project) / "status").read_text().startswith("Completed")

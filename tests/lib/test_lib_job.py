@@ -1,6 +1,7 @@
 """A job's log, links and verdict."""
 
 import os
+import re
 import time
 
 import pytest
@@ -182,9 +183,10 @@ def test_a_link_that_another_job_has_pointed_stays(tmp_path):
 def test_the_verdict(tmp_path, status, setup, code, words, kept):
     job = a_job(tmp_path)
     (job / "status").write_text(f"{status}\n")
-    done = run(tmp_path, f"{setup}\nSECONDS=0\nverdict model", check=False)
-    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
-    assert (job / "status").read_text() == f"{kept} 0\n"
+    done = run(tmp_path, f"{setup}\nverdict model", check=False)
+    said = re.sub(r"after \d+ s", "after 0 s", done.stderr)  # this machine may be busy
+    assert (done.returncode, words in said) == (code, True), done.stderr
+    assert re.fullmatch(rf"{kept} \d+\n", (job / "status").read_text())
 
 
 def test_a_signal_to_a_job_stops_it_and_the_first_one_counts(tmp_path):
