@@ -96,8 +96,12 @@ process_one() {
     shift 3
   done
   shift
-  { cat /etc/hosts; printf '%s\n' "$names"; } > "$stage/.hosts"
-  mount --bind "$stage/.hosts" /etc/hosts
+  if [[ -e /etc/hosts ]]; then
+    { cat /etc/hosts; printf '%s\n' "$names"; } > "$stage/.hosts"
+    mount --bind "$stage/.hosts" /etc/hosts
+  else
+    echo "sm-local: hosts have no names: this machine has no /etc/hosts" >&2
+  fi
   read -r self _ < /proc/self/stat      # this process as the machine outside sees it
   mount --rbind "$stage" /opt
   mount -t tmpfs -o "size=$shm" shm /dev/shm 2> /dev/null || true
