@@ -96,12 +96,7 @@ process_one() {
     shift 3
   done
   shift
-  if [[ -e /etc/hosts ]]; then
-    { cat /etc/hosts; printf '%s\n' "$names"; } > "$stage/.hosts"
-    mount --bind "$stage/.hosts" /etc/hosts
-  else
-    echo "sm-local: hosts have no names: this machine has no /etc/hosts" >&2
-  fi
+  name_hosts "$stage" "$names"
   read -r self _ < /proc/self/stat      # this process as the machine outside sees it
   mount --rbind "$stage" /opt
   mount -t tmpfs -o "size=$shm" shm /dev/shm 2> /dev/null || true
@@ -113,6 +108,16 @@ process_one() {
   cd /
   echo "$self" > "$folder/container-id"
   become "$@"
+}
+
+# name_hosts STAGE NAMES: show the job a file of names with these lines more.
+name_hosts() {
+  if [[ ! -e /etc/hosts ]]; then
+    echo "sm-local: hosts have no names: this machine has no /etc/hosts" >&2
+    return 0
+  fi
+  { cat /etc/hosts; printf '%s\n' "$2"; } > "$1/.hosts"
+  mount --bind "$1/.hosts" /etc/hosts
 }
 
 # become COMMAND...: its word looked-up:NAME stands for that variable and its value.
