@@ -85,6 +85,19 @@ def background(command: list[str], folder, **options) -> subprocess.Popen:
     )
 
 
+def processes(pattern: str, folder) -> list[int]:
+    """Return the numbers of the processes whose command line matches, and that work in a folder."""
+    found = subprocess.run(
+        ["pgrep", "-f", pattern], capture_output=True, text=True, check=False
+    ).stdout.split()
+    here = []
+    for pid in found:
+        with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+            if os.readlink(f"/proc/{pid}/cwd") == str(folder):
+                here.append(int(pid))
+    return here
+
+
 def eventually(true: Callable[[], bool], timeout: float = 30) -> bool:
     """Wait until something is true."""
     deadline = time.monotonic() + timeout

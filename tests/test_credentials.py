@@ -3,7 +3,6 @@
 On request they are served as SageMaker serves them, and nowhere else.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ from conftest import clean_environment, jobs, last_job, make, need_podman, scrip
 from servers import moto_serving
 from sm_local.errors import SmLocalError
 from sm_local.libexec.credentials import Credentials
-from terminal import background, eventually
+from terminal import background, eventually, processes
 from test_ownership import as_user, hand_over
 
 SECRET = "wJalrXUtnFEMI-the-secret"
@@ -182,10 +181,10 @@ def test_the_endpoint_ends_with_the_job(asking, docker, kill):
     )
     assert process.stdout.readline() == "up\n"
     if kill:
-        assert endpoints(asking) == 1
+        assert len(processes("[s]m_local.libexec.credentials 169", asking)) == 1
         process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    assert eventually(lambda: endpoints(asking) == 0)
+    assert eventually(lambda: processes("[s]m_local.libexec.credentials 169", asking) == [])
     own = {"filters": {"label": f"sm-local.project={asking}"}}
     # After SIGKILL only the next job on the engine that makes a network removes this one. It may be
     # a job of another test. It must go; otherwise the one address would be taken for ever.
@@ -193,21 +192,6 @@ def test_the_endpoint_ends_with_the_job(asking, docker, kill):
     assert eventually(lambda: not docker.containers.list(**own))
     train(asking, "CREDENTIALS=session", **OWN)
     assert not docker.networks.list(**own)
-
-
-def endpoints(project) -> int:
-    """Return how many credential servers a project runs."""
-    found = subprocess.run(
-        ["pgrep", "-f", "[s]m_local.libexec.credentials 169"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.split()
-    folders = []
-    for pid in found:
-        with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
-            folders.append(os.readlink(f"/proc/{pid}/cwd"))
-    return folders.count(str(project))
 
 
 NONE = (

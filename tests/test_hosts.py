@@ -9,7 +9,7 @@ import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, make, need_podman, script
-from terminal import CTRL_C, Terminal, background, eventually
+from terminal import CTRL_C, Terminal, background, eventually, processes
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 TWO = "ResourceConfig: {InstanceType: ml.c5.xlarge, InstanceCount: 2}\n"
@@ -183,14 +183,7 @@ def test_two_hosts_in_the_sandbox(project):
     with tarfile.open(job / "model.tar.gz") as archive:
         assert sorted(archive.getnames()) == ["algo-1", "algo-1/w", "algo-2", "algo-2/w"]
     assert not (job / "algo-1/stage").exists() and not (job / "algo-2/cow").exists()
-    assert eventually(lambda: switches(project) == 0)
-
-
-def switches(project) -> int:
-    found = subprocess.run(
-        ["pgrep", "-f", "^cat$"], capture_output=True, text=True, check=False
-    ).stdout.split()
-    return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
+    assert eventually(lambda: processes("^cat$", project) == [])
 
 
 @pytest.mark.linux
@@ -212,7 +205,7 @@ time.sleep(60)
     assert time.monotonic() - begin < 30 and "Error 3" in done.stdout
     (job,) = jobs(project)
     assert (job / ("algo-2" if failing == "algo-1" else "algo-1") / "model/stopped").exists()
-    assert eventually(lambda: switches(project) == 0)
+    assert eventually(lambda: processes("^cat$", project) == [])
 
 
 @pytest.mark.linux

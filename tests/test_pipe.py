@@ -9,7 +9,7 @@ import time
 
 import pytest
 from conftest import clean_environment, jobs, last_job, make, need_podman, script
-from terminal import eventually
+from terminal import eventually, processes
 from test_ownership import hand_over, roots, run
 
 pytestmark = pytest.mark.linux
@@ -364,13 +364,6 @@ def test_an_unprivileged_caller_is_left_nothing_of_roots(project, built):
     assert roots(project) == []
 
 
-def feeders(project) -> int:
-    found = subprocess.run(
-        ["pgrep", "-f", "[p]ipe.py"], capture_output=True, text=True, check=False
-    ).stdout.split()
-    return sum(os.path.realpath(f"/proc/{pid}/cwd") == str(project) for pid in found)
-
-
 @pytest.mark.parametrize("kill", [False, True], ids=["ended", "killed"])
 def test_the_feeder_ends_with_the_job(project, kill):
     stream(project, {"a": b"1"})
@@ -386,12 +379,12 @@ def test_the_feeder_ends_with_the_job(project, kill):
     )
     assert process.stdout.readline() == "up\n"
     if kill:
-        assert feeders(project) == 1
+        assert len(processes("[p]ipe.py", project)) == 1
         process.kill()
         time.sleep(0.3)
-        assert feeders(project) == 1  # the job still reads
+        assert len(processes("[p]ipe.py", project)) == 1  # the job still reads
     process.communicate(timeout=30)
-    assert eventually(lambda: feeders(project) == 0)
+    assert eventually(lambda: processes("[p]ipe.py", project) == [])
 
 
 def test_a_missing_manifest_stops_the_job_with_one_line(project):
