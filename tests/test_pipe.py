@@ -64,12 +64,11 @@ def data_source(**s3) -> dict:
         pytest.param("podman", marks=pytest.mark.engine),
     ],
 )
-def test_every_epoch_streams_the_objects_in_the_order_of_their_keys(
-    project, engine, request, tmp_path
-):
+def test_every_epoch_streams_the_objects_in_the_order_of_their_keys(engine, request, tmp_path):
     given = [f"ENGINE={engine}"]
     if engine != "sandbox":
         image = request.getfixturevalue("built")
+    project = request.getfixturevalue("project")  # a copy of what is built by now
     if engine == "podman":
         need_podman()
         subprocess.run(["docker", "save", "--output", tmp_path / "image.tar", image], check=True)
