@@ -556,12 +556,22 @@ BY_NAME = {
 }
 PROFILER = "ProfilerConfig is not emulated: no profilerconfig.json, whose content no source tells"
 
+METRICS = (
+    "AlgorithmSpecification.MetricDefinitions is not emulated: no metrics are made of the log, and "
+    "no metric-definition-regex.json, whose form with metrics no source tells"
+)
+
 
 @pytest.mark.parametrize(
     ("body", "notes"),
     [
         pytest.param(inputs(sharded("training")) | resources(InstanceCount=2), (), id="sharded"),
         pytest.param({"ProfilerConfig": {"DisableProfiler": True}}, (PROFILER,), id="profiler"),
+        pytest.param(
+            algorithm(MetricDefinitions=[{"Name": "loss", "Regex": "loss=(.*?);"}]),
+            (METRICS,),
+            id="metrics",
+        ),
         pytest.param(
             {"TrainingJobStatus": "Completed", "ProfilerConfig": {"DisableProfiler": True}},
             ("job.yaml: left out what only DescribeTrainingJob has: TrainingJobStatus", PROFILER),

@@ -157,6 +157,15 @@ def test_a_value_on_the_command_line_is_for_that_call_alone(project, counted):
 
 
 @LINUX
+@pytest.mark.parametrize("verb", ["help", "jobs", "stop"])
+def test_a_verb_without_a_recipe_leaves_those_that_are_there(project, verb):
+    assert make(project, "recipe").returncode == 0
+    with open(project / "job.yaml", "a") as job:
+        job.write("# an edit\n")
+    assert make(project, verb).returncode == 0
+    assert (project / "recipes/train.sh").exists()
+
+
 def test_the_running_job_keeps_its_recipe(project):
     script(project, "print('up', flush=True); time.sleep(1.5); print('end')")
     process = background(["make", "train"], project, stderr=None)

@@ -28,6 +28,10 @@ COUNT = "ResourceConfig.InstanceCount"
 NOT_EMULATED = {
     "ProfilerConfig": "no profilerconfig.json, whose content no source tells",
     "ResourceConfig.KeepAlivePeriodInSeconds": "no /opt/ml/sagemaker/warmpoolcache",
+    "AlgorithmSpecification.MetricDefinitions": (
+        "no metrics are made of the log, and no metric-definition-regex.json, whose form with "
+        "metrics no source tells"
+    ),
 }
 
 
