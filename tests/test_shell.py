@@ -127,6 +127,14 @@ def test_shell_takes_piped_input(project, engine_name):
     assert jobs(project) == []
 
 
+@pytest.mark.parametrize("engine_name", ["docker", "sandbox"])
+def test_train_starts_the_script_in_a_shell(project, engine_name):
+    script(project, "print('it is', os.environ['SM_CURRENT_HOST'])")
+    make(project, "recipe", "VERB=shell", f"ENGINE={engine_name}")
+    done = typed(project, "train\n")
+    assert done.stdout == "it is algo-1\n", done.stderr
+
+
 def test_shell_without_a_terminal_ends_by_itself(project):
     done = piped(project, "make shell </dev/null | cat")
     assert "Error" not in done.stderr and "TTY" not in done.stderr, done.stderr

@@ -426,6 +426,7 @@ REFUSED = [
     pytest.param(
         {"sagemaker_program": "a.py"}, "CODE/a.py is missing; CODE has train.py; ", id="missing"
     ),
+    pytest.param({"sagemaker_program": "n.ipynb"}, "n.ipynb is a notebook, not a ", id="notebook"),
     pytest.param({"sagemaker_program": "../a.py"}, "sagemaker_program is ../a.py; ", id="outside"),
     pytest.param({"sagemaker_program": "-c"}, "sagemaker_program is -c; name a file", id="option"),
     pytest.param({"sagemaker_mpi_enabled": "true"}, "sagemaker_mpi_enabled needs what", id="mpi"),
@@ -440,6 +441,7 @@ REFUSED = [
 @pytest.mark.parametrize(("values", "said"), REFUSED)
 def test_what_cannot_be_done_is_one_line(tree, values, said):
     tree.code("print('ran')\n")
+    tree.code("{}", "n.ipynb")
     tree.config(hyperparameters=values)
     done = tree.run()
     said = said.replace("CODE", f"{tree.root}/code")

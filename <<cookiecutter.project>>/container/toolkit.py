@@ -476,6 +476,11 @@ def refuse(job: dict) -> None:
         raise Refusal(f"sagemaker_program is {program}; name a file of {CODE}, such as train.py")
     if not os.path.isfile(path) and kind_of(program) != "package":
         raise Refusal(f"{os.path.join(CODE, program)} is missing; {what_is_there()}")
+    if program.endswith(".ipynb"):
+        raise Refusal(
+            f"{program} is a notebook, not a script; 'jupyter nbconvert --to script {program}' "
+            "makes one"
+        )
 
 
 def what_is_there() -> str:

@@ -24,7 +24,7 @@
   in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
   rc=0
   "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
-    TERM="${TERM:-dumb}" \
+    PATH="$PWD/container:$PATH" TERM="${TERM:-dumb}" \
     CUDA_VISIBLE_DEVICES='' \
     TRAINING_JOB_NAME=Churn-1"$stamp" \
     TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \

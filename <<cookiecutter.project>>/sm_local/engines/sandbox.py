@@ -92,8 +92,9 @@ class Sandbox:
         return [*self._environment(plan, container, []), program]
 
     def shell(self, plan: Plan, container: Container) -> list[list[str]]:
-        """Return a shell in the same environment."""
-        return [*self._environment(plan, container, [Bash('TERM="${TERM:-dumb}"')]), ["bash"]]
+        """Return a shell in the same environment, in which `train` starts the script."""
+        more: list[str] = [Bash('PATH="$PWD/container:$PATH"'), Bash('TERM="${TERM:-dumb}"')]
+        return [*self._environment(plan, container, more), ["bash"]]
 
     def _environment(self, plan: Plan, container: Container, more: list[str]) -> list[list[str]]:
         """Return all but the program: nothing of the caller's environment but PATH and HOME."""
