@@ -266,6 +266,26 @@ def built(baked, docker, base_image) -> str:
         docker.images.remove(f"{PROJECT}:latest", force=True)
 
 
+@pytest.fixture(scope="session")
+def in_podman(built, tmp_path_factory):
+    """Give Podman the project's image."""
+    need_podman()
+    archive = tmp_path_factory.mktemp("podman") / "image.tar"
+    subprocess.run(["docker", "save", "--output", archive, built], check=True)
+    subprocess.run(["podman", "load", "--input", archive], check=True, capture_output=True)
+    subprocess.run(
+        ["podman", "tag", f"docker.io/library/{built}", f"localhost/{built}"],
+        check=False,
+        capture_output=True,
+    )
+    yield built
+    subprocess.run(
+        ["podman", "rmi", "--force", f"localhost/{built}", f"docker.io/library/{built}"],
+        check=False,
+        capture_output=True,
+    )
+
+
 SCRIPT = """import os, pathlib, signal, sys, time
 {body}
 """

@@ -782,7 +782,8 @@ def test_the_sandbox_runs_container_train_in_a_clean_environment():
     assert lines(JOB, SANDBOX) == start + '"$PWD"/container/train'
     job = replace(JOB, entrypoint=("sh", "-c"), arguments=("$x",))
     assert lines(job, SANDBOX) == start + 'sh -c "\\$x"'
-    shell = start.replace("CUDA", 'TERM="${TERM:-dumb}"\nCUDA') + "bash"
+    more = 'PATH="$PWD/container:$PATH" TERM="${TERM:-dumb}"\nCUDA'
+    shell = start.replace("CUDA", more) + "bash"
     assert lines(JOB, SANDBOX, shell=True) == shell
 
 
@@ -879,8 +880,8 @@ def test_code_in_s3_is_the_toolkit_s_affair():
 
 
 def mounts_code(job: jobs.Job, facts: EngineFacts) -> bool:
-    """Return whether the project's code/ is mounted."""
-    return any(mount.target == "/opt/ml/code" for mount in planned(job, facts).mounts)
+    """Return whether a host gets the project's code/."""
+    return planned(job, facts).runs_code
 
 
 @pytest.mark.parametrize("text", ["\ue000", "\\u0000\\u0000", "\\\\u0000"])

@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
 import tarfile
 import time
 
 import pytest
-from conftest import clean_environment, containers, jobs, make, need_podman, script
+from conftest import clean_environment, containers, jobs, make, script
 from terminal import CTRL_C, Terminal, background, eventually, processes
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
@@ -280,12 +279,8 @@ def test_where_the_sandbox_cannot_have_several_hosts_it_says_so(project, tmp_pat
 
 
 @pytest.mark.linux
-def test_two_hosts_on_podman(project, built, tmp_path):
-    need_podman()
-    archive = tmp_path / "image.tar"
-    subprocess.run(["docker", "save", "--output", archive, built], check=True)
-    subprocess.run(["podman", "load", "--input", archive], check=True, capture_output=True)
+def test_two_hosts_on_podman(project, in_podman):
     script(project, ALL_REDUCE)
     (project / "job.yaml").write_text(TWO)
-    done = make(project, "train", "ENGINE=podman", f"IMAGE={built}")
+    done = make(project, "train", "ENGINE=podman", f"IMAGE={in_podman}")
     assert "algo-1 | sum 30\n" in done.stdout and done.returncode == 0, done.stdout

@@ -162,11 +162,38 @@ def test_after_two_hosts(theirs):
     assert [path.name for path in jobs(theirs)[-1].glob("*/cow")] == []
 
 
-def test_pycache_of_a_script_that_imports(theirs):
-    script(theirs, "sys.dont_write_bytecode = False\nimport util\n")
+def test_a_job_s_code_that_cannot_be_removed_at_once(theirs):
+    made = theirs / "code/made"
+    made.mkdir()
+    (made / "f").write_text("x")
+    made.chmod(0o555)
+    script(theirs, WRITES)
+    hand_over(theirs)
     assert run(theirs).returncode == 0
-    assert list((theirs / "code/__pycache__").iterdir())
-    assert roots(theirs) == []
+    assert roots(theirs) == [] and not (last_job(theirs) / "cow").exists()
+
+
+def test_a_link_out_of_the_project_keeps_its_owner(theirs, tmp_path):
+    outside = tmp_path / "outside"
+    (outside / "old").mkdir(parents=True)
+    (outside / "old/f").write_text("root's")
+    if os.geteuid() == 0:
+        outside.chmod(0o755)
+    (theirs / "opt/ml/checkpoints").rmdir()
+    (theirs / "opt/ml/checkpoints").symlink_to(outside)
+    script(theirs, WRITES + "os.utime('/opt/ml/checkpoints/made/deep/f', (0, 0))")
+    assert run(theirs).returncode == 0
+    owners = {str(path.relative_to(outside)): path.lstat().st_uid for path in outside.rglob("*")}
+    root, user = os.geteuid(), USER if os.geteuid() == 0 else os.geteuid()
+    assert owners == {
+        "old": root,
+        "old/f": root,
+        "link": user,
+        "made": user,
+        "made/deep": user,
+        "made/deep/f": user,
+    }
+    assert outside.stat().st_uid == root
 
 
 def test_after_ctrl_c(theirs):

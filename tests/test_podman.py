@@ -11,26 +11,6 @@ from sm_local.kinds.job import Channel
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 
 
-@pytest.fixture(scope="module")
-def in_podman(built, tmp_path_factory):
-    """Give Podman the project's image."""
-    need_podman()
-    archive = tmp_path_factory.mktemp("podman") / "image.tar"
-    subprocess.run(["docker", "save", "--output", archive, built], check=True)
-    subprocess.run(["podman", "load", "--input", archive], check=True, capture_output=True)
-    subprocess.run(
-        ["podman", "tag", f"docker.io/library/{built}", f"localhost/{built}"],
-        check=False,
-        capture_output=True,
-    )
-    yield built
-    subprocess.run(
-        ["podman", "rmi", "--force", f"localhost/{built}", f"docker.io/library/{built}"],
-        check=False,
-        capture_output=True,
-    )
-
-
 def test_train_on_podman(project, in_podman):
     script(
         project,

@@ -10,7 +10,7 @@ import pytest
 from conftest import TEMPLATE, jobs, make, need_podman
 from sm_local.errors import SmLocalError
 from sm_local.kinds import processing
-from sm_local.plan import STAMP, Mount
+from sm_local.plan import STAMP, Code, Mount
 
 REQUEST = {
     "ProcessingJobName": "Churn-1",
@@ -62,7 +62,7 @@ def test_the_plan_of_a_request(root):
     code = "/opt/ml/processing/input/code"
     assert container.layout == (
         Mount("config", "/opt/ml/config", own=True),
-        Mount("code", code, "cow", channel="code"),
+        Code(code),
         Mount("opt/ml/input/data/training", f"{code}/data", "cow", channel="training"),
         Mount("output", "/opt/ml/output", own=True),
         Mount("output/data/train", "/opt/ml/processing/train", own=True),

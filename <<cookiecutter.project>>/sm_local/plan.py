@@ -52,7 +52,15 @@ class Feed:
     options: tuple[str, ...]
 
 
-Piece = Union[Mount, Prefix, Feed]
+@dataclass(frozen=True)
+class Code:
+    """The user's code/: a host gets a copy of its own."""
+
+    target: str
+    large: str = "cow"  # how it is mounted where it is too large to be copied: cow or readonly
+
+
+Piece = Union[Mount, Prefix, Feed, Code]
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,11 @@ class Plan:
     def noting(self, *notes: str) -> Plan:
         """Return the plan with more notes."""
         return replace(self, notes=self.notes + notes)
+
+    @property
+    def runs_code(self) -> bool:
+        """Return whether a host gets code/."""
+        return any(isinstance(piece, Code) for one in self.containers for piece in one.layout)
 
     @property
     def mounts(self) -> tuple[Mount, ...]:

@@ -4,11 +4,12 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    config model output/data
+    config model output/data cow code
   record engine=docker verb=train stop_grace=120
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image 763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13'
   say "channels are read-only: docker cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours"
+  take_code
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
   write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
@@ -19,7 +20,7 @@
   bind opt/ml/input/data/training /opt/ml/input/data/training readonly
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code readonly
   name=$job-$$-algo-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
     --label sm-local.project="$PWD" --label sm-local.job="$job" \
@@ -36,6 +37,8 @@
     763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13 train
   point_links "$dir" model output
   wait_job
+  drop_code
   if ! started; then not_started; fi
+  disarm
   pack auto "$dir" || true
   verdict model

@@ -6,16 +6,17 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    algo-1/config algo-1/model algo-1/output/data algo-1/cow/extra/upper algo-1/cow/extra/work algo-1/cow/stream/upper \
-    algo-1/cow/stream/work algo-1/cow/training/upper algo-1/cow/training/work algo-2/config algo-2/model algo-2/output/data \
-    algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work algo-2/cow/training/upper algo-2/cow/training/work
+    algo-1/config algo-1/model algo-1/output/data algo-1/cow algo-1/cow/extra/upper algo-1/cow/extra/work \
+    algo-1/cow/stream/upper algo-1/cow/stream/work algo-1/cow/training/upper algo-1/cow/training/work algo-2/config algo-2/model \
+    algo-2/output/data algo-2/cow algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work \
+    algo-2/cow/training/upper algo-2/cow/training/work code
   record engine=docker verb=train stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
   hand_back opt/ml/checkpoints checkpoints
-  hand_back code code
   limit 65536
   own_network --driver bridge
   say "$job":' docker 28.2.2, GPU auto (CDI), image churn:latest'
+  take_code
   start_helper "$built"
   on_host algo-1
   write_config hyperparameters.json '{}'
@@ -29,7 +30,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   bind opt/ml/checkpoints /state
   checkpoints_name Churn-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
@@ -55,7 +56,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   bind opt/ml/checkpoints /state
   name=$job-$$-algo-2
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
@@ -74,6 +75,8 @@
   wait_job
   drop_network
   finish_helper "$built"
+  drop_code
   if ! started; then not_started; fi
+  disarm opt/ml/checkpoints
   pack auto "$dir" || true
   verdict model

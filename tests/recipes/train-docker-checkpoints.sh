@@ -5,14 +5,14 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
-    cow/stream/work cow/training/upper cow/training/work
+    config model output/data cow cow/extra/upper cow/extra/work \
+    cow/stream/upper cow/stream/work cow/training/upper cow/training/work code
   record engine=docker verb=train stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
   hand_back opt/ml/checkpoints checkpoints
-  hand_back code code
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  take_code
   start_helper "$built"
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
@@ -25,7 +25,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   bind opt/ml/checkpoints /opt/ml/checkpoints
   checkpoints_name Churn-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
@@ -43,6 +43,8 @@
   point_links "$dir" model output
   wait_job
   finish_helper "$built"
+  drop_code
   if ! started; then not_started; fi
+  disarm opt/ml/checkpoints
   pack auto "$dir" || true
   verdict model

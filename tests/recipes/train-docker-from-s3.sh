@@ -11,12 +11,12 @@
   need_data other s3://b/p/m.jsonl data/s3/.ready/764d0c438fcfb7b2 'make data'
   need_python other
   new_job Churn-1 \
-    config model output/data pipes cow/a/upper cow/a/work \
-    cow/c/upper cow/c/work
+    config model output/data pipes cow cow/a/upper \
+    cow/a/work cow/c/upper cow/c/work code
   record engine=docker verb=train stop_grace=120
-  hand_back code code
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  take_code
   objects=("s3://b/p q/it's")
   view_prefix a
   objects=(s3://b/p/)
@@ -39,7 +39,7 @@
   feed other --gzip --recordio --seed 3 --attribute=a-ref --attribute=b --base=s3://b/p/
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   name=$job-$$-algo-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
     --label sm-local.project="$PWD" --label sm-local.job="$job" \
@@ -56,8 +56,10 @@
   point_links "$dir" model output
   wait_job
   finish_helper "$built"
+  drop_code
   drop_pipes
   drop_views
   if ! started; then not_started; fi
+  disarm
   pack auto "$dir" || true
   verdict model

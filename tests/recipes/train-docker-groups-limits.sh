@@ -8,14 +8,14 @@
   need_data stream file:opt/ml/input/data/stream/m.jsonl '' 'make data'
   need_python stream
   new_job Churn-1 \
-    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow/training/upper algo-1/cow/training/work \
-    algo-2/config algo-2/model algo-2/output/data algo-2/cow/training/upper algo-2/cow/training/work algo-2/cow/extra/upper \
-    algo-2/cow/extra/work
+    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow algo-1/cow/training/upper \
+    algo-1/cow/training/work algo-2/config algo-2/model algo-2/output/data algo-2/cow algo-2/cow/training/upper \
+    algo-2/cow/training/work algo-2/cow/extra/upper algo-2/cow/extra/work code
   record engine=docker verb=train stop_grace=120
-  hand_back code code
   limit 65536
   own_network --driver bridge
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  take_code
   start_helper "$built"
   on_host algo-1
   write_config hyperparameters.json '{}'
@@ -29,7 +29,7 @@
   feed stream --gzip --recordio --seed 3 --attribute=a-ref --attribute=b --base=s3://b/p/
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   name=$job-$$-algo-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
     --label sm-local.project="$PWD" --label sm-local.job="$job" \
@@ -53,7 +53,7 @@
   cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   name=$job-$$-algo-2
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
     --label sm-local.project="$PWD" --label sm-local.job="$job" \
@@ -72,7 +72,9 @@
   wait_job
   drop_network
   finish_helper "$built"
+  drop_code
   drop_pipes
   if ! started; then not_started; fi
+  disarm
   pack auto "$dir" || true
   verdict model

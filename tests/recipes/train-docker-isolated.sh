@@ -5,13 +5,13 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
-    cow/stream/work cow/training/upper cow/training/work
+    config model output/data cow cow/extra/upper cow/extra/work \
+    cow/stream/upper cow/stream/work cow/training/upper cow/training/work code
   record engine=docker verb=train stop_grace=120
-  hand_back code code
   limit 65536
   own_network --driver bridge --internal
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  take_code
   start_helper "$built"
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
@@ -23,7 +23,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   name=$job-$$-algo-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
     --label sm-local.project="$PWD" --label sm-local.job="$job" \
@@ -41,6 +41,8 @@
   wait_job
   drop_network
   finish_helper "$built"
+  drop_code
   if ! started; then not_started; fi
+  disarm
   pack auto "$dir" || true
   verdict model

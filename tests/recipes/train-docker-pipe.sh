@@ -7,11 +7,12 @@
   need_data stream file:opt/ml/input/data/stream/m.jsonl '' 'make data'
   need_python stream
   new_job Churn-1 \
-    config model output/data pipes cow/training/upper cow/training/work
+    config model output/data pipes cow cow/training/upper \
+    cow/training/work code
   record engine=docker verb=train stop_grace=120
-  hand_back code code
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  take_code
   start_helper "$built"
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO"}}'
@@ -24,7 +25,7 @@
   feed stream --gzip --recordio --seed 3 --attribute=a-ref --attribute=b --base=s3://b/p/
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   name=$job-$$-algo-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
     --label sm-local.project="$PWD" --label sm-local.job="$job" \
@@ -41,7 +42,9 @@
   point_links "$dir" model output
   wait_job
   finish_helper "$built"
+  drop_code
   drop_pipes
   if ! started; then not_started; fi
+  disarm
   pack auto "$dir" || true
   verdict model

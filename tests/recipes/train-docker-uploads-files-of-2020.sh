@@ -5,15 +5,16 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    config model output/data output/tensors tensorboard cow/extra/upper \
-    cow/extra/work cow/stream/upper cow/stream/work cow/training/upper cow/training/work
+    config model output/data output/tensors tensorboard cow \
+    cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work cow/training/upper cow/training/work \
+    code
   record engine=docker verb=train stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
   hand_back opt/ml/checkpoints checkpoints
-  hand_back code code
   limit 65536
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   say 'ProfilerConfig is not emulated: no profilerconfig.json, whose content no source tells'
+  take_code
   start_helper "$built"
   write_config hyperparameters.json '{"quoted":"\"algo.py\"","e":"é\\u0000\\u0000"}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
@@ -31,7 +32,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   bind "$at/tensorboard" /opt/tb
   bind opt/ml/checkpoints /opt/tb/deep
   checkpoints_name Churn-1
@@ -50,6 +51,8 @@
   point_links "$dir" model output
   wait_job
   finish_helper "$built"
+  drop_code
   if ! started; then not_started; fi
+  disarm opt/ml/checkpoints
   pack never "$dir" || true
   verdict model

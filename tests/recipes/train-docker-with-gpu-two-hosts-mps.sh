@@ -6,18 +6,19 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    algo-1/config algo-1/model algo-1/output/data algo-1/cow/extra/upper algo-1/cow/extra/work algo-1/cow/stream/upper \
-    algo-1/cow/stream/work algo-1/cow/training/upper algo-1/cow/training/work algo-2/config algo-2/model algo-2/output/data \
-    algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work algo-2/cow/training/upper algo-2/cow/training/work
+    algo-1/config algo-1/model algo-1/output/data algo-1/cow algo-1/cow/extra/upper algo-1/cow/extra/work \
+    algo-1/cow/stream/upper algo-1/cow/stream/work algo-1/cow/training/upper algo-1/cow/training/work algo-2/config algo-2/model \
+    algo-2/output/data algo-2/cow algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work \
+    algo-2/cow/training/upper algo-2/cow/training/work code
   record engine=docker verb=train stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
   hand_back opt/ml/checkpoints checkpoints
-  hand_back code code
   limit 65536
   own_network --driver bridge
   need_mps
   say "$job":" docker 28.2.2, GPU auto (runtime 'nvidia'), image churn:latest"
   say "each host may keep 50 % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, and a host that crashes can take the others with it"
+  take_code
   start_helper "$built"
   on_host algo-1
   write_config hyperparameters.json '{}'
@@ -31,7 +32,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   bind opt/ml/checkpoints /state
   share_gpus
   checkpoints_name Churn-1
@@ -59,7 +60,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   bind opt/ml/checkpoints /state
   share_gpus
   name=$job-$$-algo-2
@@ -80,6 +81,8 @@
   wait_job
   drop_network
   finish_helper "$built"
+  drop_code
   if ! started; then not_started; fi
+  disarm opt/ml/checkpoints
   pack auto "$dir" || true
   verdict model

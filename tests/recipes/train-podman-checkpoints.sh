@@ -5,12 +5,13 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    config model output/data
+    config model output/data cow code
   record engine=podman verb=train stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
   limit 65536
   limit_processes
   say "$job":' podman 5.2, CPU (GPU runtime not found), image churn:latest'
+  take_code
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
   write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
@@ -22,7 +23,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   bind opt/ml/checkpoints /opt/ml/checkpoints
   checkpoints_name Churn-1
   start_job podman run --rm --pull never --name "$name" --cidfile "$at/container-id" \
@@ -39,6 +40,8 @@
   ( warn_if_stale & )
   point_links "$dir" model output
   wait_job
+  drop_code
   if ! started; then not_started; fi
+  disarm opt/ml/checkpoints
   pack auto "$dir" || true
   verdict model

@@ -8,13 +8,15 @@
   need_data other s3://b/p/m.jsonl data/s3/.ready/764d0c438fcfb7b2 'make data'
   need_python other
   new_job Churn-1 \
-    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow/training/upper algo-1/cow/training/work \
-    algo-1/cow/many/upper algo-1/cow/many/work algo-2/config algo-2/model algo-2/output/data algo-2/pipes \
-    algo-2/cow/training/upper algo-2/cow/training/work algo-2/cow/many/upper algo-2/cow/many/work
+    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow algo-1/cow/training/upper \
+    algo-1/cow/training/work algo-1/cow/many/upper algo-1/cow/many/work algo-2/config algo-2/model algo-2/output/data \
+    algo-2/pipes algo-2/cow algo-2/cow/training/upper algo-2/cow/training/work algo-2/cow/many/upper algo-2/cow/many/work \
+    code
   record engine=sandbox verb=train stop_grace=120
   make_switch
   say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
   say 'the hosts reach each other and nothing else: the sandbox has no way out of their network'
+  take_code
   on_host algo-1
   objects=(file:opt/ml/input/data/training --called s3://b/training --shard 0/2)
   view training
@@ -44,7 +46,7 @@
   feed other --gzip --recordio --seed 3 --attribute=a-ref --attribute=b --base=s3://b/p/
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 1
@@ -71,7 +73,7 @@
   feed other --gzip --recordio --seed 3 --attribute=a-ref --attribute=b --base=s3://b/p/
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   in_namespaces ip-10-0-0-2.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 2
@@ -86,8 +88,10 @@
   point_links "$dir/algo-1" model output
   wait_job
   drop_scratch
+  drop_code
   drop_pipes
   drop_views
   if ! started; then not_started; fi
+  disarm
   pack auto "$dir" || true
   verdict model

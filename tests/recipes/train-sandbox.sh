@@ -3,10 +3,11 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
-    cow/stream/work cow/training/upper cow/training/work
+    config model output/data cow cow/extra/upper cow/extra/work \
+    cow/stream/upper cow/stream/work cow/training/upper cow/training/work code
   record engine=sandbox verb=train stop_grace=120
   say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
+  take_code
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
   write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1"]}],"network_interface_name":"eth0","topology":null}'
@@ -17,7 +18,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  bind code /opt/ml/code
+  show_code /opt/ml/code cow
   in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
     CUDA_VISIBLE_DEVICES='' \
@@ -30,6 +31,8 @@
   point_links "$dir" model output
   wait_job
   drop_scratch
+  drop_code
   if ! started; then not_started; fi
+  disarm
   pack auto "$dir" || true
   verdict model

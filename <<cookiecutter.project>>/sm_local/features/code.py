@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..machine import EngineFacts
-from ..plan import Container, Mount, Plan
+from ..plan import Code, Container, Mount, Piece, Plan
 
 CODE, TARGET = "code", "/opt/ml/code"
 
@@ -20,16 +21,13 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
     own = plan.image_source in ("own", "named") and facts.has_images
     wanted = settings["CODE"]
     if wanted == "mount" or (wanted == "auto" and not foreign and (own or not plan.fetches_code)):
-        return hand_back(plan)
+        return plan if facts.can_overlay else plan.each(read_only_if_large)
     return plan.each(without_code)
 
 
-def hand_back(plan: Plan) -> Plan:
-    """Return the plan with code/ among what a job may have written: behind the checkpoints."""
-    if not any(is_code(piece) for piece in plan.mounts):
-        return plan
-    first = {key: name for key, name in plan.handed_back.items() if not name.startswith("new-")}
-    return replace(plan, handed_back={**first, CODE: CODE, **plan.handed_back})
+def read_only_if_large(container: Container) -> Container:
+    """Return a container that sees code/ itself, and cannot write, where that is large."""
+    return change(container, lambda code: replace(code, large="readonly"))
 
 
 def without_code(container: Container) -> Container:
@@ -38,6 +36,21 @@ def without_code(container: Container) -> Container:
     return replace(container, layout=layout)
 
 
-def is_code(piece: object) -> bool:
-    """Return whether a piece of a layout is the user's code/."""
-    return isinstance(piece, Mount) and piece.target == TARGET and not piece.own
+def live(plan: Plan) -> Plan:
+    """Return the plan with code/ itself mounted, for a person who edits on both sides."""
+    if not plan.runs_code:
+        return plan
+    plan = plan.each(lambda one: change(one, lambda code: Mount(CODE, code.target)))
+    first = {key: name for key, name in plan.handed_back.items() if not name.startswith("new-")}
+    return replace(plan, handed_back={**first, CODE: CODE, **plan.handed_back})
+
+
+def change(container: Container, to: Callable[[Code], Piece]) -> Container:
+    """Return a container with what a function makes of code/."""
+    layout = tuple(to(piece) if isinstance(piece, Code) else piece for piece in container.layout)
+    return replace(container, layout=layout)
+
+
+def is_code(piece: Piece) -> bool:
+    """Return whether a piece of a layout is code/ in the place of the image's own."""
+    return isinstance(piece, Code) and piece.target == TARGET

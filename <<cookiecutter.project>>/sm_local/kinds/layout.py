@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from ..libexec.objects import MANIFESTS
-from ..plan import Feed, Mount, Piece, Prefix, View
+from ..plan import Code, Feed, Mount, Piece, Prefix, View
 from .channels import Channel
 from .contract import host_channels, shard
 from .job import UPLOADED, Host, Job
@@ -25,7 +25,7 @@ def layout(job: Job, host: Host) -> Iterator[Piece]:
         yield from (feed if channel.mode == "Pipe" else folder)(job, host, channel)
     yield Mount("model", f"{ML}/model", own=True)
     yield Mount("output", OUTPUT, own=True)
-    yield Mount("code", f"{ML}/code")
+    yield Code(f"{ML}/code")
     yield from sorted(asked_for(job), key=lambda mount: mount.target)  # the outer of two first
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import SmLocalError
-from ..plan import STAMP, Container, Mount, Plan
+from ..plan import STAMP, Code, Container, Mount, Piece, Plan
 from ..request import reading
 from ..request.rules import dig
 from .channels import CHANNELS
@@ -51,7 +51,7 @@ def plan(root: Path, settings: dict[str, str], given: dict[str, str], alone: boo
 
 
 def hosts(
-    body: dict, names: list[str], region: str, config: str, mounts: tuple[Mount, ...]
+    body: dict, names: list[str], region: str, config: str, mounts: tuple[Piece, ...]
 ) -> tuple[Container, ...]:
     """Return the containers; without entrypoint and arguments the image's own CMD runs.
 
@@ -98,13 +98,13 @@ def host_names(request: reading.Request) -> list[str]:
     return [f"algo-{number}" for number in range(1, count + 1)]
 
 
-def inputs(request: reading.Request, root: Path) -> Iterator[Mount]:
+def inputs(request: reading.Request, root: Path) -> Iterator[Piece]:
     """Yield the inputs' folders, the outer of two first: nested paths are one tree (captured).
 
     The input `code` is the project's code/, any other the folder of its name below
     opt/ml/input/data. Raises SmLocalError.
     """
-    found = []
+    found: list[Mount | Code] = []
     for number, entry in enumerate(request.body.get("ProcessingInputs", [])):
         name, where = entry["InputName"], request.where(f"ProcessingInputs[{number}]")
         source = Path(CODE) if name == CODE else CHANNELS / name
@@ -114,7 +114,7 @@ def inputs(request: reading.Request, root: Path) -> Iterator[Mount]:
             )
         target = entry.get("S3Input", {}).get("LocalPath") or f"{PROCESSING}input/{name}"
         path = local_path(target, f"{where}: S3Input.LocalPath")
-        found.append(Mount(str(source), path, "cow", channel=name))
+        found.append(Code(path) if name == CODE else Mount(str(source), path, "cow", channel=name))
     yield from sorted(found, key=lambda mount: mount.target)
 
 

@@ -23,7 +23,7 @@ new_job() {
   stem=$1-$time
   job=$stem
   # the atomic step: two jobs that start in the same second get a folder each
-  until mkdir "output/$job" 2> /dev/null; do
+  until mkdir -m 700 "output/$job" 2> /dev/null; do
     [[ -d output/$job ]] ||
       die "cannot make output/$job; is output/ yours? 'make chown' gives it back"
     job=$stem-$((++n))

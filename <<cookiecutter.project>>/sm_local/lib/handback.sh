@@ -17,8 +17,11 @@ done
 for folder in /handback/*; do
   case $folder in
     /handback/new-*)
-      started=$(ls -d /handback/job/recipe.sh /handback/output/*/recipe.sh 2> /dev/null | head -n 1)
-      find "$folder" -user 0 -newer "$started" -exec chown -h "$1" {} + ;;
+      started=$(ls -d /handback/*/recipe.sh /handback/output/*/recipe.sh 2> /dev/null |
+        head -n 1)
+      # by the change that no program can date back; not every find knows it
+      find "$folder" -mindepth 1 -user 0 -cnewer "$started" -exec chown -h "$1" {} + 2> /dev/null ||
+        find "$folder" -mindepth 1 -user 0 -newer "$started" -exec chown -h "$1" {} + ;;
     /handback/job)
       chown -hR "$1" "$folder" ;;
     *)
@@ -33,13 +36,25 @@ for job in /handback/output/*; do
 done
 echo given'
 
-# hand_back FOLDER NAME: all that root owns in FOLDER goes back to the caller. NAME `new-…`: only
-# what is newer than the job. NAME `job`, and the caller's jobs in `output`: everything, because
-# root in a container can give files to anybody, as unpacking an archive does.
+# hand_back FOLDER NAME: all that root owns in FOLDER goes back to the caller. NAME `new-…`, and a
+# folder outside the project that a link leads to: only what is newer than the job. NAME `job`, and
+# the caller's jobs in `output`: everything, because root in a container can give files to anybody,
+# as unpacking an archive does.
 hand_back() {
-  local field
+  local field name=$2
+  if leads_out "$1"; then name=new-$2; fi
   csv "source=$PWD/$1"
-  handback+=(--mount "type=bind,$field,target=/handback/$2")
+  handback+=(--mount "type=bind,$field,target=/handback/$name")
+}
+
+# leads_out FOLDER: does a link in this path lead out of the project?
+leads_out() {
+  local path=$1
+  while [[ ! -L $path ]]; do
+    if [[ $path != */* ]]; then return 1; fi
+    path=${path%/*}
+  done
+  [[ $(cd "$1" && pwd -P) != "$PWD"/* ]]
 }
 
 # start_helper IMAGE: only for a caller who is not root.

@@ -18,7 +18,7 @@ main() {
     exit 0
   fi
   for folder in output opt/ml/checkpoints code opt/ml/input/data; do
-    if [[ -d $folder && $(owned_by_root "$folder" | head -n 1) ]]; then others+=("$folder"); fi
+    if has_others "$folder"; then others+=("$folder"); fi
   done
   if (( ! ${#others[@]} )); then
     say "nothing here belongs to root"
@@ -37,11 +37,19 @@ main() {
   say "yours again: ${others[*]}"
 }
 
+# has_others FOLDER: is there something in it that would change hands?
+has_others() {
+  if [[ ! -d $1 || ! $(owned_by_root "$1" | head -n 1) ]]; then return 1; fi
+  if ! leads_out "$1"; then return 0; fi
+  say "$1 leads out of this project, and stays as it is; 'sudo chown' changes it"
+  return 1
+}
+
 # owned_by_root FOLDER: print what would change hands: root's files, and all that is not yours in
 # your jobs' folders.
 owned_by_root() {
   local job
-  find "$1" -user 0 -print 2> /dev/null || true
+  find -H "$1" -user 0 -print 2> /dev/null || true
   if [[ $1 != output ]]; then return 0; fi
   for job in output/*/; do
     if [[ -O $job && -f $job/recipe.sh ]]; then

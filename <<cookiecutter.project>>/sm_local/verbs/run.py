@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..engines import Engine
-from ..plan import Container, Feed, Mount, Piece, Plan, Prefix, View
+from ..plan import Code, Container, Feed, Mount, Piece, Plan, Prefix, View
 from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_folder, own
 from . import planning
 
-LIBRARIES = ("say", "record", "sidecar", "folder", "job", "answer", "pack")
+LIBRARIES = ("say", "record", "sidecar", "folder", "job", "results", "answer", "pack")
 ROW = 6  # folders in a line
 
 
@@ -39,6 +39,8 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     recipe.call("say", glue(JOB, ":", f" {headline}"))
     for note in plan.notes:
         recipe.call("say", note)
+    if plan.runs_code:
+        recipe.call("take_code")
     make_views(recipe, plan)
     recipe.bash(*engine.beside(plan))
     for container in plan.containers:
@@ -46,31 +48,40 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     recipe.bash(*engine.meanwhile(plan))
     first = host_folder(plan.below(plan.containers[0], "").rstrip("/"))
     recipe.call("point_links", first, *plan.results)
-    recipe.call("wait_job")
-    recipe.bash(*engine.after(plan), *drop_views(plan))
-    recipe.bash("if ! started; then not_started; fi")
-    recipe.call("pack", plan.archives, DIR, otherwise="true")  # it has said why
-    recipe.call("verdict", plan.produces)
+    finish(recipe, plan, engine)
     return recipe
 
 
+def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
+    """Wait for the job's end; keep what it wrote, and nothing else."""
+    recipe.call("wait_job")
+    recipe.bash(*engine.after(plan), *drop_copies(plan))
+    recipe.bash("if ! started; then not_started; fi")
+    recipe.call("disarm", *plan.handed_back)
+    recipe.call("pack", plan.archives, DIR, otherwise="true")  # it has said why
+    recipe.call("verdict", plan.produces)
+
+
 def data_libraries(plan: Plan) -> tuple[str, ...]:
-    """Return the files of lib/ for channels that are more than folders."""
+    """Return the files of lib/ for code/, and for channels that are more than folders."""
     feeds = any(isinstance(piece, Feed) for one in plan.containers for piece in one.layout)
     views = plan.checks or any(container.views for container in plan.containers)
-    pipes = feeds or "drop_pipes" in drop_views(plan)
-    return tuple(name for name, needed in (("view", views), ("pipe", pipes)) if needed)
+    pipes = feeds or "drop_pipes" in drop_copies(plan)
+    needed = (("code", plan.runs_code), ("view", views), ("pipe", pipes))
+    return tuple(name for name, is_needed in needed if is_needed)
 
 
 def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     """Refuse a job whose data is not here; make its folder, and in it what its hosts mount."""
     for check in plan.checks:
         recipe.call(*check)
+    copied = ("cow",) if plan.runs_code else ()
     folders = [
         plan.below(container, name)
         for container in plan.containers
-        for name in (*container.folders, *engine.scratch(container))
+        for name in (*container.folders, *copied, *engine.scratch(container))
     ]
+    folders += ["code"] if plan.runs_code else []
     rows = [folders[first : first + ROW] for first in range(0, len(folders), ROW)]
     recipe.command("", [["new_job", plan.stem], *rows])
     facts = {"engine": engine.facts.name, "verb": recipe.verb, "stop_grace": plan.stop_grace}
@@ -122,6 +133,8 @@ def lay_out(recipe: Recipe, piece: Piece) -> None:
         recipe.call("feed", piece.channel, *piece.options)
     elif isinstance(piece, Prefix):
         recipe.call("view_or_folder", piece.channel, piece.folder)
+    elif isinstance(piece, Code):
+        recipe.call("show_code", piece.target, piece.large)
     else:
         mount(recipe, piece)
 
@@ -135,8 +148,9 @@ def mount(recipe: Recipe, piece: Mount) -> None:
         recipe.call("bind", source, piece.target, *["readonly"][: piece.mode == "ro"])
 
 
-def drop_views(plan: Plan) -> list[str]:
-    """Return what removes FIFOs and views, which only the running job needed."""
+def drop_copies(plan: Plan) -> list[str]:
+    """Return what removes copies, FIFOs and views, which only the running job needed."""
     pipes = any(mount.own and mount.source == "pipes" for mount in plan.mounts)
     views = any(container.views for container in plan.containers)
-    return [*(["drop_pipes"] if pipes else []), *(["drop_views"] if views else [])]
+    found = (("drop_code", plan.runs_code), ("drop_pipes", pipes), ("drop_views", views))
+    return [function for function, needed in found if needed]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..engines import Engine
+from ..features import code
 from ..plan import Plan
 from ..script import JOB, Bash, Recipe, glue
 from . import planning
-from .run import data_libraries, drop_views, furnish, make_folders, make_views
+from .run import data_libraries, drop_copies, furnish, make_folders, make_views
 
 LIBRARIES = ("say", "record", "folder", "shell")
 WITH_SIDECARS = {"pipe", "credentials", "handback", "sandbox"}  # these start processes beside it
@@ -16,11 +17,13 @@ def write(given: dict[str, str]) -> str:
     """Return the recipe of `make shell`: as algo-1, without the other hosts."""
     values = planning.read_settings(given)
     engine = planning.find_engine(values)
-    return shell(planning.make_plan("training", values, given, engine, alone=True), engine).text()
+    plan = planning.make_plan("training", values, given, engine, alone=True)
+    return shell(plan, engine).text()
 
 
 def shell(plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a shell, from top to bottom as it runs."""
+    plan = code.live(plan)
     headline, container = engine.headline(plan), plan.containers[0]
     needed = (*data_libraries(plan), *engine.libraries(plan, shell=True))
     sidecar = ("sidecar",) if WITH_SIDECARS & set(needed) else ()
@@ -36,6 +39,6 @@ def shell(plan: Plan, engine: Engine) -> Recipe:
     furnish(recipe, plan, engine, container)
     recipe.bash("rc=0")
     recipe.command("", engine.shell(plan, container), otherwise="rc=$?")
-    recipe.bash(*engine.after(plan), *drop_views(plan))
+    recipe.bash(*engine.after(plan), *drop_copies(plan))
     recipe.call("leave_shell", Bash('"$rc"'))
     return recipe

@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# What a job runs: a copy of code/, as on SageMaker. $dir/code is the record of what ran; each host
+# gets a copy of its own, which it may change, and which goes with the container.
+# Reads $dir, $at; bind and cow are the engine's. Sets $large.
+# shellcheck disable=SC2154  # folder.sh sets what is read
+
+large=''               # MB in code/ where these are too many to be copied for each job
+
+# take_code: copy code/ into the job's folder; not what no job runs: a repository, caches, and
+# virtual environments, which work only where they were made.
+take_code() {
+  local entry entries=()
+  for entry in code/* code/.[!.]*; do
+    case ${entry##*/} in
+      .git | .hg | .svn | __pycache__ | .*_cache | .ipynb_checkpoints) continue ;;
+    esac
+    if [[ -e $entry/pyvenv.cfg ]] || ! [[ -e $entry || -L $entry ]]; then continue; fi
+    entries+=("$entry")
+  done
+  if (( ! ${#entries[@]} )) || is_too_large "${entries[@]}"; then return 0; fi
+  cp -pR -- "${entries[@]}" "$dir/code/" ||
+    die "code/ could not be copied to $dir/code (above); is the disk full? 'make chown' gives" \
+      "back what is root's"
+}
+
+# is_too_large PATH...: set $large if there are more than 64 MB; says so.
+is_too_large() {
+  local size total=0
+  while read -r size _; do
+    total=$((total + size))
+  done < <(exec du -sk -- "$@" 2> /dev/null)
+  if (( total <= 64 * 1024 )); then return 1; fi
+  large=$((total / 1024))
+  say "code/ has $large MB, and is not copied for each job: this one sees what you edit while it" \
+    "runs; data belongs in opt/ml/input/data"
+}
+
+# show_code TARGET HOW: mount a host's copy. Where code/ is large, itself: HOW is cow, or readonly
+# where the engine cannot overlay.
+show_code() {
+  local copy=$at/cow/+code             # no channel can have that name
+  remember_place code "$1"
+  if [[ ! $large ]]; then
+    cp -pR "$dir/code" "$copy" || die "$dir/code could not be copied (above); is the disk full?"
+    bind "$copy" "$1"
+  elif [[ $2 == cow ]]; then
+    mkdir -p "$copy/upper" "$copy/work"
+    cow code "$1" +code
+  else
+    bind code "$1" readonly
+  fi
+}
+
+# drop_code: remove the hosts' copies. Without write permission in a folder, as some tools make
+# them, nothing in it can be removed.
+drop_code() {
+  local copy
+  for copy in "$dir"/cow "$dir"/algo-*/cow; do
+    if [[ ! -d $copy ]]; then continue; fi
+    rm -rf "$copy" 2> /dev/null || { chmod -R u+rwX "$copy" && rm -rf "$copy"; } 2> /dev/null ||
+      true
+  done
+}
