@@ -42,8 +42,17 @@ ENGINES = {
         "docker", "28.2.2", desktop=True, same_kernel=False, arch="arm64", cpus=8
     ),
     "rootless": EngineFacts("docker", "28.2.2", same_kernel=True, cpus=8),
-    "podman": EngineFacts("podman", "5.2", can_overlay=True, same_kernel=True, cpus=8),
-    "sandbox": EngineFacts("sandbox", "6.1", has_images=False, can_overlay=True, same_kernel=True),
+    "podman": EngineFacts(
+        "podman", "5.2", can_overlay=True, overlay_is_cheap=True, same_kernel=True, cpus=8
+    ),
+    "sandbox": EngineFacts(
+        "sandbox",
+        "6.1",
+        has_images=False,
+        can_overlay=True,
+        overlay_is_cheap=True,
+        same_kernel=True,
+    ),
 }
 DEFAULTS = {key: rule.default for key, rule in setting.RULES.items()}
 SETTINGS = {**DEFAULTS, "IMAGE": "churn:latest", "DLC": "pytorch:2.13-cpu-amzn2023-sagemaker"}

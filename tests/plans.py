@@ -39,7 +39,9 @@ JOB = Job(
 )
 DOCKER = EngineFacts("docker", "28.0", arch="x86_64", cpus=8)
 WITH_GPU = replace(DOCKER, gpu=Gpu(AVAILABLE, "runtime nvidia", "gpus"))
-SANDBOX = EngineFacts("sandbox", has_images=False, can_overlay=True, arch="x86_64")
+SANDBOX = EngineFacts(
+    "sandbox", has_images=False, can_overlay=True, overlay_is_cheap=True, arch="x86_64"
+)
 
 
 def hosts(count: int) -> tuple[Host, ...]:

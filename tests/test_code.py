@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE, jobs, last_job, make, script
+from conftest import TEMPLATE, clean_environment, jobs, last_job, make, script
 from terminal import background
 from test_ownership import hand_over, run
 from test_shell import typed
@@ -114,6 +114,30 @@ def test_a_folder_without_code_is_a_copy_without_code(project):
     assert "train: /opt/ml/code/train.py is missing; " in done.stdout
 
 
+def test_a_sandbox_that_cannot_overlay_copies_once_more(project, tmp_path):
+    script(project, EVIL)
+    (project / "code/util.py").write_text("")
+    (project / "code/deep").mkdir()
+    (project / "code/deep/kept").write_text("kept")
+    mount = tmp_path / "bin/mount"
+    mount.parent.mkdir()
+    mount.write_text('#!/bin/sh\ncase "$*" in *overlay*) exit 32 ;; esac\nexec /bin/mount "$@"\n')
+    mount.chmod(0o755)
+    env = clean_environment(PATH=f"{mount.parent}:{os.environ['PATH']}")
+    done = make(project, "train", "ENGINE=sandbox", env=env)
+    assert done.returncode == 0 and "channel training is read-only" in done.stdout, done.stdout
+    assert "sitecustomize.py" in (last_job(project) / "model/seen").read_text()
+    assert (project / "code/deep/kept").exists()
+
+
+def test_a_path_with_a_colon(engine, project, tmp_path):
+    project = project.rename(tmp_path / "a:b")
+    script(project, "open('/opt/ml/code/new', 'w')")
+    done = make(project, "train", *engine)
+    assert done.returncode == 0, done.stdout
+    assert not (project / "code/new").exists()
+
+
 def test_a_large_folder_is_not_copied(engine, project):
     script(project, EVIL)
     (project / "code/util.py").write_text("x = 1\n")
@@ -133,12 +157,12 @@ def test_a_large_folder_is_not_copied(engine, project):
 def test_a_large_folder_is_read_only_where_nothing_overlays_it(project):
     """Docker Desktop's side of it, tried in the sandbox."""
     recipe = (TEMPLATE / "../tests/recipes/train-desktop-dlc.sh").read_text()
-    assert "show_code /opt/ml/code readonly\n" in recipe
+    assert "show_code /opt/ml/code copy readonly\n" in recipe
     (project / "code/data").write_bytes(b"0" * (65 << 20))
     script(project, "open('/opt/ml/code/new', 'w')")
     make(project, "recipe", "ENGINE=sandbox")
     path = project / "recipes/train.sh"
-    text = path.read_text().replace("/opt/ml/code cow", "/opt/ml/code readonly")
+    text = path.read_text().replace("/opt/ml/code cow cow", "/opt/ml/code copy readonly")
     path.unlink()
     path.write_text(text)
     job = background(["bash", "recipes/train.sh"], project)
@@ -202,9 +226,8 @@ def test_what_comes_back_is_data(engine, project):
     done = make(project, "train", *engine)
     assert done.returncode == 0, done.stdout
     assert armed(project) == [str(mine)]
-    job = f"output/{last_job(project).name}"
-    assert f"sm-local: removed what is no data: {job}/" in done.stdout
-    assert "sm-local: removed what is no data: opt/ml/checkpoints/" in done.stdout
+    named = rf"sm-local: removed what is no data: output/{last_job(project).name}/\S+ .* and more\n"
+    assert re.search(named, done.stdout)
     assert (last_job(project) / "model/fifo").is_fifo()
     assert (project / "opt/ml/checkpoints/plain").read_text() == "x"
 

@@ -671,6 +671,7 @@ AS_PODMAN = EngineFacts(
     "podman",
     "4.3.1",
     can_overlay=True,
+    overlay_is_cheap=True,
     arch="amd64",
     cpus=4,
     root_dir="/home/me/.local/share/containers/storage",
@@ -692,7 +693,7 @@ def test_podman_behind_the_name_docker(tmp_path):
         pytest.param({**PODMAN, "version": None}, replace(AS_PODMAN, version=""), id="no-version"),
         pytest.param(
             {"host": None, "store": None},
-            EngineFacts("podman", can_overlay=True, gpu=AS_PODMAN.gpu),
+            EngineFacts("podman", can_overlay=True, overlay_is_cheap=True, gpu=AS_PODMAN.gpu),
             id="says-nothing",
         ),
         pytest.param(
@@ -766,7 +767,12 @@ def test_no_podman():
 # The sandbox
 
 
-HERE = {"has_images": False, "can_overlay": True, "gpu": Gpu(NOT_FOUND, "no /dev/nvidia0")}
+HERE = {
+    "has_images": False,
+    "can_overlay": True,
+    "overlay_is_cheap": True,
+    "gpu": Gpu(NOT_FOUND, "no /dev/nvidia0"),
+}
 NAMESPACES = EngineFacts("sandbox", "6.1.0", arch="x86_64", **HERE)
 REFUSING = {
     "problem": "namespaces are forbidden here (unshare: unshare failed: Operation not permitted)",

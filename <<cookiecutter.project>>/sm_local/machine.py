@@ -43,6 +43,7 @@ class EngineFacts:
     remedy: str = ""
     has_images: bool = True  # the sandbox has none: it runs this machine's programs
     can_overlay: bool = False  # folders of this machine can be mounted copy-on-write
+    overlay_is_cheap: bool = False  # cheaper than to copy a few files; Docker's is a volume
     # Root inside is root outside: files must be handed back.
     owns_files: bool = False
     desktop: bool = False
@@ -284,6 +285,7 @@ def podman_engine(info: dict) -> EngineFacts:
         "podman",
         version,
         can_overlay=True,
+        overlay_is_cheap=True,
         arch=(info.get("host") or {}).get("arch", ""),
         cpus=(info.get("host") or {}).get("cpus", 0),
         gpu=gpu,
@@ -304,7 +306,13 @@ def find_sandbox() -> EngineFacts:
     elif reason := _forbidden_namespaces():
         problem = f"namespaces are forbidden here ({reason})"
         remedy = "run as root, allow user namespaces, or install Docker or Podman"
-    facts = EngineFacts("sandbox", has_images=False, can_overlay=True, gpu=_sandbox_gpu())
+    facts = EngineFacts(
+        "sandbox",
+        has_images=False,
+        can_overlay=True,
+        overlay_is_cheap=True,
+        gpu=_sandbox_gpu(),
+    )
     if problem:
         return replace(facts, problem=problem, remedy=remedy)
     return replace(facts, version=version, arch=platform.machine())

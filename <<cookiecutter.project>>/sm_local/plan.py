@@ -54,10 +54,11 @@ class Feed:
 
 @dataclass(frozen=True)
 class Code:
-    """The user's code/: a host gets a copy of its own."""
+    """The user's code/: the job has a copy of it, which a host may change for itself."""
 
     target: str
-    large: str = "cow"  # how it is mounted where it is too large to be copied: cow or readonly
+    small: str = "cow"  # how a host gets the job's copy: cow, or copy, which makes another one
+    large: str = "cow"  # how code/ itself is mounted where it is too large: cow or readonly
 
 
 Piece = Union[Mount, Prefix, Feed, Code]

@@ -20,7 +20,7 @@
   bind opt/ml/input/data/training /opt/ml/input/data/training readonly
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code readonly
+  show_code /opt/ml/code copy readonly
   name=$job-$$-algo-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
     --label sm-local.project="$PWD" --label sm-local.job="$job" \

@@ -30,7 +30,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code cow
+  show_code /opt/ml/code copy cow
   bind opt/ml/checkpoints /state
   checkpoints_name Churn-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
@@ -56,7 +56,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code cow
+  show_code /opt/ml/code copy cow
   bind opt/ml/checkpoints /state
   name=$job-$$-algo-2
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \

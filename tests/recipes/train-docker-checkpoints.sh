@@ -25,7 +25,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code cow
+  show_code /opt/ml/code copy cow
   bind opt/ml/checkpoints /opt/ml/checkpoints
   checkpoints_name Churn-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \

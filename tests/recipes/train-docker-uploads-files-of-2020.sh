@@ -32,7 +32,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code cow
+  show_code /opt/ml/code copy cow
   bind "$at/tensorboard" /opt/tb
   bind opt/ml/checkpoints /opt/tb/deep
   checkpoints_name Churn-1

@@ -32,7 +32,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code cow
+  show_code /opt/ml/code copy cow
   bind opt/ml/checkpoints /state
   share_gpus
   checkpoints_name Churn-1
@@ -60,7 +60,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code cow
+  show_code /opt/ml/code copy cow
   bind opt/ml/checkpoints /state
   share_gpus
   name=$job-$$-algo-2

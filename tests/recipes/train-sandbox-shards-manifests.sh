@@ -9,9 +9,9 @@
   need_python other
   new_job Churn-1 \
     algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow algo-1/cow/training/upper \
-    algo-1/cow/training/work algo-1/cow/many/upper algo-1/cow/many/work algo-2/config algo-2/model algo-2/output/data \
-    algo-2/pipes algo-2/cow algo-2/cow/training/upper algo-2/cow/training/work algo-2/cow/many/upper algo-2/cow/many/work \
-    code
+    algo-1/cow/training/work algo-1/cow/many/upper algo-1/cow/many/work algo-1/cow/+code/upper algo-1/cow/+code/work algo-2/config \
+    algo-2/model algo-2/output/data algo-2/pipes algo-2/cow algo-2/cow/training/upper algo-2/cow/training/work \
+    algo-2/cow/many/upper algo-2/cow/many/work algo-2/cow/+code/upper algo-2/cow/+code/work code
   record engine=sandbox verb=train stop_grace=120
   make_switch
   say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
@@ -46,7 +46,7 @@
   feed other --gzip --recordio --seed 3 --attribute=a-ref --attribute=b --base=s3://b/p/
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code cow
+  show_code /opt/ml/code cow cow
   in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 1
@@ -73,7 +73,7 @@
   feed other --gzip --recordio --seed 3 --attribute=a-ref --attribute=b --base=s3://b/p/
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code cow
+  show_code /opt/ml/code cow cow
   in_namespaces ip-10-0-0-2.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 2

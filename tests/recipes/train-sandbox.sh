@@ -4,7 +4,8 @@
 
   new_job Churn-1 \
     config model output/data cow cow/extra/upper cow/extra/work \
-    cow/stream/upper cow/stream/work cow/training/upper cow/training/work code
+    cow/stream/upper cow/stream/work cow/training/upper cow/training/work cow/+code/upper cow/+code/work \
+    code
   record engine=sandbox verb=train stop_grace=120
   say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
   take_code
@@ -18,7 +19,7 @@
   cow opt/ml/input/data/training /opt/ml/input/data/training training
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
-  show_code /opt/ml/code cow
+  show_code /opt/ml/code cow cow
   in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
     CUDA_VISIBLE_DEVICES='' \

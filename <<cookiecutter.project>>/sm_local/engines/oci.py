@@ -6,10 +6,11 @@ import shlex
 from dataclasses import dataclass
 
 from ..machine import EngineFacts
-from ..plan import Container, Mount, Plan
+from ..plan import Code, Container, Mount, Plan
 from ..script import JOB, NAME, Bash, array, assign, call, fill_array, glue, own
 
 ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (captured)
+OWN_CODE = "+code"  # as lib/code.sh calls it: no channel can have that name
 ARM = ("arm64", "aarch64")
 BUILT = Bash('"$built"')
 SHELL = "if command -v bash >/dev/null; then exec bash; else exec sh; fi"
@@ -220,4 +221,5 @@ def overlay_folders(container: Container) -> tuple[str, ...]:
     """Return the upper and work folders of a host's copy-on-write mounts."""
     mounts = [piece for piece in container.layout if isinstance(piece, Mount)]
     names = [mount.channel for mount in mounts if mount.mode == "cow"]
+    names += [OWN_CODE for one in container.layout if isinstance(one, Code) and one.small == "cow"]
     return tuple(f"cow/{name}/{part}" for name in names for part in ("upper", "work"))

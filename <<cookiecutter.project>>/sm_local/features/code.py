@@ -21,13 +21,10 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
     own = plan.image_source in ("own", "named") and facts.has_images
     wanted = settings["CODE"]
     if wanted == "mount" or (wanted == "auto" and not foreign and (own or not plan.fetches_code)):
-        return plan if facts.can_overlay else plan.each(read_only_if_large)
+        small = "cow" if facts.overlay_is_cheap else "copy"
+        large = "cow" if facts.can_overlay else "readonly"
+        return plan.each(lambda one: change(one, lambda code: Code(code.target, small, large)))
     return plan.each(without_code)
-
-
-def read_only_if_large(container: Container) -> Container:
-    """Return a container that sees code/ itself, and cannot write, where that is large."""
-    return change(container, lambda code: replace(code, large="readonly"))
 
 
 def without_code(container: Container) -> Container:

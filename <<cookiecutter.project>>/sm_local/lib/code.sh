@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What a job runs: a copy of code/, as on SageMaker. $dir/code is the record of what ran; each host
-# gets a copy of its own, which it may change, and which goes with the container.
+# What a job runs: a copy of code/, as on SageMaker. $dir/code is the record of what ran. Each host
+# may change what it sees; that goes with the container.
 # Reads $dir, $at; bind and cow are the engine's. Sets $large.
 # shellcheck disable=SC2154  # folder.sh sets what is read
 
@@ -35,20 +35,22 @@ is_too_large() {
     "runs; data belongs in opt/ml/input/data"
 }
 
-# show_code TARGET HOW: mount a host's copy. Where code/ is large, itself: HOW is cow, or readonly
-# where the engine cannot overlay.
+# show_code TARGET SMALL LARGE: mount it for a host. SMALL: cow, or a second copy; LARGE: how code/
+# itself is mounted where it was not copied, cow or readonly.
 show_code() {
-  local copy=$at/cow/+code             # no channel can have that name
+  local source=$dir/code how=$2 copy=$at/cow/+copy       # no channel can have that name
   remember_place code "$1"
-  if [[ ! $large ]]; then
-    cp -pR "$dir/code" "$copy" || die "$dir/code could not be copied (above); is the disk full?"
-    bind "$copy" "$1"
-  elif [[ $2 == cow ]]; then
-    mkdir -p "$copy/upper" "$copy/work"
-    cow code "$1" +code
-  else
-    bind code "$1" readonly
-  fi
+  if [[ $large ]]; then source=code how=$3; fi
+  if [[ $how == cow && $PWD == *:* && ! $large ]]; then how=copy; fi    # as podman.sh's cow says
+  case $how in
+    cow)
+      if [[ $large ]]; then mkdir -p "$at/cow/+code/upper" "$at/cow/+code/work"; fi
+      cow "$source" "$1" +code ;;
+    readonly) bind "$source" "$1" readonly ;;
+    *)
+      cp -pR "$source" "$copy" || die "$source could not be copied (above); is the disk full?"
+      bind "$copy" "$1" ;;
+  esac
 }
 
 # drop_code: remove the hosts' copies. Without write permission in a folder, as some tools make

@@ -7,23 +7,16 @@
 # folder and in these, and remove device nodes and sockets. Only then may others look into the job's
 # folder: a program of root's in it would run as root for all of them.
 disarm() {
-  local folder
-  disarm_folder "$dir"
-  for folder; do disarm_folder "$folder" -cnewer "$dir/recipe.sh"; done
-  chmod +rx "$dir"
-}
-
-# disarm_folder FOLDER TEST...: where find's tests hold; in what a link leads to, too.
-disarm_folder() {
   local entry drop=() found=()
   # for root, whose container may give files capabilities: a chown that changes nothing drops them
   if (( EUID == 0 )) && [[ $OSTYPE == linux* ]]; then drop=(-exec chown -h '' {} +); fi
   while IFS= read -r -d '' entry; do
     found+=("${entry#"$PWD/"}")
-  done < <(exec find -H "$1" "${@:2}" \( -type f ${drop[@]+"${drop[@]}"} \
+  done < <(exec find -H "$dir" "$@" -cnewer "$dir/recipe.sh" \( -type f ${drop[@]+"${drop[@]}"} \
     \( -perm -4000 -o -perm -2000 \) -exec chmod ug-s {} + \
     -o \( -type b -o -type c -o -type s \) -print0 -exec rm -f {} + \) 2> /dev/null)
   if (( ${#found[@]} )); then
     say "removed what is no data: ${found[*]:0:3}$( (( ${#found[@]} <= 3 )) || echo ' and more')"
   fi
+  chmod +rx "$dir"
 }

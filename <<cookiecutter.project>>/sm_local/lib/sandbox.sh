@@ -91,6 +91,7 @@ process_one() {
   shift 4
   mount -t tmpfs -o mode=755 sm-local "$stage"
   keep_opt "$stage"
+  make_places "$stage" "$@"
   while [[ $1 != -- ]]; do
     mount_piece "$1" "$2" "$stage${3#/opt}"
     shift 3
@@ -152,11 +153,23 @@ keep_opt() {
   done
 }
 
-# mount_piece HOW SOURCE TARGET: make one of $mounts.
+# make_places STAGE MOUNT... -- COMMAND...: the folders to mount folders on, by one process.
+make_places() {
+  local stage=$1 places=()
+  shift
+  while [[ $1 != -- ]]; do
+    if [[ -d $2 ]]; then places+=("$stage${3#/opt}"); fi
+    shift 3
+  done
+  mkdir -p "${places[@]}"
+}
+
+# mount_piece HOW SOURCE TARGET: make one of $mounts. The folder it is mounted on may lie in another
+# mount, where make_places has made none.
 mount_piece() {
   local path options
   if [[ -d $2 ]]; then
-    mkdir -p "$3"
+    if [[ ! -d $3 ]]; then mkdir -p "$3"; fi
   else
     mkdir -p "${3%/*}"
     : > "$3"
@@ -168,6 +181,11 @@ mount_piece() {
     options+=,upperdir=$path/upper,workdir=$path/work
     if mount -t overlay -o "$options" overlay "$3" 2> /dev/null; then return 0; fi
     if mount -t overlay -o "$options,userxattr" overlay "$3" 2> /dev/null; then return 0; fi
+    if [[ $1 == *+code ]]; then
+      cp -pR "$2/." "${1#cow:}/upper"
+      mount --bind "${1#cow:}/upper" "$3"
+      return 0
+    fi
     echo "sm-local: channel ${3##*/} is read-only: this machine cannot overlay it" >&2
   fi
   mount --bind "$2" "$3"

@@ -134,7 +134,7 @@ def lay_out(recipe: Recipe, piece: Piece) -> None:
     elif isinstance(piece, Prefix):
         recipe.call("view_or_folder", piece.channel, piece.folder)
     elif isinstance(piece, Code):
-        recipe.call("show_code", piece.target, piece.large)
+        recipe.call("show_code", piece.target, piece.small, piece.large)
     else:
         mount(recipe, piece)
 
