@@ -259,3 +259,17 @@ while not os.path.exists("/opt/ml/checkpoints/go"): time.sleep(0.01)
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700 | (0o755 & ~umask)
+
+
+@pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143), ("HUP", 129)])
+def test_a_signal_while_code_is_copied_is_not_lost(project, tmp_path, name, status):
+    """Bash drops Ctrl-C when the program that runs at that moment ends as usual."""
+    make(project, "recipe", "ENGINE=sandbox")
+    copy = tmp_path / "bin/cp"
+    copy.parent.mkdir()
+    copy.write_text(f'#!/bin/sh\nkill -{name} $PPID\nexec /bin/cp "$@"\n')
+    copy.chmod(0o755)
+    env = clean_environment(PATH=f"{copy.parent}:{os.environ['PATH']}")
+    job = background(["bash", "recipes/train.sh"], project, env=env)
+    assert job.wait(timeout=60) == status
+    assert jobs(project) == []

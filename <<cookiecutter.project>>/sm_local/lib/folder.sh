@@ -30,6 +30,11 @@ new_job() {
   done
   dir=output/$job at=output/$job stamp=${job#"$1"}
   trap 'rm -rf "$dir"' EXIT       # until the job has started there is nothing worth keeping
+  # With a trap no signal is lost: without one, Bash ignores Ctrl-C if the program that runs then
+  # ends as usual.
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  trap 'exit 129' HUP
   shift
   mkdir -p "$dir/record" "${@/#/$dir/}"
   keep_recipe
