@@ -328,9 +328,10 @@ def test_values_reach_docker_as_they_are(
 def test_docker_args_are_split_as_a_shell_would(workplace, words):
     import shlex
 
-    argv, _ = workplace({}, DOCKER_ARGS=shlex.join(["--label", "begin", *words, "--label", "end"]))
+    given_ = [part for word in words for part in ("--env", word)]
+    argv, _ = workplace({}, DOCKER_ARGS=shlex.join(["--label", "begin", *given_, "--label", "end"]))
     begin = len(argv) - argv[::-1].index("begin")
-    assert argv[begin : argv.index("end", begin) - 1] == words
+    assert argv[begin : argv.index("end", begin) - 1] == given_
 
 
 @pytest.mark.parametrize("mode", ["ro", "rw", "cow"])
