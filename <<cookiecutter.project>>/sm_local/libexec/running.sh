@@ -9,9 +9,14 @@ silent=''              # the engines that are here and do not answer, a blank in
 
 # setting KEY DEFAULT: print a setting's value, read without Python.
 setting() {
-  local value
-  value=$(sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" \
-    settings.env settings.local.env 2> /dev/null | sed 's/[[:space:]]*$//' | tail -n 1)
+  local file line value='' pattern="^[[:space:]]*$1[[:space:]]*=[[:space:]]*(.*)"
+  for file in settings.env settings.local.env; do
+    if [[ ! -f $file ]]; then continue; fi
+    while IFS= read -r line || [[ $line ]]; do
+      if [[ $line =~ $pattern ]]; then value=${BASH_REMATCH[1]}; fi
+    done < "$file"
+  done
+  value=${value%"${value##*[![:space:]]}"}
   echo "${value:-$2}"
 }
 
