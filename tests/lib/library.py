@@ -12,7 +12,7 @@ def bash(folder: Path, names: str, body: str, *arguments: str, check: bool = Tru
     """Source files by their names, run a body in a folder, and return what it said."""
     sources = "\n".join(f'source "$SM_LOCAL/{name}.sh"' for name in names.split())
     return subprocess.run(
-        ["bash", "-c", f"set -euo pipefail\n{sources}\n{body}", "recipe", *arguments],
+        ["bash", "-p", "-c", f"set -euo pipefail\n{sources}\n{body}", "recipe", *arguments],
         cwd=folder,
         env=clean_environment(SM_LOCAL=str(SM_LOCAL), **variables),
         stdin=subprocess.DEVNULL,

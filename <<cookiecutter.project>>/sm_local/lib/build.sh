@@ -30,7 +30,7 @@ container_sum() {
   for file in container/* container/*/*; do
     if [[ -f $file ]]; then files+=("$file"); fi      # to read a FIFO would wait
   done
-  if (( ${#files[@]} )); then cksum "${files[@]}" 2> /dev/null || true; fi
+  if (( ${#files[@]} )); then cksum "${files[@]+"${files[@]}"}" 2> /dev/null || true; fi
 }
 
 # warn_if_stale: say that container/ is not what it was. Not to be called in the recipe's own

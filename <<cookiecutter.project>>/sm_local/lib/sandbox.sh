@@ -29,7 +29,7 @@ in_namespaces() {
   sandbox=(unshare --mount --pid --uts --ipc ${4:+"$4"})
   if (( EUID )) && [[ ! $switch ]]; then sandbox+=(--user --map-root-user); fi
   mkdir "$at/stage"
-  sandbox+=(bash "$dir/recipe.sh" inside "$PWD/$at" "$1" "$2" "$3" "${mounts[@]}" --)
+  sandbox+=(bash -p "$dir/recipe.sh" inside "$PWD/$at" "$1" "$2" "$3" "${mounts[@]}" --)
 }
 
 # make_switch: a network namespace with a bridge, and nothing else of this machine's network.
@@ -39,7 +39,7 @@ make_switch() {
     no_switch "'ip' of iproute2 or 'nsenter' of util-linux is not here"
   fi
   if (( EUID )); then start+=(--user --map-root-user); fi
-  start+=(bash -c 'ip link add switch type bridge && ip link set switch up && echo $$
+  start+=(bash -pc 'ip link add switch type bridge && ip link set switch up && echo $$
     exec cat > /dev/null')
   sidecar switch exec "${start[@]}" 2> /dev/null
   switch=$answer
@@ -57,7 +57,7 @@ no_switch() {
 on_switch() {
   local join=(nsenter --target "$switch" --net)
   if (( EUID )); then join+=(--user --preserve-credentials); fi
-  join+=(unshare --net bash "$dir/recipe.sh" plugged "$switch" "$1")
+  join+=(unshare --net bash -p "$dir/recipe.sh" plugged "$switch" "$1")
   sandbox=("${join[@]}" "${sandbox[@]}")
 }
 

@@ -4,6 +4,7 @@
 # theirs. Links are not followed. In the channels (a job can write there with CHANNELS=rw only)
 # root's files count only when they are newer than the first job.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/lib/container.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # usage: make clean [YES=1]    show all jobs' folders and generated files, ask, and delete them
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/libexec/running.sh

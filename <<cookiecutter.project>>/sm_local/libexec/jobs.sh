@@ -2,6 +2,7 @@
 # usage: make jobs [JSON=1]    what ran, when (UTC, in the name), how it ended; newest last
 # Needs neither Python nor a valid job.yaml.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/libexec/chosen.sh

@@ -2,6 +2,7 @@
 # usage: make logs [JOB=output/NAME] [FOLLOW=1]    print the log of a job, or of the last
 # FOLLOW prints on until the job has ended. Of several hosts, each line has its host's name.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/libexec/chosen.sh

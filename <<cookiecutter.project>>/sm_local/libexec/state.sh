@@ -5,6 +5,11 @@
 # files, the list of channels, what the choice of engine and GPU rests on, and the command line
 # (GIVEN); not lib/, which recipes source. Calls at the same time with other values do not meet.
 # recipes/*.sh, which people read, are the last ones used.
+# Where sh is Bash, it takes functions and options from the environment, and Make's unexport does
+# not reach a $(shell).
+set +efuvxC
+unset -f cksum command echo find mkdir rm sh
+unset GLOBIGNORE POSIXLY_CORRECT
 job=${1:-job.yaml} given=$2 odd=''
 set -- "$job" processing.yaml settings.env settings.local.env \
   opt/ml/input/config/hyperparameters.json \

@@ -296,7 +296,7 @@ def execute(place: Path, name: str) -> tuple[int, str]:
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     process = subprocess.Popen(
-        ["bash", f"{name}.sh"],
+        ["bash", "-p", f"{name}.sh"],
         cwd=place,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
