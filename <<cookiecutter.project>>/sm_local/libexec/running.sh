@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # What the scripts know of running jobs: containers by their label, sandboxes and recipes by the
 # process that is recorded in the job's folder.
-# Reads lib/record.sh's $value. Sets $running, $silent, and $engine and $doubt for its callers.
+# Reads lib/record.sh's $value. Sets $running, $silent, and $engine, $doubt and $process for its
+# callers.
 # shellcheck disable=SC2034,SC2154  # so shellcheck misses a use and an assignment here
 
 running=''             # a line for each: engine, container or process, and job, between tabs
@@ -58,15 +59,22 @@ find_sandboxes() {
 
 # find_recipes: add the recipes whose job has no container yet, or none any more.
 find_recipes() {
-  local folder job
+  local folder job process
   for folder in output/*/record; do
     job=${folder#output/}
     job=${job%/*}
-    if is_running "$job" || ! is_unfinished "$job" || ! recall recipe "$job"; then continue; fi
-    if [[ $(ps -ww -p "$value" -o args= 2> /dev/null) == *.sh ]]; then
-      running+=recipe$'\t'$value$'\t'$job$'\n'
+    if ! is_running "$job" && is_unfinished "$job" && recipe_lives "$job"; then
+      running+=recipe$'\t'$process$'\t'$job$'\n'
     fi
   done
+}
+
+# recipe_lives JOB: does its recipe run, on this machine? Sets the caller's $process to its number.
+recipe_lives() {
+  local begun
+  recall recipe "$1" || return 1
+  process=${value%% *} begun=${value#* }
+  lives "$process" "${begun%% *}" "${begun#* }"
 }
 
 # is_running JOB: is it in $running?
@@ -100,8 +108,10 @@ find_doubt() {
 
 # stop_sandbox PROCESS SECONDS: what engine_stop does in a recipe, knowing the process alone.
 stop_sandbox() {
-  local tenths=0
+  local tenths=0 began
+  find_start "$1" || return 0
+  began=$start
   kill -TERM "$1"
-  while kill -0 "$1" 2> /dev/null && (( tenths++ < $2 * 10 )); do sleep 0.1; done
-  kill -KILL "$1" 2> /dev/null || true
+  while lives "$1" "$began" && (( tenths++ < $2 * 10 )); do sleep 0.1; done
+  if lives "$1" "$began"; then kill -KILL "$1" 2> /dev/null || true; fi
 }

@@ -6,6 +6,7 @@ set -euo pipefail
 source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
+source sm_local/lib/process.sh
 source sm_local/libexec/running.sh
 
 main() {
