@@ -42,13 +42,15 @@ main() {
 # owned_by_root FOLDER: print what would change hands: root's files, and all that is not yours in
 # your jobs' folders.
 owned_by_root() {
-  local job
+  local job i yours=()
   find "$1" -user 0 -print 2> /dev/null || true
   if [[ $1 != output ]]; then return 0; fi
   for job in output/*/; do
-    if [[ -O $job && -f $job/recipe.sh ]]; then
-      find "$job" ! -user "$EUID" -print 2> /dev/null || true
-    fi
+    if [[ -O $job && -f $job/recipe.sh ]]; then yours+=("$job"); fi
+  done
+  # one program for many jobs: one for each takes long, all may be too many for a command line
+  for (( i = 0; i < ${#yours[@]}; i += 1000 )); do
+    find "${yours[@]:i:1000}" ! -user "$EUID" -print 2> /dev/null || true
   done
 }
 

@@ -45,13 +45,15 @@ find_containers() {
 
 # find_sandboxes: add the processes that have a job's folder mounted.
 find_sandboxes() {
-  local stage id job
+  local stage id job mounts
   for stage in output/*/stage output/*/algo-*/stage; do
     if [[ ! -d $stage ]]; then continue; fi
     job=${stage#output/}
     job=${job%%/*}
     read -r id 2> /dev/null < "${stage%/stage}/container-id" || continue
-    if grep -q "/${stage#output/}/" "/proc/$id/mounts" 2> /dev/null; then
+    mounts=''
+    { IFS= read -r -d '' mounts < "/proc/$id/mounts"; } 2> /dev/null || true
+    if [[ $mounts == */"${stage#output/}"/* ]]; then
       running+=sandbox$'\t'$id$'\t'$job$'\n'
     fi
   done
@@ -59,14 +61,20 @@ find_sandboxes() {
 
 # find_recipes: add the recipes whose job has no container yet, or none any more.
 find_recipes() {
-  local folder job process
-  for folder in output/*/record; do
-    job=${folder#output/}
-    job=${job%/*}
-    if ! is_running "$job" && is_unfinished "$job" && recipe_lives "$job"; then
+  local job process
+  while read -r job; do
+    if ! is_running "$job" && recipe_lives "$job"; then
       running+=recipe$'\t'$process$'\t'$job$'\n'
     fi
-  done
+  done < <(list_unfinished)
+}
+
+# list_unfinished: print the jobs whose folders say that they run, a line each. One program looks
+# at all of them: thousands may have ended.
+list_unfinished() {
+  printf '%s\0' output/*/status |
+    xargs -0 grep -lsxE 'InProgress|Stopping' /dev/null |
+    sed -e 's|^output/||' -e 's|/status$||'
 }
 
 # recipe_lives JOB: does its recipe run, on this machine? Sets the caller's $process to its number.
@@ -98,11 +106,10 @@ in_doubt() {
 
 # find_doubt: set $doubt to the first job in doubt, and $engine.
 find_doubt() {
-  local folder
-  for folder in output/*; do
-    doubt=${folder#output/}
+  if [[ ! $silent ]]; then return 1; fi
+  while read -r doubt; do
     if in_doubt "$doubt"; then return 0; fi
-  done
+  done < <(list_unfinished)
   return 1
 }
 
