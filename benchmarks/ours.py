@@ -86,13 +86,11 @@ def cleaner(project: Path) -> Callable[[], None]:
 def phases(place: Workplace, rounds: int) -> list[Row]:
     """Show where the time of `make train` goes.
 
-    Bash, and a `docker` in front of the real one, note when they start and end. Needs Bash 5.
+    A `bash` and a `docker` in front of the real ones note when they start and end. Needs Bash 5.
     """
     project = place.trained("phases", TRIVIAL)
     here, stamps = place.environment(), watch(place)
-    watched = place.environment(
-        PATH=f"{stamps.parent}:{here['PATH']}", BASH_ENV=str(stamps.parent / "recipe-starts")
-    )
+    watched = place.environment(PATH=f"{stamps.parent}:{here['PATH']}")
     names = [
         "· make and state.sh, until the recipe starts",
         "· the recipe, until `docker run`",
@@ -114,20 +112,23 @@ def phases(place: Workplace, rounds: int) -> list[Row]:
 
 
 def watch(place: Workplace) -> Path:
-    """Make a `docker` that notes the start and end of a run, and a file that Bash reads first.
+    """Make a `docker` that notes the start and end of a run, and a `bash` that notes a recipe's.
 
     Return the file that the notes go to.
     """
     folder = place.folder / "watch"
     folder.mkdir()
     note = f'echo "$EPOCHREALTIME" >> {folder}/stamps'
-    real = shutil.which("docker", path=place.environment()["PATH"])
-    (folder / "recipe-starts").write_text(f"[[ ${{0##*/}} != train.sh ]] || {note}\n")
+    bash, docker = (
+        shutil.which(name, path=place.environment()["PATH"]) for name in ("bash", "docker")
+    )
+    (folder / "bash").write_text(f'#!{bash}\n[[ "$*" != *train.sh ]] || {note}\nexec {bash} "$@"\n')
     (folder / "docker").write_text(
-        f'#!/usr/bin/env bash\n[[ $1 == run ]] || exec {real} "$@"\n{note}\n{real} "$@"\nrc=$?\n'
+        f'#!{bash}\n[[ $1 == run ]] || exec {docker} "$@"\n{note}\n{docker} "$@"\nrc=$?\n'
         f'{note}\nexit "$rc"\n'
     )
-    (folder / "docker").chmod(0o755)
+    for name in ("bash", "docker"):
+        (folder / name).chmod(0o755)
     return folder / "stamps"
 
 

@@ -185,8 +185,7 @@ def test_only_one_module_quotes():
         if called(node) == "quote" and ast.unparse(node).startswith(("quote", "shlex"))
     }
     # __main__, layout: HP=…, JOB=… in hints for people
-    # conform: DOCKER_ARGS, which a shell would split
-    assert quoting - {"script", "__main__", "kinds.layout", "verbs.conform"} == set()
+    assert quoting - {"script", "__main__", "kinds.layout"} == set()
 
 
 # A setting is read in one place
@@ -197,7 +196,6 @@ READ_TWICE = {
     "IMAGE": "by a job, by `make build`, which makes it, and by conform, which looks into it",
     "DLC": "by a job, and by `make pull-dlc`, which fetches it",
     "REGION": "by a job, and by `make pull-dlc`, whose registry may be a region's",
-    "DOCKER_ARGS": "by the feature, and by conform, which adds to it",
     "PLATFORM": "by the feature, by `make build` and by `make pull-dlc`",
 }
 VALUES = {"settings", "values", "given"}

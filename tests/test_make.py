@@ -272,7 +272,9 @@ def test_flags_of_make_do_no_harm(project):
         assert done.returncode == 0 and "ran\n" in done.stdout, (flags, done.stdout)
     assert len(jobs(project)) == 4
     done = make(project, "-n", "train")
-    assert done.returncode == 0 and "bash recipes/.kept/" in done.stdout and len(jobs(project)) == 4
+    assert (
+        done.returncode == 0 and "bash -p recipes/.kept/" in done.stdout and len(jobs(project)) == 4
+    )
 
 
 @LINUX

@@ -159,10 +159,13 @@ def test_every_function_that_a_recipe_calls_is_in_what_it_sources(recipes):
 
 
 def test_no_recipe_sources_a_library_for_nothing(recipes):
-    """But an engine's own file: a shell that overlays no channel calls nothing of Docker's."""
+    """But an engine's own file: a shell that overlays no channel calls nothing of Docker's.
+
+    And environment, which has no functions."""
+    kept = {"environment", *(facts.name for facts in matrix.ENGINES.values())}
     for name, text in recipes.items():
         here = sources(text)
-        for library in {*here} - {facts.name for facts in matrix.ENGINES.values()}:
+        for library in {*here} - kept:
             others = [CALLED[other] for other in here if other != library]
             assert FUNCTIONS[library] & set().union(calls(main_of(text)), *others), (name, library)
 
@@ -328,9 +331,10 @@ def test_values_reach_docker_as_they_are(
 def test_docker_args_are_split_as_a_shell_would(workplace, words):
     import shlex
 
-    argv, _ = workplace({}, DOCKER_ARGS=shlex.join(["--label", "begin", *words, "--label", "end"]))
+    given_ = [part for word in words for part in ("--env", word)]
+    argv, _ = workplace({}, DOCKER_ARGS=shlex.join(["--label", "begin", *given_, "--label", "end"]))
     begin = len(argv) - argv[::-1].index("begin")
-    assert argv[begin : argv.index("end", begin) - 1] == words
+    assert argv[begin : argv.index("end", begin) - 1] == given_
 
 
 @pytest.mark.parametrize("mode", ["ro", "rw", "cow"])

@@ -232,7 +232,7 @@ def test_an_engine_that_does_not_answer_may_have_the_job(project, docker):
     silent = {"env": clean_environment(DOCKER_HOST="tcp://127.0.0.1:1")}
     (folder,) = jobs(project)
     job = folder.name
-    os.kill(int((folder / "record/recipe").read_text()), signal.SIGKILL)
+    os.kill(int((folder / "record/recipe").read_text().split()[0]), signal.SIGKILL)
     terminal.reap(time.monotonic() + 10)
     done = make(project, "stop", **silent)
     assert (

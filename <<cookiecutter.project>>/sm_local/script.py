@@ -107,7 +107,8 @@ class Recipe:
 
     def text(self) -> str:
         """Return the whole file. Bash reads all of it before main() on its last line runs."""
-        sources = "\n".join(f"source sm_local/lib/{name}.sh" for name in self.libraries)
+        libraries = ("environment", *self.libraries)
+        sources = "\n".join(f"source sm_local/lib/{name}.sh" for name in libraries)
         version = f"library={LIBRARY}\n" if "folder" in self.libraries else ""
         body = "\n".join(f"  {line}" if line else "" for line in self.main)
         return f"""#!/usr/bin/env bash

@@ -12,7 +12,7 @@ def bash(folder: Path, names: str, body: str, *arguments: str, check: bool = Tru
     """Source files by their names, run a body in a folder, and return what it said."""
     sources = "\n".join(f'source "$SM_LOCAL/{name}.sh"' for name in names.split())
     return subprocess.run(
-        ["bash", "-c", f"set -euo pipefail\n{sources}\n{body}", "recipe", *arguments],
+        ["bash", "-p", "-c", f"set -euo pipefail\n{sources}\n{body}", "recipe", *arguments],
         cwd=folder,
         env=clean_environment(SM_LOCAL=str(SM_LOCAL), **variables),
         stdin=subprocess.DEVNULL,
@@ -31,3 +31,9 @@ def a_job(folder: Path, name: str = "j", **facts: str) -> Path:
     for fact, value in facts.items():
         (place / "record" / fact).write_text(f"{value}\n")
     return place
+
+
+def identity(process: int) -> str:
+    """Return what a recipe records of itself, for any process: number, start time, machine."""
+    body = 'find_start "$1"; echo "$1 $start $HOSTNAME"'
+    return bash(Path(), "lib/process", body, str(process)).stdout.strip()

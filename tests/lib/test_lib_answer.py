@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from library import a_job, bash
 
-LIBRARIES = "lib/say lib/record lib/folder lib/job lib/answer"
+LIBRARIES = "lib/say lib/record lib/process lib/folder lib/job lib/answer"
 START = 'job=j dir=output/j at=output/j; places=("$PWD/code" code)\n'
 AWS_NOWHERE = {
     "AWS_CONFIG_FILE": os.devnull,

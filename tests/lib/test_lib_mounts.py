@@ -6,7 +6,7 @@ import pytest
 from library import a_job, bash
 
 NAMES = ["plain", "a b", "a,b", 'a"b"', "a:b", "a\\b", "é😀", "$HOME `x`", "a'b", 'a,"b":\\c']
-CONTAINER = "lib/say lib/record lib/folder lib/container lib/overlay lib/docker"
+CONTAINER = "lib/say lib/record lib/process lib/folder lib/container lib/overlay lib/docker"
 at = pytest.mark.parametrize("name", NAMES)
 
 

@@ -53,7 +53,7 @@ def new_job(folder, library: str = "library=1", stem: str = "J", extra: str = ""
     (folder / "opt/ml").mkdir(parents=True, exist_ok=True)
     return bash(
         folder,
-        "lib/say lib/record lib/folder",
+        "lib/say lib/record lib/process lib/folder",
         f"{library}\nnew_job {stem} config output/data\n{extra}\ntrap - EXIT\necho $job",
         **options,
     )
@@ -61,8 +61,8 @@ def new_job(folder, library: str = "library=1", stem: str = "J", extra: str = ""
 
 def test_a_new_job_has_its_folders_its_recipe_and_what_stop_needs(tmp_path):
     (tmp_path / "recipe").write_text("first  line\n\tsecond \\n line\nno newline at its end")
-    done = new_job(tmp_path, extra="echo $$", TZ="Asia/Tokyo")
-    process, name = done.stdout.split()
+    done = new_job(tmp_path, extra='echo "$$ $start $HOSTNAME"', TZ="Asia/Tokyo")
+    process, name = done.stdout.splitlines()
     job = tmp_path / "output" / name
     assert re.fullmatch(r"J-\d{8}-\d{6}", name)
     assert sorted(os.listdir(job)) == ["config", "output", "recipe.sh", "record", "status"]
@@ -87,7 +87,7 @@ def test_two_jobs_of_one_second_get_a_folder_each(tmp_path):
     (tmp_path / "opt/ml").mkdir(parents=True)
     done = bash(
         tmp_path,
-        "lib/say lib/record lib/folder",
+        "lib/say lib/record lib/process lib/folder",
         """library=1
 utc_time() { time=20260101-000000; }
 for _ in 1 2 3; do new_job J config; echo $job; done

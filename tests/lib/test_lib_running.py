@@ -1,11 +1,12 @@
 """What `make stop`, `jobs` and `clean` know of jobs."""
 
+import re
 import subprocess
 
 import pytest
-from library import SM_LOCAL, a_job, bash
+from library import SM_LOCAL, a_job, bash, identity
 
-RUNNING = "lib/say lib/record libexec/running"
+RUNNING = "lib/say lib/record lib/process libexec/running"
 
 
 def test_jobs_are_listed_by_the_time_in_their_names(tmp_path):
@@ -53,10 +54,14 @@ def test_a_job_is_in_doubt_where_its_engine_is_silent(tmp_path, engine, silent, 
 def test_a_recipe_counts_while_its_job_has_no_end(tmp_path):
     (tmp_path / "recipe.sh").write_text("sleep 20\n")
     with subprocess.Popen(["bash", "recipe.sh"], cwd=tmp_path) as recipe:
+        known = identity(recipe.pid)
         for name, status, process in (
-            ("runs", "InProgress", recipe.pid),
-            ("ended", "Completed 3", recipe.pid),
-            ("killed", "InProgress", 999999999),
+            ("runs", "InProgress", known),
+            ("ended", "Completed 3", known),
+            ("killed", "InProgress", "999999999 1 here"),
+            ("of-a-number-used-again", "InProgress", re.sub(r" \d+ ", " 1 ", known)),
+            ("of-another-machine", "InProgress", f"{known}-2"),
+            ("of-an-older-version", "InProgress", str(recipe.pid)),
         ):
             (a_job(tmp_path, name, recipe=process) / "status").write_text(f"{status}\n")
         (tmp_path / "output/older").mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 
 from ..machine import EngineFacts
@@ -19,5 +18,4 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
         interrupt_grace=settings["INTERRUPT_GRACE"],
         archives=plan.archives or settings["PACK"],
         platform=settings["PLATFORM"],
-        engine_arguments=tuple(shlex.split(settings["DOCKER_ARGS"])),
     )

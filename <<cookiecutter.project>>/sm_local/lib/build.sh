@@ -25,7 +25,13 @@ record_build() {
 }
 
 # container_sum: print what the project's own image is made from, as one text.
-container_sum() { cksum container/* container/*/* 2> /dev/null || true; }
+container_sum() {
+  local file files=()
+  for file in container/* container/*/*; do
+    if [[ -f $file ]]; then files+=("$file"); fi      # to read a FIFO would wait
+  done
+  if (( ${#files[@]} )); then cksum "${files[@]+"${files[@]}"}" 2> /dev/null || true; fi
+}
 
 # warn_if_stale: say that container/ is not what it was. Not to be called in the recipe's own
 # process: a signal that comes while Bash 5.2 reads a $( ) breaks traps.

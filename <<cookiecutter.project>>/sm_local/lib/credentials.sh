@@ -7,7 +7,7 @@
 # alone. The server prints the variable that points to it. It goes to the container by its name:
 # the command line, the recipe and the log do not show it.
 start_credentials() {
-  if [[ ! -e sm_local/.venv/aws ]]; then bash sm_local/libexec/venv.sh aws; fi
+  if [[ ! -e sm_local/.venv/aws ]]; then bash -p sm_local/libexec/venv.sh aws; fi
   sidecar credentials exec sm_local/.venv/bin/python -m sm_local.libexec.credentials "$@"
   if [[ ! $answer ]]; then exit 1; fi     # the server has said why
   export "${answer%%=*}=${answer#*=}"

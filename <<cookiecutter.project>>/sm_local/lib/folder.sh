@@ -38,7 +38,8 @@ new_job() {
   shift
   mkdir -p "$dir/record" "${@/#/$dir/}"
   keep_recipe
-  record recipe=$$ status=InProgress
+  find_start $$ || true
+  record recipe="$$ $start $HOSTNAME" status=InProgress
 }
 
 # write_config NAME TEXT: write one of the files that the host finds in its config folder.

@@ -3,7 +3,7 @@
 # for people and programs too and have their documented places: output/<job>/status, exit-code and
 # container-id. `make stop`, `jobs` and `clean` know jobs by these files alone.
 #
-#   recipe      the process that runs the job's recipe
+#   recipe      the process that runs the job's recipe: its number, start time and machine
 #   verb        train, process or shell
 #   engine      docker, podman or sandbox
 #   stop_grace  seconds between SIGTERM and SIGKILL

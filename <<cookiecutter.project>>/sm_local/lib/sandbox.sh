@@ -2,7 +2,7 @@
 # The job without a container engine: util-linux namespaces in which the job's folders are /opt/ml.
 # This machine's programs run there in a clean environment; the rest of /opt stays visible.
 # Linux only.
-# Reads $dir, $answer. Sets $at, $mounts, $sandbox, $switch, $firsts.
+# Reads $dir, $answer, $start. Sets $at, $mounts, $sandbox, $switch, $firsts.
 # shellcheck disable=SC2034,SC2154  # other files set what is read here, and read $at
 
 mounts=()              # three words a mount: how, the source, the target under /opt/ml
@@ -29,19 +29,19 @@ in_namespaces() {
   sandbox=(unshare --mount --pid --uts --ipc ${4:+"$4"})
   if (( EUID )) && [[ ! $switch ]]; then sandbox+=(--user --map-root-user); fi
   mkdir "$at/stage"
-  sandbox+=(bash "$dir/recipe.sh" inside "$PWD/$at" "$1" "$2" "$3" "${mounts[@]}" --)
+  sandbox+=(bash -p "$dir/recipe.sh" inside "$PWD/$at" "$1" "$2" "$3" "${mounts[@]}" --)
 }
 
 # make_switch: a network namespace with a bridge, and nothing else of this machine's network.
 make_switch() {
-  local start=(unshare --net)
+  local make=(unshare --net)
   if ! command -v ip > /dev/null || ! command -v nsenter > /dev/null; then
     no_switch "'ip' of iproute2 or 'nsenter' of util-linux is not here"
   fi
-  if (( EUID )); then start+=(--user --map-root-user); fi
-  start+=(bash -c 'ip link add switch type bridge && ip link set switch up && echo $$
+  if (( EUID )); then make+=(--user --map-root-user); fi
+  make+=(bash -pc 'ip link add switch type bridge && ip link set switch up && echo $$
     exec cat > /dev/null')
-  sidecar switch exec "${start[@]}" 2> /dev/null
+  sidecar switch exec "${make[@]}" 2> /dev/null
   switch=$answer
   [[ $switch ]] || no_switch "this machine lets nobody make network namespaces and bridges"
 }
@@ -57,7 +57,7 @@ no_switch() {
 on_switch() {
   local join=(nsenter --target "$switch" --net)
   if (( EUID )); then join+=(--user --preserve-credentials); fi
-  join+=(unshare --net bash "$dir/recipe.sh" plugged "$switch" "$1")
+  join+=(unshare --net bash -p "$dir/recipe.sh" plugged "$switch" "$1")
   sandbox=("${join[@]}" "${sandbox[@]}")
 }
 
@@ -99,6 +99,7 @@ process_one() {
   shift
   name_hosts "$stage" "$names"
   read -r self _ < /proc/self/stat      # this process as the machine outside sees it
+  find_start self
   mount --rbind "$stage" /opt
   mount -t tmpfs -o "size=$shm" shm /dev/shm 2> /dev/null || true
   # forbidden inside some containers, where all the rest works
@@ -107,6 +108,7 @@ process_one() {
   # not through /proc/sys/kernel/hostname, which is not writable in a user namespace
   hostname "$hostname"
   cd /
+  printf '%s\n' "$start" > "$folder/.began"
   echo "$self" > "$folder/container-id"
   become "$@"
 }
@@ -198,8 +200,8 @@ engine_stop() {
   local tenths=0
   first_processes || return 1
   kill -TERM "${firsts[@]}" 2> /dev/null || true
-  while kill -0 "${firsts[@]}" 2> /dev/null && (( tenths++ < $1 * 10 )); do sleep 0.1; done
-  kill -KILL "${firsts[@]}" 2> /dev/null || true
+  while first_processes && (( tenths++ < $1 * 10 )); do sleep 0.1; done
+  engine_kill || true
 }
 
 # engine_kill: SIGKILL.
@@ -207,13 +209,12 @@ engine_kill() { first_processes && kill -KILL "${firsts[@]}"; }
 
 # first_processes: set $firsts to those of the job's hosts that run; fails if there are none yet.
 first_processes() {
-  local file first
+  local file first began=''
   firsts=()
   for file in "$dir/container-id" "$dir"/algo-*/container-id; do
-    if [[ -s $file ]]; then
-      read -r first < "$file"
-      if kill -0 "$first" 2> /dev/null; then firsts+=("$first"); fi
-    fi
+    if [[ ! -s $file ]]; then continue; fi
+    { read -r first < "$file"; read -r began < "${file%/*}/.began"; } 2> /dev/null || true
+    if lives "$first" "$began"; then firsts+=("$first"); fi
   done
   (( ${#firsts[@]} ))
 }
@@ -237,4 +238,7 @@ lock_checkpoints() {
 }
 
 # drop_scratch: remove what only the running job needed.
-drop_scratch() { rm -rf "$dir/cow" "$dir/stage" "$dir"/algo-*/cow "$dir"/algo-*/stage; }
+drop_scratch() {
+  rm -rf "$dir/cow" "$dir/stage" "$dir/.began" \
+    "$dir"/algo-*/cow "$dir"/algo-*/stage "$dir"/algo-*/.began
+}

@@ -3,8 +3,10 @@
 # The script goes on; leaving the shell ends nothing. The newest job, and its first host, unless one
 # is named.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
+source sm_local/lib/process.sh
 source sm_local/libexec/chosen.sh
 source sm_local/libexec/running.sh
 

@@ -4,8 +4,10 @@
 # theirs. Links are not followed. In the channels (a job can write there with CHANNELS=rw only)
 # root's files count only when they are newer than the first job.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
+source sm_local/lib/process.sh
 source sm_local/lib/container.sh
 source sm_local/lib/sidecar.sh
 source sm_local/lib/handback.sh
@@ -48,13 +50,15 @@ has_others() {
 # owned_by_root FOLDER: print what would change hands: root's files, and all that is not yours in
 # your jobs' folders.
 owned_by_root() {
-  local job
+  local job i yours=()
   find -H "$1" -user 0 -print 2> /dev/null || true
   if [[ $1 != output ]]; then return 0; fi
   for job in output/*/; do
-    if [[ -O $job && -f $job/recipe.sh ]]; then
-      find "$job" ! -user "$EUID" -print 2> /dev/null || true
-    fi
+    if [[ -O $job && -f $job/recipe.sh ]]; then yours+=("$job"); fi
+  done
+  # one program for many jobs: one for each takes long, all may be too many for a command line
+  for (( i = 0; i < ${#yours[@]}; i += 1000 )); do
+    find "${yours[@]:i:1000}" ! -user "$EUID" -print 2> /dev/null || true
   done
 }
 

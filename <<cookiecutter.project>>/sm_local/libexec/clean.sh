@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # usage: make clean [YES=1]    show all jobs' folders and generated files, ask, and delete them
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
+source sm_local/lib/process.sh
 source sm_local/libexec/running.sh
 
 to_delete=()           # files and folders

@@ -2,8 +2,10 @@
 # usage: make jobs [JSON=1]    what ran, when (UTC, in the name), how it ended; newest last
 # Needs neither Python nor a valid job.yaml.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
+source sm_local/lib/process.sh
 source sm_local/libexec/chosen.sh
 source sm_local/libexec/running.sh
 
@@ -39,11 +41,10 @@ list() {
   find_running
   while read -r _ _ job; do
     # after a full disk both files may be empty
-    status='' seconds=''
+    status='' seconds='' code=''
     read -r status seconds < "output/$job/status" || true
-    recall exit-code "$job" || true
-    code=$value
-    if is_unfinished "$job" && ! is_running "$job"; then
+    read -r code 2> /dev/null < "output/$job/exit-code" || true
+    if [[ $status == InProgress || $status == Stopping ]] && ! is_running "$job"; then
       if in_doubt "$job"; then unheard=$engine; else status=Abandoned; fi
     fi
     "$print" "$job" "${status:--}" "${code:--}" "${seconds:--}" "output/$job"

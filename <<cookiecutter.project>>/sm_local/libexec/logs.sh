@@ -2,8 +2,10 @@
 # usage: make logs [JOB=output/NAME] [FOLLOW=1]    print the log of a job, or of the last
 # FOLLOW prints on until the job has ended. Of several hosts, each line has its host's name.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
+source sm_local/lib/process.sh
 source sm_local/libexec/chosen.sh
 source sm_local/libexec/running.sh
 
@@ -68,8 +70,9 @@ has_log() {
 
 # has_ended: it says so itself, or its recipe was killed and nothing of it runs.
 has_ended() {
+  local process
   if ! is_unfinished "$job"; then return 0; fi
-  if recall recipe "$job" && kill -0 "$value" 2> /dev/null; then return 1; fi
+  if recipe_lives "$job"; then return 1; fi
   running=''
   find_running
   ! is_running "$job" && ! in_doubt "$job"

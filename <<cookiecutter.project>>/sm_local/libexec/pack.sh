@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # usage: make pack [JOB=output/NAME]    make model.tar.gz and output.tar.gz of a job, or of the last
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/pack.sh
 

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # What the scripts know of running jobs: containers by their label, sandboxes and recipes by the
 # process that is recorded in the job's folder.
-# Reads lib/record.sh's $value. Sets $running, $silent, and $engine and $doubt for its callers.
+# Reads lib/record.sh's $value. Sets $running, $silent, and $engine, $doubt and $process for its
+# callers.
 # shellcheck disable=SC2034,SC2154  # so shellcheck misses a use and an assignment here
 
 running=''             # a line for each: engine, container or process, and job, between tabs
@@ -9,9 +10,14 @@ silent=''              # the engines that are here and do not answer, a blank in
 
 # setting KEY DEFAULT: print a setting's value, read without Python.
 setting() {
-  local value
-  value=$(sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" \
-    settings.env settings.local.env 2> /dev/null | sed 's/[[:space:]]*$//' | tail -n 1)
+  local file line value='' pattern="^[[:space:]]*$1[[:space:]]*=[[:space:]]*(.*)"
+  for file in settings.env settings.local.env; do
+    if [[ ! -f $file ]]; then continue; fi
+    while IFS= read -r line || [[ $line ]]; do
+      if [[ $line =~ $pattern ]]; then value=${BASH_REMATCH[1]}; fi
+    done < "$file"
+  done
+  value=${value%"${value##*[![:space:]]}"}
   echo "${value:-$2}"
 }
 
@@ -39,13 +45,15 @@ find_containers() {
 
 # find_sandboxes: add the processes that have a job's folder mounted.
 find_sandboxes() {
-  local stage id job
+  local stage id job mounts
   for stage in output/*/stage output/*/algo-*/stage; do
     if [[ ! -d $stage ]]; then continue; fi
     job=${stage#output/}
     job=${job%%/*}
     read -r id 2> /dev/null < "${stage%/stage}/container-id" || continue
-    if grep -q "/${stage#output/}/" "/proc/$id/mounts" 2> /dev/null; then
+    mounts=''
+    { IFS= read -r -d '' mounts < "/proc/$id/mounts"; } 2> /dev/null || true
+    if [[ $mounts == */"${stage#output/}"/* ]]; then
       running+=sandbox$'\t'$id$'\t'$job$'\n'
     fi
   done
@@ -53,15 +61,28 @@ find_sandboxes() {
 
 # find_recipes: add the recipes whose job has no container yet, or none any more.
 find_recipes() {
-  local folder job
-  for folder in output/*/record; do
-    job=${folder#output/}
-    job=${job%/*}
-    if is_running "$job" || ! is_unfinished "$job" || ! recall recipe "$job"; then continue; fi
-    if [[ $(ps -ww -p "$value" -o args= 2> /dev/null) == *.sh ]]; then
-      running+=recipe$'\t'$value$'\t'$job$'\n'
+  local job process
+  while read -r job; do
+    if ! is_running "$job" && recipe_lives "$job"; then
+      running+=recipe$'\t'$process$'\t'$job$'\n'
     fi
-  done
+  done < <(list_unfinished)
+}
+
+# list_unfinished: print the jobs whose folders say that they run, a line each. One program looks
+# at all of them: thousands may have ended.
+list_unfinished() {
+  printf '%s\0' output/*/status |
+    xargs -0 grep -lsxE 'InProgress|Stopping' /dev/null |
+    sed -e 's|^output/||' -e 's|/status$||'
+}
+
+# recipe_lives JOB: does its recipe run, on this machine? Sets the caller's $process to its number.
+recipe_lives() {
+  local begun
+  recall recipe "$1" || return 1
+  process=${value%% *} begun=${value#* }
+  lives "$process" "${begun%% *}" "${begun#* }"
 }
 
 # is_running JOB: is it in $running?
@@ -85,18 +106,19 @@ in_doubt() {
 
 # find_doubt: set $doubt to the first job in doubt, and $engine.
 find_doubt() {
-  local folder
-  for folder in output/*; do
-    doubt=${folder#output/}
+  if [[ ! $silent ]]; then return 1; fi
+  while read -r doubt; do
     if in_doubt "$doubt"; then return 0; fi
-  done
+  done < <(list_unfinished)
   return 1
 }
 
 # stop_sandbox PROCESS SECONDS: what engine_stop does in a recipe, knowing the process alone.
 stop_sandbox() {
-  local tenths=0
+  local tenths=0 began
+  find_start "$1" || return 0
+  began=$start
   kill -TERM "$1"
-  while kill -0 "$1" 2> /dev/null && (( tenths++ < $2 * 10 )); do sleep 0.1; done
-  kill -KILL "$1" 2> /dev/null || true
+  while lives "$1" "$began" && (( tenths++ < $2 * 10 )); do sleep 0.1; done
+  if lives "$1" "$began"; then kill -KILL "$1" 2> /dev/null || true; fi
 }

@@ -3,8 +3,10 @@
 # SIGTERM, and SIGKILL after the grace time: the one typed, else the one that the job was started
 # with. Needs neither Python nor a valid job.yaml.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
+source sm_local/lib/process.sh
 source sm_local/libexec/running.sh
 
 main() {

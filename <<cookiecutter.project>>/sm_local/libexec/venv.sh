@@ -6,6 +6,7 @@
 # two calls at once the first wins, and an interrupted one leaves nothing that matters. What is in
 # bin/ has the old path then, but for python, and nothing else there is called.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 
 venv=sm_local/.venv

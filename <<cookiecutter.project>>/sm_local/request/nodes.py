@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def read_text(path: Path, name: object = "") -> str:
     """Return the text of a file; a message calls it `name`. Raises SmLocalError."""
     name = name or path
     try:
+        if what := _what_it_is(path.stat().st_mode):
+            raise SmLocalError(f"{name}: is {what}; make it a file")
         data = path.read_bytes()
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -42,6 +45,13 @@ def read_text(path: Path, name: object = "") -> str:
         raise SmLocalError(problem) from error
     except OSError as error:
         raise SmLocalError(f"{name}: {_no_file(path, error)}") from error
+
+
+def _what_it_is(mode: int) -> str:
+    """Return what is neither a file nor a folder: to read it may wait, or never end."""
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    devices = {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return {**kinds, **devices}.get(stat.S_IFMT(mode), "")
 
 
 def _no_file(path: Path, error: OSError) -> str:

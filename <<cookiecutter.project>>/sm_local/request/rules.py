@@ -1,4 +1,4 @@
-"""What several values of a request say about each other, for each kind of job.
+"""What the API's model leaves unsaid, mostly about several values, for each kind of job.
 
 Pure: request → (where, what) for everything that is wrong. A rule sees only values of the right
 type; None is one of the wrong type, which has been reported.
@@ -195,6 +195,17 @@ def _profiler_interval_is_one_of(body: dict) -> Broken:
         yield INTERVAL, f"is {interval}; the API wants one of {', '.join(map(str, INTERVALS))}"
 
 
+def _starts_a_program(body: dict) -> Broken:
+    """Find an entrypoint whose program is ''; engines then run the image's own."""
+    for path in ("AlgorithmSpecification", "AppSpecification"):
+        if (dig(body, f"{path}.ContainerEntrypoint") or [None])[0] == "":
+            yield (
+                f"{path}.ContainerEntrypoint[0]",
+                "is '', and no source tells what SageMaker runs then; name a program, or remove "
+                "ContainerEntrypoint for the image's own",
+            )
+
+
 RULES: dict[str, tuple[Callable[[dict], Broken], ...]] = {
     TRAINING: (
         _either_or,
@@ -210,8 +221,9 @@ RULES: dict[str, tuple[Callable[[dict], Broken], ...]] = {
         _fifos_have_names_of_their_own,
         _preferences_count_once,
         _profiler_interval_is_one_of,
+        _starts_a_program,
     ),
-    PROCESSING: (),
+    PROCESSING: (_starts_a_program,),
 }
 
 

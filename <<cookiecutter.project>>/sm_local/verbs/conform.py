@@ -10,14 +10,13 @@ import contextlib
 import gzip
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import machine
@@ -25,6 +24,7 @@ from ..engines import Engine
 from ..errors import SmLocalError
 from ..kinds import training
 from ..kinds.channels import READY
+from ..plan import Plan
 from . import planning
 from . import run as recipes
 from .checks import (
@@ -205,13 +205,15 @@ class Probe:
             shell_s = f"the image's ENTRYPOINT is the shell's {self.image.entrypoint[2]!r}"
             return Run(untold=f"{shell_s}, which leaves out what it is given")
         request, needs = REQUESTS[name]
-        values = {**self.values, **needs, **PROBED, **self._arguments(name)}
+        values = {**self.values, **needs, **PROBED}
         job = loaded(self.place, values, request, name)
         for channel in job.channels:
             if channel.ready:
                 (self.place / channel.ready).touch()
         try:
-            plan = planning.finish(training.plan_of(job), values, self.engine)
+            plan = self._without_the_image_s_own(
+                name, planning.finish(training.plan_of(job), values, self.engine)
+            )
         except SmLocalError as error:
             return Run(untold=str(error).replace(f"{self.place / name}.json: ", ""))
         (self.place / f"{name}.sh").write_text(recipes.run("train", plan, self.engine).text())
@@ -219,12 +221,12 @@ class Probe:
         folders = sorted(self.place.glob(f"output/{job.stem}-2*"))
         return Run(status, said, folders[0] if folders else Path())
 
-    def _arguments(self, name: str) -> dict[str, str]:
-        """Return DOCKER_ARGS, with what keeps an image's own training from running."""
+    def _without_the_image_s_own(self, name: str, plan: Plan) -> Plan:
+        """Return the plan with what keeps an image's own training from running."""
         if not self.engine.facts.has_images:
-            return {}
-        words = map(shlex.quote, image_arguments(self.place, self.image, name))
-        return {"DOCKER_ARGS": " ".join([self.values["DOCKER_ARGS"], *words])}
+            return plan
+        words = image_arguments(self.place, self.image, name)
+        return replace(plan, engine_arguments=(*plan.engine_arguments, *words))
 
     def run_all(self) -> dict[str, Run]:
         """Run the probe's jobs, a few at a time.
@@ -294,7 +296,7 @@ def execute(place: Path, name: str) -> tuple[int, str]:
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     process = subprocess.Popen(
-        ["bash", f"{name}.sh"],
+        ["bash", "-p", f"{name}.sh"],
         cwd=place,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

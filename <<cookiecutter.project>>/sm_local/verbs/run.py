@@ -7,7 +7,10 @@ from ..plan import Code, Container, Feed, Mount, Piece, Plan, Prefix, View
 from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_folder, own
 from . import planning
 
-LIBRARIES = ("say", "record", "sidecar", "folder", "job", "results", "answer", "pack")
+LIBRARIES = (
+    *("say", "record", "process", "sidecar", "folder"),
+    *("job", "results", "answer", "pack"),
+)
 ROW = 6  # folders in a line
 
 

@@ -9,7 +9,7 @@ from ..script import JOB, Bash, Recipe, glue
 from . import planning
 from .run import data_libraries, drop_copies, furnish, make_folders, make_views
 
-LIBRARIES = ("say", "record", "folder", "shell")
+LIBRARIES = ("say", "record", "process", "folder", "shell")
 WITH_SIDECARS = {"pipe", "credentials", "handback", "sandbox"}  # these start processes beside it
 
 
