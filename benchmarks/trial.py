@@ -123,9 +123,9 @@ class Trial:
         slack = {BEFORE: 0.08, START: 0.4, MIDDLE: 0.2, END: 0.08, PACKING: 0.1}[moment]
         if moment != BEFORE:
             self.until(lambda: self.job)
-        if moment in (MIDDLE, *OVER):
-            if not self.until(self.has_worked) and not self.over():
-                self.result.wrong.append("the job does not work")
+        works = moment not in (MIDDLE, *OVER) or self.until(self.has_worked)
+        if not works and not self.over():
+            self.result.wrong.append("the job does not work")
         if moment in OVER:
             self.tell_to_end()
             ended = "exit-code" if moment == END else "model.tar.gz"
