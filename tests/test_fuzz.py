@@ -411,7 +411,21 @@ def test_no_value_moves_the_terminal_s_cursor(project, typed):
     assert [one for one in done.stdout if not one.isprintable() and one != "\n"] == []
 
 
-FILES = ["it's", "a b", "$(touch canary)", "-rf", "--x", "é", "a\nb", "\\", '"', "*", "=", "\udcff"]
+FILES = [
+    "it's",
+    "a b",
+    "$(touch canary)",
+    "-rf",
+    "--x",
+    "é",
+    "a\nb",
+    "x\na[$(>canary)]",
+    "\\",
+    '"',
+    "*",
+    "=",
+    "\udcff",
+]
 
 
 @pytest.mark.linux
