@@ -205,7 +205,9 @@ class Trial:
         word = inquest.status_of(self.job) if self.job else "none"
         status, right = self.exit_status(), list(self.row.right)
         if self.moment in OVER or self.result.missed:
-            right.append(End("Completed", (0,)))
+            # make itself may die of a signal that comes when the job has ended
+            of_make = (129, 130, 137, 143) if self.by_make else ()
+            right.append(End("Completed", (0, *of_make)))
         if self.moment in (BEFORE, START):
             right.append(End("none", ()))
         if not any(fits(end, word, status, self.by_make) for end in right):

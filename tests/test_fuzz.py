@@ -419,7 +419,7 @@ FILES = [
     "--x",
     "é",
     "a\nb",
-    "x\na[$(>canary)]",
+    "x\ntotal[$(>canary)]",
     "\\",
     '"',
     "*",
