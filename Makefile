@@ -9,7 +9,7 @@ build/venv/ready: pyproject.toml tools/venv.sh
 build/bake/ready: pyproject.toml tools/venv.sh
 	@bash tools/venv.sh build/bake bake
 
-.PHONY: help demo test lint bench bake clean
+.PHONY: help demo test lint bench faults bake clean
 
 demo: build/bake/ready ## bake into build/ and train there: in a container if an engine answers, else in the sandbox
 	@bash tools/demo.sh
@@ -23,6 +23,10 @@ lint: build/venv/ready ## ruff, mypy and shellcheck over the repository and the 
 
 bench: build/venv/ready ## print ratios over bare `docker run` (ARGS=--peers: the SageMaker SDK and sagify too)
 	@PATH="$(CURDIR)/build/venv/bin:$$PATH" $(PYTHON) benchmarks/bench.py $(ARGS)
+
+faults: build/venv/ready ## attack jobs and print what is lost or left (TRIES=20 ENGINES=docker,podman ROWS=disk)
+	@PATH="$(CURDIR)/build/venv/bin:$$PATH" $(PYTHON) benchmarks/faults.py $(TRIES:%=--tries=%) $(ENGINES:%=--engines=%) \
+	  --rows='$(ROWS)'
 
 bake: build/bake/ready ## bake a project into build/ (ANSWERS='project=churn gpu=none')
 	@build/bake/bin/cookiecutter --no-input --overwrite-if-exists --output-dir build . $(ANSWERS)

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from conftest import clean_environment
+from projects import clean_environment
 
 CTRL_C = b"\x03"
 

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from conftest import PROJECT, USER, clean_environment, containers, jobs, last_job, make, script
+from projects import docker_user
 from terminal import CTRL_C, Terminal, background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux, pytest.mark.usefixtures("built")]
@@ -22,16 +23,8 @@ for d in ("/opt/ml/" + place for place in places):
 
 
 def as_user(project) -> list[str]:
-    """Return the command prefix that makes us an unprivileged member of the docker group.
-
-    It is empty when we are already unprivileged.
-    """
-    if os.geteuid():
-        return []
-    group = os.stat(
-        os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
-    ).st_gid
-    return ["setpriv", f"--reuid={USER}", f"--regid={USER}", f"--groups={group}"]
+    """Return the command prefix that makes us an unprivileged member of the docker group."""
+    return docker_user()
 
 
 def hand_over(project, *arguments: str) -> None:

@@ -366,7 +366,7 @@ def answer(*words: str) -> str:
     import subprocess
 
     try:
-        return "\n" + subprocess.check_output(words).decode()
+        return "\n" + subprocess.check_output(words).decode(errors="replace")
     except (OSError, subprocess.CalledProcessError):
         return ""
 
@@ -375,8 +375,11 @@ def neurons(instance_type: str) -> int:
     """Return the number of this host's NeuronCores."""
     if "trn2.48xlarge" in instance_type:
         return 64
-    devices = json.loads(answer("neuron-ls", "-j") or "[]")
-    return sum(device.get("nc_count", 0) for device in devices)
+    try:
+        devices = json.loads(answer("neuron-ls", "-j") or "[]")
+        return sum(device.get("nc_count", 0) for device in devices)
+    except (ValueError, TypeError, AttributeError):  # a machine without devices may say so in words
+        return 0
 
 
 def set_variables(job: dict, given: dict) -> None:
@@ -600,7 +603,7 @@ def main() -> None:
     except (Refusal, OSError) as reason:
         say(str(reason))
         try:
-            with open(FAILURE, "w", encoding="utf-8") as file:
+            with open(FAILURE, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{reason}\n")
         except OSError:
             pass

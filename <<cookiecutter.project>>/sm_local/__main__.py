@@ -12,6 +12,7 @@ import difflib
 import importlib
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -62,12 +63,22 @@ def main(arguments: list[str]) -> int:
         print(f"sm-local: {said}", file=sys.stderr)
         return 130
     except SmLocalError as error:
-        print(*(f"sm-local: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+        print(*(f"sm-local: {line}" for line in shown(error)), sep="\n", file=sys.stderr)
         return 1
     if isinstance(result, int):
         return result
     print(result, end="")
     return 0
+
+
+def shown(error: SmLocalError) -> list[str]:
+    """Return an error's lines without what in a value would move the terminal's cursor."""
+    return [re.sub(r"[^ -~]", _visible, line) for line in str(error).split("\n")]
+
+
+def _visible(found: re.Match[str]) -> str:
+    """Return a character as it is, or as an escape where it has no shape of its own."""
+    return found[0] if found[0].isprintable() else found[0].encode("unicode_escape").decode()
 
 
 def read_given() -> dict[str, str]:

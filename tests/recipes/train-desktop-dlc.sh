@@ -39,6 +39,6 @@
   wait_job
   drop_code
   if ! started; then not_started; fi
-  disarm
+  disarm "$dir"
   pack auto "$dir" || true
   verdict model

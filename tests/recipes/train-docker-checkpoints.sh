@@ -45,6 +45,6 @@
   finish_helper "$built"
   drop_code
   if ! started; then not_started; fi
-  disarm opt/ml/checkpoints
+  disarm "$dir" opt/ml/checkpoints
   pack auto "$dir" || true
   verdict model

@@ -60,6 +60,6 @@
   drop_pipes
   drop_views
   if ! started; then not_started; fi
-  disarm
+  disarm "$dir"
   pack auto "$dir" || true
   verdict model

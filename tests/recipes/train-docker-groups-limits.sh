@@ -75,6 +75,6 @@
   drop_code
   drop_pipes
   if ! started; then not_started; fi
-  disarm
+  disarm "$dir"
   pack auto "$dir" || true
   verdict model

@@ -45,6 +45,6 @@
   finish_helper "$built"
   drop_code
   if ! started; then not_started; fi
-  disarm
+  disarm "$dir"
   pack auto "$dir" || true
   verdict model

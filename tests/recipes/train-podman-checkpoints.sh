@@ -42,6 +42,6 @@
   wait_job
   drop_code
   if ! started; then not_started; fi
-  disarm opt/ml/checkpoints
+  disarm "$dir" opt/ml/checkpoints
   pack auto "$dir" || true
   verdict model

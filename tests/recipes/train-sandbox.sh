@@ -34,6 +34,6 @@
   drop_scratch
   drop_code
   if ! started; then not_started; fi
-  disarm
+  disarm "$dir"
   pack auto "$dir" || true
   verdict model

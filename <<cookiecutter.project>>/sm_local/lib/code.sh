@@ -23,11 +23,12 @@ take_code() {
       "back what is root's"
 }
 
-# is_too_large PATH...: set $large if there are more than 64 MB; says so.
+# is_too_large PATH...: set $large if there are more than 64 MB; says so. A name may have a newline,
+# and a line that is no number must not get into an expression: Bash would run a $( ) in it.
 is_too_large() {
   local size total=0
   while read -r size _; do
-    total=$((total + size))
+    if [[ $size == [0-9]* && $size != *[!0-9]* ]]; then total=$((total + 10#$size)); fi
   done < <(exec du -sk -- "$@" 2> /dev/null)
   if (( total <= 64 * 1024 )); then return 1; fi
   large=$((total / 1024))

@@ -29,17 +29,21 @@ new_job() {
     job=$stem-$((++n))
   done
   dir=output/$job at=output/$job stamp=${job#"$1"}
-  trap 'rm -rf "$dir"' EXIT       # until the job has started there is nothing worth keeping
-  # With a trap no signal is lost: without one, Bash ignores Ctrl-C if the program that runs then
-  # ends as usual.
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
-  trap 'exit 129' HUP
+  leave_nothing
   shift
   mkdir -p "$dir/record" "${@/#/$dir/}"
   keep_recipe
   find_start $$ || true
   record recipe="$$ $start $HOSTNAME" status=InProgress
+}
+
+# leave_nothing: until the job has started there is nothing worth keeping. With a trap no signal is
+# lost: without one, Bash ignores Ctrl-C if the program that runs then ends as usual.
+leave_nothing() {
+  trap 'rm -rf "$dir"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  trap 'exit 129' HUP
 }
 
 # write_config NAME TEXT: write one of the files that the host finds in its config folder.

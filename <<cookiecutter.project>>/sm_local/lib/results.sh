@@ -3,16 +3,16 @@
 # Reads $dir.
 # shellcheck disable=SC2154  # $dir is folder.sh's
 
-# disarm FOLDER...: take setuid, setgid and capabilities from what the job has written in its own
-# folder and in these, and remove device nodes and sockets. Only then may others look into the job's
-# folder: a program of root's in it would run as root for all of them.
+# disarm FOLDER...: take setuid, setgid and capabilities from what the job has written there, and
+# remove device nodes and sockets. Only then may others look into the job's own folder: a program of
+# root's in it would run as root for all of them.
 disarm() {
   local entry drop=() found=()
   # for root, whose container may give files capabilities: a chown that changes nothing drops them
   if (( EUID == 0 )) && [[ $OSTYPE == linux* ]]; then drop=(-exec chown -h '' {} +); fi
   while IFS= read -r -d '' entry; do
     found+=("${entry#"$PWD/"}")
-  done < <(exec find -H "$dir" "$@" -cnewer "$dir/recipe.sh" \( -type f ${drop[@]+"${drop[@]}"} \
+  done < <(exec find -H "$@" -cnewer "$dir/recipe.sh" \( -type f ${drop[@]+"${drop[@]}"} \
     \( -perm -4000 -o -perm -2000 \) -exec chmod ug-s {} + \
     -o \( -type b -o -type c -o -type s \) -print0 -exec rm -f {} + \) 2> /dev/null)
   if (( ${#found[@]} )); then

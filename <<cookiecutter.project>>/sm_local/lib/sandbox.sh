@@ -101,9 +101,7 @@ process_one() {
   read -r self _ < /proc/self/stat      # this process as the machine outside sees it
   find_start self
   mount --rbind "$stage" /opt
-  mount -t tmpfs -o "size=$shm" shm /dev/shm 2> /dev/null || true
-  # forbidden inside some containers, where all the rest works
-  mount -t proc proc /proc 2> /dev/null || true
+  mount_system "$shm"
   if command -v ip > /dev/null; then ip link set lo up 2> /dev/null || true; fi
   # not through /proc/sys/kernel/hostname, which is not writable in a user namespace
   hostname "$hostname"
@@ -111,6 +109,13 @@ process_one() {
   printf '%s\n' "$start" > "$folder/.began"
   echo "$self" > "$folder/container-id"
   become "$@"
+}
+
+# mount_system SHM: give the job its own /dev/shm and /proc; forbidden inside some containers, where
+# all the rest works.
+mount_system() {
+  mount -t tmpfs -o "size=$1" shm /dev/shm 2> /dev/null || true
+  mount -t proc proc /proc 2> /dev/null || true
 }
 
 # name_hosts STAGE NAMES: show the job a file of names with these lines more.

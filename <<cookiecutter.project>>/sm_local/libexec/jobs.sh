@@ -13,13 +13,29 @@ source sm_local/libexec/running.sh
 row() { printf '%-44s %-11s %5s %8s  %s\n' "$@"; }
 
 # object JOB STATUS EXIT SECONDS FOLDER: print a JSON object, unknown values as null; a comma before
-# all but the first. Names of jobs and folders need no escapes, nor do the numbers.
+# all but the first.
 object() {
-  local status=null
+  local status=null string
   if [[ $2 != - ]]; then status=\"$2\"; fi
-  printf '%s {"job": "%s", "status": %s, "exit_code": %s, "seconds": %s, "folder": "%s"}' \
-    "$comma" "$1" "$status" "${3/#-/null}" "${4/#-/null}" "$5"
+  json_string "$1"
+  printf '%s {"job": %s, "status": %s, "exit_code": %s, "seconds": %s, "folder": "output/%s}' \
+    "$comma" "$string" "$status" "${3/#-/null}" "${4/#-/null}" "${string#\"}"
   comma=$',\n'
+}
+
+# json_string TEXT: set the caller's $string to it, quoted: a folder of yours may have any name.
+json_string() {
+  local i one
+  string=''
+  for (( i = 0; i < ${#1}; i++ )); do
+    one=${1:i:1}
+    case $one in
+      [\\\"]) one=\\$one ;;
+      [[:cntrl:]]) printf -v one '\\u%04x' "'$one" ;;
+    esac
+    string+=$one
+  done
+  string=\"$string\"
 }
 
 main() {

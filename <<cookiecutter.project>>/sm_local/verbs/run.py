@@ -60,7 +60,7 @@ def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     recipe.call("wait_job")
     recipe.bash(*engine.after(plan), *drop_copies(plan))
     recipe.bash("if ! started; then not_started; fi")
-    recipe.call("disarm", *plan.handed_back)
+    recipe.call("disarm", DIR, *plan.handed_back)
     recipe.call("pack", plan.archives, DIR, otherwise="true")  # it has said why
     recipe.call("verdict", plan.produces)
 

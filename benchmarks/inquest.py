@@ -1,0 +1,251 @@
+"""What became of a job after a fault: what is lost, what is left, what was said.
+
+The job noted in its checkpoint folder what it had written and printed; all else is looked up from
+outside: the job's folder, the engine's lists, the machine's processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from arena import Engine
+
+# What only a running job needs, by its name in the project.
+TEMPORARY = re.compile(r"\.(recipe|in|out|model|feeders)|.*\.new\.\d+|.*\.sh\.\d+|.*\.tar\.gz\.tar")
+SCRATCH = ("cow", "stage", "views", "pipes", "pipes.ended", "manifests")
+RAW = re.compile(r"\.sh: line \d+:|^Traceback |^bash: |^tee: ", re.MULTILINE)
+
+
+def jobs(project: Path) -> list[Path]:
+    """Return the jobs' folders, oldest first."""
+    folders = [path.parent for path in project.glob("output/*/record")]
+    return sorted(folders, key=lambda path: path.stat().st_mtime)
+
+
+def truths(project: Path) -> list[tuple[str, str, int, int]]:
+    """Return what jobs wrote: the job, the host and the numbers of files and lines."""
+    found = []
+    for path in (project / "opt/ml/checkpoints").glob("truth-*[0-9]"):
+        job, _, host = path.name.removeprefix("truth-").rpartition("-algo-")
+        files, lines = map(int, path.read_text().split())
+        found.append((job, f"algo-{host}", files, lines))
+    return found
+
+
+def read(path: Path) -> str:
+    """Return a file's text; '' where there is none."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def status_of(job: Path) -> str:
+    """Return the first word of a job's status, 'empty' for an empty file."""
+    if not (job / "status").exists():
+        return "none"
+    return (read(job / "status").split() or ["empty"])[0]
+
+
+# What is lost
+
+
+def lost(project: Path, said: str, killed: bool) -> Iterator[str]:
+    """Yield what jobs had written and printed, and nobody has now.
+
+    `killed`: nobody was left who could have packed; `make jobs` says so.
+    """
+    for job, host, files, lines in truths(project):
+        folder = project / "output" / job
+        if not folder.exists():
+            yield f"the folder of {job}"
+            continue
+        at = folder / host if (folder / host).exists() else folder
+        yield from lost_files(at, host, files)
+        yield from lost_lines(at, lines, said)
+        yield from lost_archive(folder, at, said, killed)
+
+
+def lost_files(at: Path, host: str, count: int) -> Iterator[str]:
+    """Yield which of a host's files are missing or others than they were."""
+    bad = [n for n in range(1, count + 1) if read(at / f"model/file-{host}-{n}") != "whole\n"]
+    if bad:
+        yield f"{len(bad)} of {count} files in {at.name}/model, the first is {bad[0]}"
+
+
+def lost_lines(at: Path, count: int, said: str) -> Iterator[str]:
+    """Yield which of a host's lines are in no log, unless somebody has said so."""
+    lines = set(read(at / "log").splitlines())
+    bad = [n for n in range(1, count + 1) if f"line {n}" not in lines]
+    if bad and not re.search(r"^sm-local: .*\blog\b.*(not|full|cut|lost)", said, re.MULTILINE):
+        yield f"{len(bad)} of {count} lines of {at.name}/log, the first is {bad[0]}"
+
+
+def lost_archive(job: Path, at: Path, said: str, killed: bool) -> Iterator[str]:
+    """Yield what is wrong with model.tar.gz; a line that says there is none is as good."""
+    path = job / "model.tar.gz"
+    files = {path.name for path in (at / "model").glob("*")}
+    if not path.exists():
+        told = "could not pack" in said or "'make pack'" in said
+        if files and not told and not killed and status_of(job) in ("Completed", "Stopped"):
+            yield f"{job.name}/model.tar.gz, and no line says so"
+        return
+    try:
+        with tarfile.open(path) as archive:
+            names = {member.name for member in archive}
+    except (tarfile.TarError, EOFError, OSError) as error:
+        yield f"{job.name}/model.tar.gz is broken ({error})"
+        return
+    missing = files - names
+    if missing and "'make pack'" not in said:
+        yield f"{len(missing)} files of {job.name}/model.tar.gz, such as {min(missing)}"
+
+
+# What is left
+
+
+def left(project: Path, engine: Engine) -> list[str]:
+    """Return all that a project has outside its own files and should not have now."""
+    return [
+        *left_on_engine(project, engine),
+        *left_processes(project),
+        *left_files(project, engine),
+    ]
+
+
+KINDS = {
+    "container": (["ps", "--all", "--quiet", "--no-trunc"], ["inspect"], ["rm", "--force", "-v"]),
+    "volume": (["volume", "ls", "--quiet"], ["volume", "inspect"], ["volume", "rm"]),
+    "network": (["network", "ls", "--quiet"], ["network", "inspect"], ["network", "rm"]),
+}
+
+
+def on_engine(project: Path, engine: Engine) -> Iterator[tuple[str, str, str]]:
+    """Yield what an engine has of the project: kind, id, words. By its path in any field."""
+    if engine.kind == "sandbox":
+        return
+    marks = {str(project), *(path.name for path in jobs(project))}
+    for kind, (ls, inspect, _) in KINDS.items():
+        ids = engine.told(*ls).split()
+        for one in json.loads((engine.told(*inspect, *ids) if ids else "") or "[]"):
+            text = json.dumps(one)
+            if any(mark in text for mark in marks):
+                name = str(one.get("Name") or one.get("name")).strip("/")
+                state = (one.get("State") or {}).get("Status", "") if kind == "container" else ""
+                yield kind, one.get("Id") or name, f"{kind} {name[:60]} {state}".strip()
+
+
+def left_on_engine(project: Path, engine: Engine) -> list[str]:
+    """Return containers in any state, volumes and networks of the project."""
+    return [words for _, _, words in on_engine(project, engine)]
+
+
+def runs(project: Path, engine: Engine) -> bool:
+    """Return whether a container, or in the sandbox a process, of the project runs."""
+    if engine.kind == "sandbox":
+        return bool(inside(project))
+    ids = engine.told("ps", "--quiet", "--filter", f"label=sm-local.project={project}")
+    return bool(ids.strip())
+
+
+def of_project(project: Path) -> dict[int, str]:
+    """Return the processes on this machine that work in the project, and their command lines."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (
+                (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            )
+            where = os.readlink(folder / "cwd")
+            if str(project) in command or f"{where}/".startswith(f"{project}/"):
+                found[int(folder.name)] = command.strip()
+    found.pop(os.getpid(), None)
+    return found
+
+
+def inside(project: Path) -> dict[int, str]:
+    """Return the processes in whose mounts the project is: those in sandboxes and containers."""
+    found = {}
+    ours = os.stat("/proc/self/ns/mnt").st_ino
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.stat(folder / "ns/mnt").st_ino == ours:
+                continue
+            if str(project) in (folder / "mountinfo").read_text():
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                found[int(folder.name)] = command.decode(errors="replace").strip()
+    return found
+
+
+def left_processes(project: Path) -> list[str]:
+    """Return the processes of the project."""
+    found = {**inside(project), **of_project(project)}
+    return [f"process {command[:70]}" for command in found.values() if command]
+
+
+def left_files(project: Path, engine: Engine) -> list[str]:
+    """Return FIFOs, temporary files, and files of others below the project."""
+    found = []
+    for folder, folders, names in os.walk(project):
+        for name in [*folders, *names]:
+            path = os.path.join(folder, name)
+            here = os.path.relpath(path, project)
+            try:
+                facts = os.lstat(path)
+            except OSError:
+                continue
+            if stat.S_ISFIFO(facts.st_mode):
+                found.append(f"FIFO {here}")
+            elif here.startswith(("output/", "recipes/")) and TEMPORARY.fullmatch(name):
+                found.append(f"file {here}")
+            elif re.fullmatch(rf"output/[^/]+/(algo-\d+/)?({'|'.join(SCRATCH)})", here):
+                found.append(f"folder {here}")
+            elif facts.st_uid != engine.user:
+                found.append(f"{owner(facts.st_uid)} {here}")
+    return found
+
+
+def owner(uid: int) -> str:
+    """Return whose a file is."""
+    return "root's" if uid == 0 else f"{uid}'s"
+
+
+def remove(project: Path, engine: Engine) -> None:
+    """End and remove what a try has left: the next one must not meet it."""
+    for pid in [*inside(project), *of_project(project)]:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    for kind, one, _ in list(on_engine(project, engine)):
+        engine.told(*KINDS[kind][2], one)
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        if line.split()[1].startswith(f"{project}/"):
+            subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+
+
+# What was said
+
+
+def raw_words(said: str) -> list[str]:
+    """Return the lines that a program said and that are not for a person."""
+    return [line for line in said.splitlines() if RAW.search(line)]
+
+
+def last_word(verb: str, said: str) -> str:
+    """Return the last line of ours, without names, numbers and times; of `jobs` the job's word."""
+    lines = [line for line in said.splitlines() if line.startswith("sm-local: ")]
+    if verb == "jobs" and not lines:
+        rows = said.splitlines()[1:]
+        return rows[0].split()[1] if rows else "no job"
+    line = lines[-1].removeprefix("sm-local: ") if lines else (said.splitlines() or [""])[-1]
+    line = re.sub(r"[\w.-]+-\d{8}-\d{6}(-\d+)?", "JOB", line)
+    line = re.sub(r"/\S*sm-local-faults-\S*", "PROJECT", line)
+    return re.sub(r"\d+", "N", line)[:90]
