@@ -284,6 +284,30 @@ def program(place: Workplace, rounds: int) -> list[Row]:
     return [Row(row.what, row.over, row.ratio, verdict(extra, 0.06, " s"), row.note)]
 
 
+def code(place: Workplace, rounds: int) -> list[Row]:
+    """Compare a job's copies of a usual code/ to making their folders; the budget is in seconds."""
+    project = place.project("code")
+    for number in range(20):
+        (project / f"code/module_{number}.py").write_text("x = 1\n" * 2000)
+    folders = "dir=output/job at=output/job places=(); mkdir -p output/job/code output/job/cow"
+    libraries = "; ".join(f"source sm_local/lib/{name}.sh" for name in ("say", "folder", "code"))
+    prepare = f"set -eu; {libraries}; bind() {{ :; }}; {folders}"
+    copies = f"{prepare}; take_code; show_code /opt/ml/code copy cow"
+
+    def clean() -> None:
+        shutil.rmtree(project / "output/job", ignore_errors=True)
+
+    bash, here = ["bash", "-p", "-c"], place.environment()
+    cases = [
+        Case("the folders alone", [*bash, prepare], project, here, clean),
+        Case("two copies of `code/`, 20 files of 12 KB", [*bash, copies], project, here, clean),
+    ]
+    times = interleave(cases, rounds, place.say)
+    row = times.row(cases[1].name, cases[0].name)
+    extra = times.typical(row.what) - times.typical(row.over)
+    return [Row(row.what, row.over, row.ratio, verdict(extra, 0.005, " s"), row.note)]
+
+
 def recipe(place: Workplace, rounds: int) -> list[Row]:
     """Compare writing a recipe to starting the same Python; the budget is in seconds."""
     project, python = place.baked(), "sm_local/.venv/bin/python"
@@ -360,6 +384,7 @@ GROUPS = {
     "channels": channels,
     "sandbox": sandbox,
     "program": program,
+    "code": code,
     "recipe": recipe,
     "bake": bake,
     "pipe": pipe,
