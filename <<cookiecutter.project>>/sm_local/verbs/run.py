@@ -7,7 +7,7 @@ from ..plan import Container, Feed, Mount, Piece, Plan, Prefix, View
 from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_folder, own
 from . import planning
 
-LIBRARIES = ("say", "record", "process", "sidecar", "folder", "job", "answer", "pack")
+LIBRARIES = ("say", "record", "process", "sidecar", "folder", "lines", "job", "answer", "pack")
 ROW = 6  # folders in a line
 
 
