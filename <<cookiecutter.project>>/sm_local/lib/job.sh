@@ -264,6 +264,7 @@ verdict() {
   say_verdict "$status" "$1"
   if [[ $status == Failed ]]; then answer; fi
   if [[ $status == Stopped ]]; then exit "${ending:-143}"; fi
+  if (( ! rc )) && [[ ${unkept-} ]]; then exit "$unkept"; fi
   exit "$rc"
 }
 
