@@ -64,7 +64,7 @@ def test_so_does_make_pack(saving, slow, command):
     terminal = Terminal(command, saving, slow)
     assert eventually(lambda: list(saving.glob("output/*/model.tar.gz")))
     terminal.type(CTRL_C)
-    assert terminal.wait() == (2 if command[0] == "make" else 130), terminal.text
+    assert terminal.wait() in (2, 130), terminal.text  # make itself dies of it, or says 2
     assert "sm-local: packing was interrupted; " in terminal.text
     assert not list(last_job(saving).glob("*.gz"))
 
