@@ -162,6 +162,62 @@ def test_eleven_hosts_are_sorted_as_text(project):
 
 
 @pytest.mark.linux
+@pytest.mark.parametrize("engine", ["docker", "sandbox"])
+def test_every_byte_of_a_host_s_log_is_shown_and_kept(project, engine):
+    script(
+        project,
+        """
+text = b"".join(b"line %d\\n" % n for n in range(20000))
+text += b"nul \\0 here\\n" + b"x" * 300000 + b"\\nno newline at its end"
+while text: text = text[os.write(1, text):]
+""",
+    )
+    (project / "job.yaml").write_text(TWO)
+    make(project, "recipe", f"ENGINE={engine}")
+    done = subprocess.run(
+        ["bash", "recipes/train.sh"],
+        cwd=project,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=120,
+        check=True,
+    )
+    wanted = b"".join(b"line %d\n" % n for n in range(20000))
+    wanted += b"nul \0 here\n" + b"x" * 300000 + b"\nno newline at its end"
+    (job,) = jobs(project)
+    for host in ("algo-1", "algo-2"):
+        assert (job / host / "log").read_bytes() == wanted
+        name = host.encode() + b" | "
+        lines = [line for line in done.stdout.splitlines(keepends=True) if line.startswith(name)]
+        assert [line.removeprefix(name) for line in lines] == [
+            line + b"\n" for line in wanted.split(b"\n")
+        ]
+
+
+@pytest.mark.linux
+def test_a_reader_that_has_gone_leaves_the_logs_whole(project):
+    script(project, "for n in range(50000): print('line', n)")
+    (project / "job.yaml").write_text(TWO)
+    make(project, "recipe", "ENGINE=sandbox")
+    done = subprocess.run(
+        ["bash", "-c", "bash recipes/train.sh 2> said | head -n 3"],
+        cwd=project,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.count("\n") == 3 and "sed" not in (project / "said").read_text()
+    (job,) = jobs(project)
+    assert eventually(lambda: (job / "status").read_text().startswith("Completed "))
+    for host in ("algo-1", "algo-2"):
+        assert (job / host / "log").read_text().splitlines()[-1] == "line 49999"
+
+
+@pytest.mark.linux
 def test_two_hosts_in_the_sandbox(project):
     script(
         project,

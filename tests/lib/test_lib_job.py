@@ -7,7 +7,7 @@ import time
 import pytest
 from library import a_job, bash
 
-JOB = "lib/say lib/record lib/process lib/sidecar lib/folder lib/job lib/answer"
+JOB = "lib/say lib/record lib/process lib/sidecar lib/folder lib/lines lib/job lib/answer"
 START = "job=j dir=output/j at=output/j; out_of_memory() { false; }\n"
 
 

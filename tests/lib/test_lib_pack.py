@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import subprocess
 import tarfile
 
 import pytest
@@ -117,3 +118,46 @@ def test_a_failure_says_why_and_leaves_no_file(tmp_path):
         "sm-local: could not pack model.tar.gz (above); the files are where they were\n"
     )
     assert not (job / "model.tar.gz").exists() and (job / "output.tar.gz").exists()
+
+
+def sparse(path, size: int = 1 << 40) -> None:
+    """Make a file of one byte behind so many that take no room."""
+    with open(path, "wb") as file:
+        file.seek(size)
+        file.write(b"x")
+
+
+@pytest.mark.linux
+def test_auto_goes_by_the_bytes_and_not_by_the_room_they_take(tmp_path):
+    job = a_job(tmp_path)
+    sparse(job / "model/m", 80 << 20)
+    assert pack(tmp_path, "auto").stderr.startswith("sm-local: 80 MB in model and output/data; ")
+    assert not list(job.glob("*.gz"))
+
+
+@pytest.mark.linux
+def test_holes_are_not_read(tmp_path):
+    """Which would take hours: reading and packing a TB takes no longer than a byte."""
+    job = a_job(tmp_path)
+    sparse(job / "model/m")
+    (job / "model/n").write_text("n")
+    pack(tmp_path)
+    found = members(job / "model.tar.gz")
+    assert {name: member.size for name, member in found.items()} == {"m": (1 << 40) + 1, "n": 1}
+    assert found["m"].issparse() and not found["n"].issparse()
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("size", [1 << 16, 70 << 20], ids=["small", "large"])
+def test_an_archive_of_ordinary_files_is_in_the_usual_format(tmp_path, size):
+    """Byte for byte what tar makes without being told of holes, small holes included."""
+    job = a_job(tmp_path)
+    (job / "model/m").write_bytes(os.urandom(1024) * (size // 1024))
+    sparse(job / "model/holes", 1 << 16)
+    pack(tmp_path)
+    command = "tar -c --owner=0 --group=0 --numeric-owner -C output/j/model -- holes m"
+    with gzip.open(job / "model.tar.gz") as file:
+        assert (
+            file.read()
+            == subprocess.run(command.split(), cwd=tmp_path, capture_output=True, check=True).stdout
+        )

@@ -69,14 +69,6 @@ wait_job() {
   fi
 }
 
-# ends_within_a_line FILE: is the last byte something else than a newline?
-ends_within_a_line() {
-  local last=''
-  [[ -s $1 ]] || return 1
-  IFS= read -r -d '' -n 1 last < <(exec tail -c 1 "$1") || true
-  [[ $last != $'\n' ]]
-}
-
 # run_here COMMAND...: run it and keep its exit status; the disk may be full.
 run_here() {
   rc=0
@@ -107,15 +99,11 @@ host_failed() {
 # is_broken: did a feeder report data that cannot be read?
 is_broken() { [[ -e $dir/record/broken ]]; }
 
-# show_host: put the host's name in front of each line. Not awk: Debian's keeps lines back until it
-# has 4096 bytes.
+# show_host: put the host's name in front of each line. All is read, even when nobody reads the
+# terminal's side any more: the log is written by who writes here.
 show_host() {
-  local line=''
   trap '' PIPE TTOU
-  while IFS= read -r line || [[ $line ]]; do
-    printf '%s | %s\n' "${at##*/}" "$line" || break
-    line=''
-  done 2> /dev/null
+  { { cat; end_line "$at/log"; } | name_lines "${at##*/}"; } 2> /dev/null || true
   cat > /dev/null
 }
 
@@ -276,6 +264,7 @@ verdict() {
   say_verdict "$status" "$1"
   if [[ $status == Failed ]]; then answer; fi
   if [[ $status == Stopped ]]; then exit "${ending:-143}"; fi
+  if (( ! rc )) && [[ ${unkept-} ]]; then exit "$unkept"; fi
   exit "$rc"
 }
 

@@ -5,6 +5,7 @@ set -euo pipefail
 source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
+source sm_local/lib/lines.sh
 source sm_local/lib/process.sh
 source sm_local/libexec/chosen.sh
 source sm_local/libexec/running.sh
@@ -24,18 +25,11 @@ main() {
 print_logs() {
   local host
   for host in "$dir"/algo-*; do
-    if [[ -f $host/log ]]; then name_lines "${host##*/}" < "$host/log"; fi
+    if [[ -f $host/log ]]; then
+      { cat "$host/log"; end_line "$host/log"; } | name_lines "${host##*/}"
+    fi
   done
   if [[ -f $dir/log ]]; then cat "$dir/log"; fi
-}
-
-# name_lines HOST: put its name in front of each line, at once.
-name_lines() {
-  local line=''
-  while IFS= read -r line || [[ $line ]]; do
-    printf '%s | %s\n' "$1" "$line"
-    line=''
-  done
 }
 
 # follow: print the logs as they grow, and how the job ended.
@@ -45,7 +39,10 @@ follow() {
   trap 'kill "${readers[@]+"${readers[@]}"}" 2> /dev/null || true' EXIT
   for host in "$dir"/algo-*; do
     if [[ ! -d $host ]]; then continue; fi
-    tail -n +1 -F "$host/log" 2> /dev/null > >(exec 2> /dev/null; name_lines "${host##*/}") &
+    tail -n +1 -F "$host/log" 2> /dev/null > >(
+      exec 2> /dev/null
+      name_lines "${host##*/}" && end_line "$host/log"
+    ) &
     readers+=($!)
   done
   if [[ -f $dir/log ]]; then

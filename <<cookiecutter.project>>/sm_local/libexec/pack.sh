@@ -18,7 +18,7 @@ main() {
   if [[ -f ${dir%/*}/status ]]; then dir=${dir%/*}; fi
   [[ -d $dir/model || -d $dir/algo-1/model ]] ||
     die "$dir is not a job's folder; 'make jobs' lists them"
-  pack always "$dir" || exit 1
+  pack always "$dir" || exit "$unkept"
   say "packed: $dir"
 }
 

@@ -8,7 +8,7 @@ from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_fo
 from . import planning
 
 LIBRARIES = (
-    *("say", "record", "process", "sidecar", "folder"),
+    *("say", "record", "process", "sidecar", "folder", "lines"),
     *("job", "results", "answer", "pack"),
 )
 ROW = 6  # folders in a line
