@@ -22,6 +22,9 @@ sys.path.insert(0, str(REPO / "tests"))
 import house  # noqa: E402
 import projects  # noqa: E402
 
+# A variable of all that a run starts: only processes with it, or in a sandbox of the run's own, get
+# a signal. A path in a command line or a list of mounts proves nothing: namespaces inherit mounts.
+MARK, ENGINE_MARK = "SM_LOCAL_FAULTS", "SM_LOCAL_FAULTS_ENGINE"
 ENGINES = ("docker", "docker-user", "podman", "sandbox", "sandbox-user")
 # The job: it writes a file, says so, and then notes in a folder that survives everything what it
 # has written and said. So afterwards there is a truth to compare with.
@@ -139,7 +142,8 @@ class Arena:
     def environment(self, engine: Engine, **changes: str) -> dict[str, str]:
         """Return what make sees: the home is everybody's, the Python too."""
         everybody = projects.everybodys_python()
-        return {**everybody, "HOME": str(self.home), **engine.environment, **changes}
+        own = {"HOME": str(self.home), MARK: str(self.folder)}
+        return {**everybody, **own, **engine.environment, **changes}
 
     def engine(self, name: str) -> Engine:
         """Return an engine that is ready for this run's projects."""
@@ -337,6 +341,10 @@ class Mortal:
         self.process: subprocess.Popen | None = None
         self.containerd: subprocess.Popen | None = None
 
+    def environment(self) -> dict[str, str]:
+        """Return what dockerd, containerd and its shims are known by."""
+        return projects.clean_environment(**{ENGINE_MARK: str(self.folder)})
+
     @property
     def pid(self) -> int:
         """Return dockerd's process."""
@@ -356,7 +364,12 @@ class Mortal:
         command += ["--containerd", str(self.folder / "containerd.sock")]
         with open(self.folder / "log", "a") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=self.environment(),
             )
         deadline = time.monotonic() + 60
         while not projects.answers(self.address):
@@ -379,7 +392,12 @@ class Mortal:
         command += ["--root", f"{at}/exec/root", "--state", f"{at}/exec/state"]
         with open(self.folder / "log", "a") as log:
             self.containerd = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=self.environment(),
             )
         deadline = time.monotonic() + 20
         while not (at / "containerd.sock").exists() and time.monotonic() < deadline:
@@ -387,7 +405,8 @@ class Mortal:
 
     def kill(self, number: int) -> None:
         """Send dockerd a signal, and wait for its end."""
-        os.kill(self.pid, number)
+        if self.pid in marked(ENGINE_MARK, self.folder):
+            os.kill(self.pid, number)
         assert self.process
         self.process.wait(60)
 
@@ -396,7 +415,7 @@ class Mortal:
         with contextlib.suppress(Exception):
             self.start()
             self.kill(15)
-        for pid in processes_with(f"{self.folder}/"):
+        for pid in marked(ENGINE_MARK, self.folder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
         time.sleep(0.5)
@@ -406,11 +425,11 @@ class Mortal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def processes_with(text: str) -> list[int]:
-    """Return the processes in whose command line a path is."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+def marked(name: str, folder: Path) -> list[int]:
+    """Return the processes that were started with a mark, whoever their parent is now."""
+    wanted, found = os.fsencode(f"{name}={folder}"), []
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if text.encode() in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
+            if wanted in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
     return [pid for pid in found if pid != os.getpid()]

@@ -36,6 +36,8 @@ def main(words: list[str] | None = None) -> int:
     """Try what was asked for; print a row as soon as it is known."""
     options = arguments().parse_args(words)
     rows = [row for row in ROWS if wanted(row, options.rows)]
+    if options.moments:
+        rows = [at(row, options.moments) for row in rows if at(row, options.moments).moments]
     if options.quick:
         rows = [short(row) for row in rows]
     bad = 0
@@ -59,6 +61,9 @@ def arguments() -> argparse.ArgumentParser:
         help=f"some of {','.join(ENGINES)} (default: all but podman); -user: an unprivileged user",
     )
     parser.add_argument("--rows", default="", help="only rows with one of these words, by commas")
+    parser.add_argument(
+        "--moments", default="", help="only moments with this word: before, packing"
+    )
     parser.add_argument("--quick", action="store_true", help="only the short form's rows")
     parser.add_argument(
         "--base", default="", help="the image to build from (default: found or made)"
@@ -69,6 +74,11 @@ def arguments() -> argparse.ArgumentParser:
 def wanted(row: Row, words: str) -> bool:
     """Return whether a row has one of some words in its name."""
     return not words or any(word in row.name for word in words.split(","))
+
+
+def at(row: Row, word: str) -> Row:
+    """Return a row at some of its moments only."""
+    return replace(row, moments=tuple(one for one in row.moments if word in one))
 
 
 def short(row: Row) -> Row:

@@ -17,7 +17,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from arena import Engine
+from arena import MARK, Engine, marked
 
 # What only a running job needs, by its name in the project.
 TEMPORARY = re.compile(r"\.(recipe|in|out|model|feeders)|.*\.new\.\d+|.*\.sh\.\d+|.*\.tar\.gz\.tar")
@@ -158,32 +158,50 @@ def runs(project: Path, engine: Engine) -> bool:
 
 
 def of_project(project: Path) -> dict[int, str]:
-    """Return the processes on this machine that work in the project, and their command lines."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (
-                (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            )
-            where = os.readlink(folder / "cwd")
-            if str(project) in command or f"{where}/".startswith(f"{project}/"):
-                found[int(folder.name)] = command.strip()
-    found.pop(os.getpid(), None)
-    return found
+    """Return the processes that this run has started on this side, and their command lines.
+
+    A run has one project at a time, in a folder below its own.
+    """
+    return {pid: command_of(pid) for pid in marked(MARK, project.parent.parent)}
+
+
+def command_of(pid: int) -> str:
+    """Return a process's command line, '' if it has ended."""
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        return text.decode(errors="replace").strip()
+    return ""
 
 
 def inside(project: Path) -> dict[int, str]:
-    """Return the processes in whose mounts the project is: those in sandboxes and containers."""
-    found = {}
-    ours = os.stat("/proc/self/ns/mnt").st_ino
-    for folder in Path("/proc").glob("[0-9]*"):
+    """Return the processes in the project's sandboxes: a job there keeps none of our variables.
+
+    What proves it is a mount on the job's own `stage`, which is made in that namespace alone. The
+    project's path elsewhere in the list does not: other sandboxes inherit this machine's mounts.
+    """
+    own = re.compile(re.escape(f"{project}/output/") + r"[^/]+/(algo-\d+/)?stage(/|$)")
+    ours, found = os.stat("/proc/self/ns/mnt").st_ino, {}
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if os.stat(folder / "ns/mnt").st_ino == ours:
+            if os.stat(process / "ns/mnt").st_ino == ours:
                 continue
-            if str(project) in (folder / "mountinfo").read_text():
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-                found[int(folder.name)] = command.decode(errors="replace").strip()
+            lines = (process / "mountinfo").read_text(errors="surrogateescape").splitlines()
+            if any(own.match(unescaped(line.split()[4])) for line in lines):
+                found[int(process.name)] = command_of(int(process.name))
     return found
+
+
+def unescaped(path: str) -> str:
+    """Return a path of /proc's lists of mounts, in which blanks and the like are octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
+
+
+def is_ours(pid: int, project: Path, containers: list[str]) -> bool:
+    """Return whether a process is this run's: by mark, by sandbox, or by its container's cgroup."""
+    if pid in of_project(project) or pid in inside(project):
+        return True
+    groups = read(Path(f"/proc/{pid}/cgroup"))
+    return any(len(one) == 64 and one in groups for one in containers)
 
 
 def left_processes(project: Path) -> list[str]:

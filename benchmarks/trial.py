@@ -170,12 +170,13 @@ class Trial:
         return [text for text in texts if text]
 
     def kill(self, *pids: int, number: int = signal.SIGKILL) -> None:
-        """Send a signal to processes of this project."""
-        self.result.missed = not any(pids)
-        for pid in pids:
+        """Send a signal to processes, each of which must be this run's."""
+        containers = self.containers()
+        ours = [pid for pid in pids if pid > 1 and inquest.is_ours(pid, self.project, containers)]
+        self.result.missed = not ours
+        for pid in ours:
             with contextlib.suppress(ProcessLookupError):
-                if pid > 1:
-                    os.kill(pid, number)
+                os.kill(pid, number)
 
     # Afterwards
 
