@@ -376,6 +376,58 @@ exec 5>&-; wait"""
     return [times.row(cases[1].name, cases[0].name, 1.25)]
 
 
+def jobs(place: Workplace, rounds: int) -> list[Row]:
+    """Compare verbs in a project of 1,000 old jobs to the same in one that has a single job.
+
+    Every tenth was killed: its folder still says that it runs. The budget is in seconds.
+    """
+    here = place.environment()
+    few, many = (place.project(name, "", "ENGINE=sandbox\n") for name in ("few", "many"))
+    for project in (few, many):
+        place.run("make", "train", folder=project)
+    grow_old(many, 1000)
+    verbs, rows = ("jobs", "stop", "train"), []
+    cases = [
+        Case(f"`make {verb}`, {name}", ["make", verb], project, here)
+        for verb in verbs
+        for name, project in (("one job", few), ("1,000 old jobs", many))
+    ]
+    times = interleave(cases, rounds, place.say)
+    for one, thousand in zip(cases[::2], cases[1::2]):
+        row, seconds = times.row(thousand.name, one.name), times.typical(thousand.name)
+        rows.append(Row(row.what, row.over, row.ratio, verdict(seconds, 0.5, " s"), row.note))
+    return rows
+
+
+def grow_old(project: Path, number: int) -> None:
+    """Copy a project's job until it has so many."""
+    (first,) = (path for path in (project / "output").iterdir() if path.is_dir())
+    for n in range(number):
+        job = project / f"output/old-20260101-{n:06}"
+        shutil.copytree(first, job)
+        if not n % 10:
+            (job / "status").write_text("InProgress\n")
+            (job / "record/recipe").write_text("999999999 1 here\n")
+
+
+def lines(place: Workplace, rounds: int) -> list[Row]:
+    """Compare the logs of two hosts, each line with its host's name, to the log of one."""
+    code = "for n in range(300_000): print('line', n, 'of a log that is not short')\n"
+    two = "ResourceConfig: {InstanceType: ml.m5.large, InstanceCount: 2}\n"
+    here = place.environment()
+    cases = [
+        Case(
+            f"{TRAIN} in the sandbox, {name}",
+            ["make", "train"],
+            place.project(name.replace(" ", "-"), code, "ENGINE=sandbox\n", job),
+            here,
+        )
+        for name, job in (("300,000 lines", "{}\n"), ("two hosts of 300,000 lines", two))
+    ]
+    times = interleave(cases, min(rounds, 5), place.say)
+    return [times.row(cases[1].name, cases[0].name)]
+
+
 GROUPS = {
     "train": train,
     "phases": phases,
@@ -388,4 +440,6 @@ GROUPS = {
     "recipe": recipe,
     "bake": bake,
     "pipe": pipe,
+    "jobs": jobs,
+    "lines": lines,
 }

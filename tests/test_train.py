@@ -472,36 +472,6 @@ def test_a_refused_job_leaves_the_links_as_they_were(project, before):
     assert list(last_job(project).glob(".*")) == []
 
 
-@pytest.mark.linux
-@pytest.mark.skipif(os.geteuid() != 0, reason="a disk to fill is root's to make")
-def test_an_exit_status_that_could_not_be_written_is_not_called_a_sigkill(project):
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "full", project / "output"], check=True
-    )
-    try:
-        script(
-            project,
-            """
-with open("/opt/ml/model/all", "wb", buffering=0) as file:
-    try:
-        while True: file.write(b"x" * 512)
-    except OSError: pass
-sys.exit(3)
-""",
-        )
-        done = make(project, "train", "ENGINE=sandbox")
-        job = last_job(project)
-        assert (job / "exit-code").read_text() == ""
-        assert "SIGKILL" not in done.stdout and done.returncode == 2 and "Error 1\n" in done.stdout
-        assert (
-            "sm-local: the job's exit status could not be written to "
-            f"output/{job.name}/exit-code, and is not known; is the disk full?\n"
-        ) in done.stdout
-        assert job.name in make(project, "jobs").stdout
-    finally:
-        subprocess.run(["umount", project / "output"], check=True)
-
-
 @pytest.mark.parametrize("text", ["日本語", "a\n", ""])
 def test_the_verdict_has_a_line_of_its_own(project, text):
     script(project, f"sys.stdout.buffer.write({text.encode()!r})")

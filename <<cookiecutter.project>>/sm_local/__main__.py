@@ -67,7 +67,17 @@ def main(arguments: list[str]) -> int:
         return 1
     if isinstance(result, int):
         return result
-    print(result, end="")
+    return show(result)
+
+
+def show(text: str) -> int:
+    """Print a recipe; return the exit status."""
+    try:
+        print(text, end="", flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would say it again as it ends
+        print(f"sm-local: the recipe was not written: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 

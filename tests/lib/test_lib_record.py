@@ -30,23 +30,48 @@ recall status other || echo "no job"
 
 
 @pytest.mark.linux
-def test_a_full_disk_makes_a_fact_unknown_and_ends_nothing(tmp_path):
+def test_on_a_full_disk_a_fact_stays_as_it_was_and_nothing_ends(tmp_path):
     job = a_job(tmp_path)
-    (job / "record/new").symlink_to("/dev/full")
     done = bash(
         tmp_path,
-        "lib/record",
+        "lib/say lib/record",
         """dir=output/j
-printf() { return 1; }
 record status=InProgress
-echo InProgress > "$dir/status"
-record status=Stopped
-recall status j || echo unknown
-record new=1
-echo goes on""",
+printf() { return 1; }
+say() { echo "$*"; }
+record status=Stopped new=1
+recall status j; echo "$value"
+recall new j || echo unknown
+echo "goes on, $unkept" """,
     )
-    assert (done.stdout, done.stderr) == ("unknown\ngoes on\n", "")
+    assert (done.stdout.splitlines(), done.stderr) == (
+        [
+            "output/j/status could not be kept; it should be 'Stopped'. Is the disk full?",
+            "output/j/record/new could not be kept; it should be '1'. Is the disk full?",
+            *["InProgress", "unknown", "goes on, 1"],
+        ],
+        "",
+    )
     assert not [path.name for path in job.iterdir() if ".new" in path.name]
+
+
+@pytest.mark.linux
+def test_the_reserve_is_used_where_there_is_no_more_room(tmp_path):
+    a_job(tmp_path)
+    done = bash(
+        tmp_path,
+        "lib/say lib/record",
+        """dir=output/j
+reserve
+[[ $(wc -c < output/j/record/reserve) == 16385 ]]
+write_fact() { [[ ! -s output/j/record/reserve && ! -s output/j/record/cut_log ]]; }
+record status=Stopped
+echo "'$unkept'"
+reserve; note_cut_log
+record status=Stopped
+echo "'$unkept'"; ls output/j/record""",
+    )
+    assert done.stdout.split() == ["''", "''", "cut_log"] and done.stderr == ""
 
 
 def new_job(folder, library: str = "library=1", stem: str = "J", extra: str = "", **options):

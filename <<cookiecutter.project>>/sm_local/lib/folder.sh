@@ -31,10 +31,16 @@ new_job() {
   dir=output/$job at=output/$job stamp=${job#"$1"}
   leave_nothing
   shift
-  mkdir -p "$dir/record" "${@/#/$dir/}"
-  keep_recipe
+  { mkdir -p "$dir/record" "${@/#/$dir/}" && reserve && keep_recipe; } 2> /dev/null || no_room
   find_start $$ || true
   record recipe="$$ $start $HOSTNAME" status=InProgress
+  if [[ $unkept ]]; then exit 1; fi
+}
+
+# no_room: die because a job's folder cannot be made.
+no_room() {
+  die "$dir could not be made; is the disk full? 'make doctor' says how much is free," \
+    "'make clean' deletes old jobs"
 }
 
 # leave_nothing: until the job has started there is nothing worth keeping. With a trap no signal is
@@ -47,7 +53,7 @@ leave_nothing() {
 }
 
 # write_config NAME TEXT: write one of the files that the host finds in its config folder.
-write_config() { printf %s "$2" > "$at/config/$1"; }
+write_config() { { printf %s "$2" > "$at/config/$1"; } 2> /dev/null || no_room; }
 
 # remember_place SOURCE TARGET: the job sees this folder of the project at TARGET.
 remember_place() { places+=("$2" "$1"); }

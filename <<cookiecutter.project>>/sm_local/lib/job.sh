@@ -59,13 +59,13 @@ wait_job() {
   if [[ $at != "$dir" ]]; then
     at=$dir/algo-1
     if recall failed "$job"; then at=$value; fi
-    cp "$at/exit-code" "$dir/exit-code" 2> /dev/null || true
+    if read -r rc 2> /dev/null < "$at/exit-code"; then record "exit-code=$rc"; fi
   elif [[ /dev/stdout -ef /dev/stderr ]] && ends_within_a_line "$at/log"; then
     printf '\n' >&2 || true       # the verdict has a line of its own
   fi
-  if ! read -r rc 2> /dev/null < "$dir/exit-code"; then
+  if ! read -r rc 2> /dev/null < "$at/exit-code"; then
     rc=137             # no file: the job's own processes here were killed too
-    if [[ -e $dir/exit-code ]]; then rc=1 unwritten=1; fi
+    if [[ -e $at/exit-code ]]; then rc=1 unwritten=1; fi
   fi
 }
 
@@ -73,7 +73,7 @@ wait_job() {
 run_here() {
   rc=0
   "$@" < /dev/null || rc=$?
-  { echo "$rc" > "$at/exit-code"; } 2> /dev/null || true
+  keep "$at/exit-code" "$rc" || { : > "$at/exit-code"; } 2> /dev/null || true
   if [[ $at != "$dir" ]] && (( rc )); then tell_failure; fi
 }
 
@@ -113,7 +113,7 @@ show_host() {
 keep_log() {
   local start='' line='' one='' ended=''
   trap '' PIPE TTOU
-  : > "$1/log"
+  { : > "$1/log"; } 2> /dev/null || note_cut_log
   while [[ 'docker: ' == "$start"?* ]] && IFS= read -r -d '' -n 1 one; do
     start+=$one
     if [[ ! $one ]]; then
@@ -129,9 +129,17 @@ keep_log() {
       return 0
     fi
   fi
-  printf '%s%b' "$start$line" "$ended" >> "$1/log"
+  { printf '%s%b' "$start$line" "$ended" >> "$1/log"; } 2> /dev/null || note_cut_log
   printf '%s%b' "$start$line" "$ended" 2> /dev/null || true
-  exec tee -a "$1/log" 2> /dev/null
+  write_log "$1"
+}
+
+# write_log FOLDER: stdin to the terminal and to FOLDER/log. Where one of them fails, tee goes on
+# with the other; what it says tells which.
+write_log() {
+  local said
+  { said=$(exec tee -a "$1/log" 2>&1 >&3 3>&-) || true; } 3>&1
+  if [[ $said == *"$1/log"* ]]; then note_cut_log; fi
 }
 
 # stop_job STATUS SECONDS: SIGTERM to the container, SIGKILL after the grace time. Make repeats
@@ -260,6 +268,10 @@ verdict() {
     say "the job's exit status could not be written to $dir/exit-code, and is not known;" \
       "is the disk full?"
     exit "${ending:-1}"
+  fi
+  if [[ -e $dir/record/cut_log ]]; then
+    unkept=1
+    say "the log in $dir could not be written to its end; is the disk full?"
   fi
   say_verdict "$status" "$1"
   if [[ $status == Failed ]]; then answer; fi

@@ -3,7 +3,7 @@
 # time kept.
 # Sets $unkept, and $interrupted, $full, $entries, $sparse and $why for its own functions.
 
-unkept=''              # an archive is missing: the exit status of a recipe whose job succeeded
+unkept=''              # as in record.sh: an archive is missing
 interrupted=''         # Ctrl-C was typed while archives were made
 full=()                # folders that have something to pack
 entries=()             # what is in one of them

@@ -12,27 +12,60 @@
 #   old_model, old_output       where the links in opt/ml led before this job
 #   empty_model, empty_output   there was an empty folder in place of the link
 #
-# Reads $dir, the job's folder. Sets $value.
-# shellcheck disable=SC2154  # $dir is the caller's
+#   reserve     room for the last facts, should the disk be full by then
+#   cut_log     what was the reserve: a log could not be written to its end
+#
+# Reads $dir, the job's folder. Sets $value and $unkept.
+# shellcheck disable=SC2034,SC2154  # $dir is the caller's; other files read $unkept
 
 value=''               # what recall found
+unkept=''              # something is not kept: the exit status of a recipe whose job succeeded
 
-# record KEY=VALUE...: write facts of the job in $dir. A new one is written by Bash itself, without
-# a process; one that changes is moved into place, so a reader finds the old one or the new one.
-# The disk may be full: then the fact is empty, that is, unknown. Never fails.
+# record KEY=VALUE...: write facts of the job in $dir. Never fails; says what could not be kept.
 record() {
-  local fact file new
+  local fact file
   for fact; do
     fact_file "${fact%%=*}" "$dir"
-    if [[ ! -e $file ]]; then
-      printf '%s\n' "${fact#*=}" > "$file" || true
-      continue
+    if ! keep "$file" "${fact#*=}"; then
+      unkept=1
+      say "$file could not be kept; it should be '${fact#*=}'. Is the disk full?"
     fi
-    new=$file.new.$$
-    { printf '%s\n' "${fact#*=}" > "$new" && move "$new" "$file"; } ||
-      { rm -f "$new" && : > "$file"; } || true
-  done 2> /dev/null
+  done
 }
+
+# keep FILE TEXT: write a fact, if need be in the room that was reserved for the last ones.
+keep() { { write_fact "$@" || { free_reserve && write_fact "$@"; }; } 2> /dev/null; }
+
+# write_fact FILE TEXT: a new one is written by Bash itself, without a process; one that changes is
+# moved into place, so a reader finds the old one or the new one. One that cannot be written stays
+# as it was.
+write_fact() {
+  local new=$1
+  if [[ -e $1 ]]; then new=$1.new.$$; fi
+  if printf '%s\n' "$2" > "$new"; then
+    if [[ $new == "$1" ]] || move "$new" "$1"; then return 0; fi
+  fi
+  rm -f "$new"
+  return 1
+}
+
+# reserve: make the reserve, a few blocks.
+reserve() { printf '%16384s\n' '' > "$dir/record/reserve"; }
+
+# free_reserve: use it; fails where it is used up.
+free_reserve() {
+  local file
+  for file in "$dir/record/reserve" "$dir/record/cut_log"; do
+    if [[ -s $file ]]; then
+      : > "$file"
+      return 0
+    fi
+  done
+  return 1
+}
+
+# note_cut_log: a log could not be written. By a rename, for which there is room.
+note_cut_log() { mv -f "$dir/record/reserve" "$dir/record/cut_log" 2> /dev/null || true; }
 
 # move FILE TO: Ctrl-C reaches all that runs in the terminal, and must not end this.
 move() { ( trap '' INT TERM HUP; exec mv -f "$1" "$2" ); }
