@@ -3,10 +3,11 @@
 import os
 import signal
 import subprocess
+import time
 
 import pytest
-from conftest import jobs, last_job, make, script
-from terminal import background, processes
+from conftest import clean_environment, containers, jobs, last_job, make, script
+from terminal import Terminal, background, eventually, processes
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 
@@ -42,6 +43,7 @@ STOPS = """
 def stop(*_):
     open("/opt/ml/model/saved", "w"); sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
+time.sleep(0.5)
 print("ready", flush=True)
 for _ in range(600): time.sleep(0.1)
 """
@@ -151,3 +153,66 @@ def test_a_dead_client_s_lock_is_no_lock(project, docker, built):
         assert done.returncode == status, done.stdout
         assert ("opt/ml/checkpoints is in use by job j;" in done.stdout) == bool(status)
     docker.containers.get(name).remove()
+
+
+@pytest.mark.parametrize("engine", ["docker", "sandbox"])
+@pytest.mark.parametrize("attempt", range(5))
+def test_closing_the_terminal_stops_the_job_where_make_leads_its_session(
+    project, docker, engine, attempt
+):
+    """As in `script`, `ssh -t host make train`, an IDE's task: SIGHUP comes twice."""
+    script(project, STOPS)
+    make(project, "recipe", f"ENGINE={engine}")
+    command = ["make", "train", f"ENGINE={engine}"]
+    terminal = Terminal(command, project, clean_environment())
+    terminal.wait_for("ready")
+    terminal.close()
+    terminal.reap(time.monotonic() + 40)
+    status = jobs(project)[-1] / "status"
+    assert eventually(lambda: status.read_text().startswith("Stopped "), 20), status.read_text()
+    assert (status.parent / "model/saved").exists() and (status.parent / "model.tar.gz").exists()
+    assert containers(docker, project) == []
+
+
+def of_project(docker, project) -> list[str]:
+    """Return all that an engine has of a project: containers, helpers, volumes, networks."""
+    mine = {"label": f"sm-local.project={project}"}
+    found = [one["Names"][0] for one in docker.api.containers(all=True, filters=mine)]
+    found += [one["Name"] for one in docker.api.volumes(filters=mine)["Volumes"] or []]
+    return found + [one["Name"] for one in docker.api.networks(filters=mine)]
+
+
+def test_what_is_removed_from_outside_leaves_nothing(project, docker):
+    script(project, DEAF)
+    process = start(project)
+    docker.containers.get(container(project)).remove(force=True)
+    assert process.communicate(timeout=60) and process.returncode == 137
+    assert eventually(lambda: of_project(docker, project) == [])
+
+
+@pytest.mark.parametrize("verb", ["train", "stop", "chown", "clean", "shell"])
+def test_the_next_verb_clears_away_what_a_killed_recipe_has_left(project, docker, built, verb):
+    script(project, SLOW)
+    process = start(project, "NETWORK=own")
+    job = jobs(project)[-1]
+    os.kill(int((job / "record/recipe").read_text().split()[0]), signal.SIGKILL)
+    process.wait()
+    # as if clients had been killed, too
+    mine = {"sm-local.project": str(project)}
+    docker.containers.create(built, labels={**mine, "sm-local.helper": job.name})
+    docker.volumes.create(labels={**mine, "sm-local.job": job.name})
+    os.mkfifo(job / ".in")
+    cleared = f"cleared away what {job.name} had left, whose recipe was killed:"
+    assert cleared not in make(project, "doctor").stdout
+    assert cleared not in make(project, "chown").stdout  # it runs
+    assert len(of_project(docker, project)) >= 4
+    assert eventually(lambda: (job / "exit-code").exists())
+    script(project, "pass")
+    if verb != "clean":
+        make(project, "recipe", f"VERB={verb}")
+    said = make(project, verb, *["YES=1"][: verb == "clean"]).stdout
+    assert cleared in said and "FIFO" not in said, said
+    assert of_project(docker, project) == []
+    assert (job / ".in").exists() is False and job.exists() == (verb != "clean")
+    assert list((project / "output/.open").glob("*")) == []
+    assert (" Abandoned " in make(project, "jobs").stdout) == (verb != "clean")

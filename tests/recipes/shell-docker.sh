@@ -41,4 +41,5 @@
     "${mounts[@]}" \
     "${terminal[@]}" --entrypoint sh "$built" -c 'if command -v bash >/dev/null; then exec bash; else exec sh; fi' || rc=$?
   finish_helper "$built"
+  drop_volumes
   leave_shell "$rc"

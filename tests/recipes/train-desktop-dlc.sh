@@ -38,6 +38,7 @@
   sweep_beside
   point_links "$dir" model output
   wait_job
+  drop_volumes
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

@@ -45,6 +45,7 @@
   point_links "$dir" model output
   wait_job
   finish_helper "$built"
+  drop_volumes
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

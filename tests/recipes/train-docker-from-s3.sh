@@ -58,6 +58,7 @@
   point_links "$dir" model output
   wait_job
   finish_helper "$built"
+  drop_volumes
   drop_pipes
   drop_views
   if ! started; then not_started; fi

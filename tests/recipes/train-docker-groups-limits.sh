@@ -74,6 +74,7 @@
   wait_job
   drop_network
   finish_helper "$built"
+  drop_volumes
   drop_pipes
   if ! started; then not_started; fi
   pack auto "$dir" || true

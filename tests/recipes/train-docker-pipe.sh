@@ -43,6 +43,7 @@
   point_links "$dir" model output
   wait_job
   finish_helper "$built"
+  drop_volumes
   drop_pipes
   if ! started; then not_started; fi
   pack auto "$dir" || true

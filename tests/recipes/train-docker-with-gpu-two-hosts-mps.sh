@@ -82,6 +82,7 @@
   wait_job
   drop_network
   finish_helper "$built"
+  drop_volumes
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

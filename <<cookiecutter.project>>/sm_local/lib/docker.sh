@@ -19,6 +19,15 @@ cow() {
   remember_place "$1" "$2"
 }
 
+# drop_volumes: those of a container that somebody else removed stay.
+drop_volumes() {
+  local id
+  if (( rc <= 128 )); then return 0; fi
+  while read -r id; do
+    docker volume rm "$id" > /dev/null 2>&1 || true
+  done < <(exec docker volume ls --quiet --filter "label=sm-local.job=$job" 2> /dev/null)
+}
+
 # started: did a container run? Where it could not be made there is none; where it could not be
 # started, the client exits with 125, as a script may.
 started() { [[ -s $at/container-id ]] && { (( rc != 125 )) || ! never_started; }; }

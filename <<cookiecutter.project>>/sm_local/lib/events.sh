@@ -8,13 +8,14 @@ events=''              # lines of record/events: container, event, and its signa
 why_stopped=''         # what ended the job from outside
 
 # listen: let a process beside the job write record/events, from the container's creation on. It
-# asks the engine after a second: a shorter job costs nothing, and the engine tells what was, too.
+# asks the engine after half a second: it tells what was, too, and a job as short as that, which
+# nobody had the time to stop, costs nothing.
 listen() { sidecar listener keep_events; }
 
 # keep_events: the process itself. It ends with the recipe, and asks at once when it reads a line.
 keep_events() {
   local status=0
-  if (( BASH_VERSINFO[0] > 3 )); then read -r -t 1 || status=$?; fi
+  if (( BASH_VERSINFO[0] > 3 )); then read -r -t 0.5 || status=$?; fi
   if (( status && status <= 128 )); then return 0; fi
   set -m
   tell_events < /dev/null > "$dir/record/events" 2> /dev/null &
@@ -37,13 +38,19 @@ tell_events() {
 # hear: set $events, when the end of the container in hand was told; that takes a moment. A shell
 # does not listen.
 hear() {
-  local id='' tenths=0
+  local id=''
   if ! ( echo >&4 ) 2> /dev/null; then return 0; fi
   read -r id 2> /dev/null < "$at/container-id" || true
+  await_events "$id (destroy|remove)" 3
+}
+
+# await_events EXPRESSION SECONDS: set $events to what was told so far, when that or the connection's
+# end is in it, or the time is up.
+await_events() {
+  local twentieths=0
   read_events
-  until [[ $events == *"$id destroy"* || $events == *"$id remove"* || $events == *closed* ]] ||
-    (( tenths++ >= 30 )); do
-    sleep 0.1
+  until [[ $events =~ $1 || $events == *closed* ]] || (( twentieths++ >= 20 * $2 )); do
+    sleep 0.05
     read_events
   done
 }
@@ -72,7 +79,8 @@ out_of_memory() {
 # SIGKILL alone is no request to stop. Podman names no signal, and tells nothing of `podman stop`.
 ended_outside() {
   local asked=$' kill (15|2|3)?\n| stop '
-  read_events
+  if [[ ! -e $dir/record/events ]]; then return 1; fi
+  await_events ' start ' 1            # it may only just have asked
   if [[ ! $events =~ $asked ]]; then return 1; fi
   hear
   why_stopped="stopped from outside, as '$engine stop' does"
