@@ -10,7 +10,11 @@ why_stopped=''         # what ended the job from outside
 # listen: let a process beside the job write record/events, from the container's creation on. It
 # asks the engine after half a second: it tells what was, too, and a job as short as that, which
 # nobody had the time to stop, costs nothing.
-listen() { sidecar listener keep_events; }
+listen() {
+  local watched=''
+  if leader_waits; then watched=1; fi
+  sidecar listener keep_events
+}
 
 # keep_events: the process itself. It ends with the recipe, and asks at once when it reads a line.
 keep_events() {
@@ -20,7 +24,7 @@ keep_events() {
   set -m
   tell_events < /dev/null > "$dir/record/events" 2> /dev/null &
   set +m
-  while read -r; do :; done
+  until_let_go
   kill -- -$! 2> /dev/null || true
 }
 
@@ -39,13 +43,13 @@ tell_events() {
 # does not listen.
 hear() {
   local id=''
-  if ! ( echo >&4 ) 2> /dev/null; then return 0; fi
+  if ! ( echo >&3 ) 2> /dev/null; then return 0; fi
   read -r id 2> /dev/null < "$at/container-id" || true
   await_events "$id (destroy|remove)" 3
 }
 
-# await_events EXPRESSION SECONDS: set $events to what was told so far, when that or the connection's
-# end is in it, or the time is up.
+# await_events EXPRESSION SECONDS: set $events to what was told so far, when that or the end of the
+# connection is in it, or the time is up.
 await_events() {
   local twentieths=0
   read_events

@@ -4,8 +4,9 @@
 # the end of its stdin when the last of them has ended. No sidecar may hold another's.
 #
 #   descriptor  held by the recipe and the job
-#   4           switch: the sandbox's network between hosts; with an engine, listener: what it says
-#               of the job's containers
+#   3           listener: what an engine says of the job's containers, and whether the recipe's
+#               terminal is closed
+#   4           switch: the sandbox's network between hosts
 #   5           feeders: the programs that feed Pipe channels, all of them
 #   6           credentials: their server
 #   7           no sidecar: the lock of opt/ml/checkpoints (sandbox.sh)
@@ -30,7 +31,8 @@ sidecar() {
   if [[ ! -p $in ]]; then mkfifo "$in" ${out:+"$out"}; fi
   ( set -m; start_sidecar "$@" & )
   case $name in
-    switch | listener) exec 4> "$in" ;;
+    listener) exec 3> "$in" ;;
+    switch) exec 4> "$in" ;;
     feeders) exec 5> "$in" ;;
     credentials) exec 6> "$in" ;;
     handback) exec 8> "$in" 9< "$out" ;;
@@ -48,6 +50,34 @@ start_sidecar() {
   without_sidecars "$@"
 }
 
+# until_let_go: in a sidecar: read until the recipe has ended. Meanwhile tell it that its terminal
+# was closed, where nobody else does: if $watched, which is the caller's.
+until_let_go() {
+  local status
+  if [[ ! $watched ]]; then
+    while read -r; do :; done
+    return 0
+  fi
+  while { : < /dev/tty; } 2> /dev/null; do
+    status=0
+    read -r -t 1 || status=$?
+    # with Bash 3.2 a timeout has the status of an end
+    if (( status && status <= 128 )) && ! kill -0 $$ 2> /dev/null; then return 0; fi
+  done
+  kill -HUP $$ 2> /dev/null || true
+  while read -r; do :; done
+}
+
+# leader_waits: is the terminal's closing told to a process that waits for us, instead of dying of
+# it? The kernel tells the session's leader alone, and that is Make in `ssh -t host make train`,
+# `script` and an IDE's task. Without a shell between that has jobs, ours is its process group.
+leader_waits() {
+  local stat=''
+  { IFS= read -r -d '' stat < "/proc/$$/stat"; } 2> /dev/null || true
+  [[ ${stat##*) } =~ ^[A-Z]\ [0-9]+\ ([0-9]+)\ ([0-9]+)\ [1-9] ]] &&
+    [[ ${BASH_REMATCH[1]} == "${BASH_REMATCH[2]}" ]]
+}
+
 # end_handback: let go of handback, having said that the job has ended, and wait for its answer.
 end_handback() {
   answer=''
@@ -59,6 +89,6 @@ end_handback() {
 
 # without_sidecars COMMAND...: run it holding none of them; to be called in a process of its own.
 without_sidecars() {
-  exec 4>&- 5>&- 6>&- 8>&- 9<&-
+  exec 3>&- 4>&- 5>&- 6>&- 8>&- 9<&-
   "$@"
 }
