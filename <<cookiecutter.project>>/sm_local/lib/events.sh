@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the engine itself says of the job's containers. A script can print anything and exit with any
 # status, so whether it started, who ended it and whether memory ran out is read from here alone.
-# Reads $dir, $at, $job, $engine, $rc. Sets $events, $why_stopped.
+# Reads $dir, $at, $job, $engine, $rc. Sets $events, $why_stopped, $unswept.
 # shellcheck disable=SC2034,SC2154  # folder.sh, job.sh and the recipe set what is read
 
 events=''              # lines of record/events: container, event, and its signal or exit status
@@ -13,7 +13,7 @@ why_stopped=''         # what ended the job from outside
 listen() {
   local watched=''
   if leader_waits; then watched=1; fi
-  sidecar listener keep_events
+  listener keep_events
 }
 
 # keep_events: the process itself. It ends with the recipe, and asks at once when it reads a line.
@@ -46,6 +46,7 @@ hear() {
   if ! ( echo >&3 ) 2> /dev/null; then return 0; fi
   read -r id 2> /dev/null < "$at/container-id" || true
   await_events "$id (destroy|remove)" 3
+  if [[ ! $events =~ "$id "(destroy|remove) ]]; then unswept=1; fi
 }
 
 # await_events EXPRESSION SECONDS: set $events to what was told so far, when that or the end of the

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # A job's folder.
 # Reads $library, the version of these files that the recipe was written for. Sets $job, $stamp,
-# $dir, $at, $recipe, $seconds, $places.
+# $dir, $at, $recipe, $unswept, $seconds, $places.
 # shellcheck disable=SC2034,SC2154  # $library is the recipe's; $at is read in other files
 
 job='' dir=''          # the job's name; its folder, output/<job>
 stamp=''               # the end of the name: the time, and a number for jobs of one second
+unswept=''             # something of the job may be left when its recipe ends
 began='' seconds=''    # the machine's age when the job was made, where it is told; the job's own
 recipe=''              # this process: its number, start time and machine
 at=''                  # the folder of the host in hand: $dir, or output/<job>/algo-N of several
@@ -53,6 +54,10 @@ forget_job() { rm -rf "$dir" "output/.open/$job"; }
 # close_job STATUS: write the job's last status. By one rename the status is known and the job is no
 # longer among the open ones, of which sweep.sh looks for those that nobody will close.
 close_job() {
+  if [[ $unswept ]]; then
+    record "status=$1"
+    return 0
+  fi
   { printf '%s\n' "$1" > "output/.open/$job" && move "output/.open/$job" "$dir/status"; } \
     2> /dev/null || record "status=$1"
 }

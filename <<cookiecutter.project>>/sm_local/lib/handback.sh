@@ -2,8 +2,8 @@
 # Root inside, yours outside. The daemon runs as root, so what a job writes belongs to root; a
 # helper container gives it back. It is started together with the job, which costs a tenth of
 # starting it afterwards, and goes to work when the recipe and the job have let go of it.
-# Reads $dir, $job, $answer. Sets $handback.
-# shellcheck disable=SC2154  # $dir and $job are folder.sh's, $answer is sidecar.sh's
+# Reads $dir, $job, $recipe, $answer. Sets $handback, $unswept.
+# shellcheck disable=SC2034,SC2154  # folder.sh and sidecar.sh set and read the others
 # shellcheck disable=SC2016  # $program is expanded in the helper
 
 handback=()            # docker arguments: what is given back, mounted under /handback
@@ -72,7 +72,8 @@ finish_helper() {
   if [[ $answer == given ]] || ! started; then return 0; fi
   drop_helper
   if run_with_host_tools "$1"; then return 0; fi
-  say "files in $dir are still root's; 'sudo chown -R $EUID $dir' gives them back"
+  unswept=1
+  say "files in $dir are still root's; 'make chown' gives them back when docker answers"
 }
 
 # drop_helper: remove a helper whose client was killed.

@@ -202,13 +202,12 @@ interrupt() {
 
 # until_gone stop SECONDS | until_gone kill: repeated until the job has ended, for there may be no
 # container yet. In a process group of its own: a terminal that is closed sends a second SIGHUP when
-# its session's leader, which may be Make, has died of the first one.
+# its session's leader has died of the first one. No trap may be set here: a trap runs, and Bash 5.2
+# aborts when the same signal comes once more.
 until_gone() {
-  trap '' INT TERM HUP                # until it has its process group
   set -m
   { without_sidecars repeat_until_gone "$@"; } < /dev/null > /dev/null 2>&1 &
   set +m
-  heed_signals
 }
 
 # repeat_until_gone stop SECONDS | repeat_until_gone kill: the process itself.
@@ -313,14 +312,18 @@ verdict() {
   fi
   count_seconds
   close_job "$status $seconds"
-  if [[ $unwritten ]]; then
-    say "the job's exit status could not be kept in $dir/exit-code; is the disk full?"
-    exit "${ending:-1}"
-  fi
+  if [[ $unwritten ]]; then end_unwritten; fi
   say_verdict "$status" "$1"
   if [[ $status == Failed ]]; then answer; fi
   if [[ $status == Stopped ]]; then exit "${ending:-143}"; fi
   exit "$rc"
+}
+
+# end_unwritten: exit without a verdict.
+end_unwritten() {
+  say "the job's exit status could not be written to $dir/exit-code, and is not known;" \
+    "is the disk full?"
+  exit "${ending:-1}"
 }
 
 # show_held: what was held back was the script's own.

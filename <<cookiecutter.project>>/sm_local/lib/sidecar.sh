@@ -18,28 +18,23 @@
 answer=''              # the first line that a sidecar printed; empty if it ended without one
 
 # sidecar NAME COMMAND...: start one of the table; `exec PROGRAM` as COMMAND saves a process. Waits
-# for its answer, but handback's comes at the end, and listener and feeders have none. Feeders share
-# a FIFO. In a process group of its own: what is typed in the terminal is not for them.
+# for its answer, but handback's comes at the end, and feeders have none and share one FIFO. In a
+# process group of its own: what is typed in the terminal is not for it.
 sidecar() {
   local name=$1 in=$dir/.in out=$dir/.out
   shift
   answer=''
-  case $name in
-    feeders) in=$dir/.feeders out='' ;;
-    listener) in=$dir/.listener out='' ;;
-  esac
+  if [[ $name == feeders ]]; then in=$dir/.feeders out=''; fi
   if [[ ! -p $in ]]; then mkfifo "$in" ${out:+"$out"}; fi
   ( set -m; start_sidecar "$@" & )
   case $name in
-    listener) exec 3> "$in" ;;
     switch) exec 4> "$in" ;;
-    feeders) exec 5> "$in" ;;
+    feeders) exec 5> "$in"; return 0 ;;
     credentials) exec 6> "$in" ;;
     handback) exec 8> "$in" 9< "$out" ;;
   esac
-  if [[ $name == feeders ]]; then return 0; fi
-  if [[ $out && $name != handback ]]; then read -r answer < "$out" || true; fi
-  rm "$in" ${out:+"$out"}
+  if [[ $name != handback ]]; then read -r answer < "$out" || true; fi
+  rm "$in" "$out"
 }
 
 # start_sidecar COMMAND...: the process itself; $in and $out are sidecar's.
@@ -47,6 +42,16 @@ start_sidecar() {
   trap '' TTOU
   exec < "$in"
   if [[ $out ]]; then exec > "$out"; fi
+  without_sidecars "$@"
+}
+
+# listener COMMAND...: start that one; without a FIFO, as Ctrl-C would end mkfifo and with it the
+# recipe, whose job runs already.
+listener() { exec 3> >( ( set -m; start_listener "$@" <&0 & ) ); }
+
+# start_listener COMMAND...: the process itself.
+start_listener() {
+  trap '' TTOU
   without_sidecars "$@"
 }
 

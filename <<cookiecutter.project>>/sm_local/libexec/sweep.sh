@@ -21,14 +21,11 @@ main() {
     dir=output/$job engine=sandbox
     if recall engine "$job"; then engine=$value; fi
     if sweep_processes; then
-      sweep_folder
       swept+=("$job")
+      sweep_folder
     fi
   done
-  if (( ${#swept[@]} )); then
-    say "cleared away what ${swept[*]} had left, whose recipe was killed:${what:- nothing but its" \
-      "record}; the folder is as it was"
-  fi
+  if [[ $what ]]; then say "cleared away what ${swept[*]} had left behind:${what%,}"; fi
 }
 
 # sweep_processes: remove what the engine has of $job; fails if any of it runs, or may run.
@@ -83,11 +80,14 @@ sweep_folder() {
   if (( EUID )) && [[ $(find "$dir" -user 0 -print 2> /dev/null | head -n 1) ]]; then
     give_back
   fi
-  for path in "$dir"/.{in,out,feeders,listener} \
+  for path in "$dir"/.{in,out,feeders} \
     "$dir"/{,algo-*/}{cow,stage,pipes,views,manifests,.began}; do
     if [[ -e $path ]] && rm -rf "$path" 2> /dev/null; then what+=" ${path#output/},"; fi
   done
-  if is_unfinished "$job"; then record status=Abandoned; fi
+  if is_unfinished "$job"; then
+    record status=Abandoned
+    what+=" a recipe that was killed,"
+  fi
   rm -f "output/.open/$job"
 }
 
