@@ -133,4 +133,5 @@ def test_a_recipe_of_another_version_is_refused_in_one_line(tmp_path, library):
 def test_a_job_that_has_not_started_leaves_nothing(tmp_path):
     (tmp_path / "recipe").write_text("")
     new_job(tmp_path, extra="exit 3", check=False)
-    assert os.listdir(tmp_path / "output") == []
+    assert os.listdir(tmp_path / "output") == [".open"]
+    assert os.listdir(tmp_path / "output/.open") == []

@@ -32,9 +32,9 @@
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code copy cow
   bind opt/ml/checkpoints /state
-  checkpoints_name Churn-1
+  checkpoints_name
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
     --shm-size 2g "${limits[@]}" \
     --device nvidia.com/gpu=0 --device nvidia.com/gpu=1 \
@@ -60,7 +60,7 @@
   bind opt/ml/checkpoints /state
   name=$job-$$-algo-2
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-2.us-west-2.compute.internal --network "$job-$$" --network-alias algo-2 \
     --shm-size 2g "${limits[@]}" \
     --device nvidia.com/gpu=2 --device nvidia.com/gpu=3 \
@@ -70,11 +70,14 @@
     --env DMLC_INTERFACE=eth0 \
     "${mounts[@]}" \
     "$built" train
+  listen
   ( warn_if_stale & )
+  sweep_beside
   point_links "$dir/algo-1" model output
   wait_job
   drop_network
   finish_helper "$built"
+  drop_volumes
   drop_code
   if ! started; then not_started; fi
   disarm "$dir" opt/ml/checkpoints

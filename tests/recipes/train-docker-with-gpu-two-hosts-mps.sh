@@ -35,9 +35,9 @@
   show_code /opt/ml/code copy cow
   bind opt/ml/checkpoints /state
   share_gpus
-  checkpoints_name Churn-1
+  checkpoints_name
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
     --ipc host "${limits[@]}" \
     --gpus all \
@@ -65,7 +65,7 @@
   share_gpus
   name=$job-$$-algo-2
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-2.us-west-2.compute.internal --network "$job-$$" --network-alias algo-2 \
     --ipc host "${limits[@]}" \
     --gpus all \
@@ -76,11 +76,14 @@
     --env CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=50 \
     "${mounts[@]}" \
     "$built" train
+  listen
   ( warn_if_stale & )
+  sweep_beside
   point_links "$dir/algo-1" model output
   wait_job
   drop_network
   finish_helper "$built"
+  drop_volumes
   drop_code
   if ! started; then not_started; fi
   disarm "$dir" opt/ml/checkpoints

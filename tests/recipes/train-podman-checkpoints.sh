@@ -25,9 +25,9 @@
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code cow cow
   bind opt/ml/checkpoints /opt/ml/checkpoints
-  checkpoints_name Churn-1
+  checkpoints_name
   start_job podman run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1 \
     --shm-size 2g "${limits[@]}" \
     --env TRAINING_JOB_NAME=Churn-1"$stamp" \
@@ -37,7 +37,9 @@
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
     "$built" train
+  listen
   ( warn_if_stale & )
+  sweep_beside
   point_links "$dir" model output
   wait_job
   drop_code

@@ -8,6 +8,7 @@ source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/lib/process.sh
+source sm_local/lib/sweep.sh
 source sm_local/lib/container.sh
 source sm_local/lib/sidecar.sh
 source sm_local/lib/handback.sh
@@ -73,4 +74,5 @@ any_image() {
   fi
 }
 
+sweep
 main "$@"

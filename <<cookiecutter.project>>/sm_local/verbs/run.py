@@ -8,7 +8,7 @@ from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_fo
 from . import planning
 
 LIBRARIES = (
-    *("say", "record", "process", "sidecar", "folder", "lines"),
+    *("say", "record", "process", "sidecar", "folder", "sweep", "lines"),
     *("job", "results", "answer", "pack"),
 )
 ROW = 6  # folders in a line
@@ -48,7 +48,7 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     recipe.bash(*engine.beside(plan))
     for container in plan.containers:
         start(recipe, plan, engine, container)
-    recipe.bash(*engine.meanwhile(plan))
+    recipe.bash(*engine.meanwhile(plan), "sweep_beside")
     first = host_folder(plan.below(plan.containers[0], "").rstrip("/"))
     recipe.call("point_links", first, *plan.results)
     finish(recipe, plan, engine)
