@@ -31,7 +31,7 @@ new_job() {
   dir=output/$job at=output/$job stamp=${job#"$1"}
   trap 'rm -rf "$dir"' EXIT       # until the job has started there is nothing worth keeping
   shift
-  { mkdir -p "$dir/record" "${@/#/$dir/}" && reserve && keep_recipe; } 2> /dev/null || no_room
+  { mkdir -p "$dir/record" "${@/#/$dir/}" && reserve "$@" && keep_recipe; } 2> /dev/null || no_room
   find_start $$ || true
   record recipe="$$ $start $HOSTNAME" status=InProgress
   if [[ $unkept ]]; then exit 1; fi
