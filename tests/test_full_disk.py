@@ -58,7 +58,7 @@ def train(project, engine: str):
 def facts(project) -> list[str]:
     """Return the last job's status, without its seconds, and its exit status."""
     job = jobs(project)[-1]
-    return [(job / "status").read_text().split()[0], (job / "exit-code").read_text()]
+    return [(job / name).read_text().split()[0] for name in ("status", "exit-code")]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -68,7 +68,7 @@ def test_during_training(project, engine):
     with small(project / "output"):
         done = train(project, engine)
         assert done.returncode == 2 and "Error 3\n" in done.stdout
-        assert facts(project) == ["Failed", "3\n"] and "sm-local: Failed after" in done.stdout
+        assert facts(project) == ["Failed", "3"] and "sm-local: Failed after" in done.stdout
         assert " Failed " in make(project, "jobs").stdout
 
 
@@ -80,7 +80,7 @@ def test_while_it_is_packed(project, engine):
         done = train(project, engine)
         assert done.returncode == 2 and "Error 1\n" in done.stdout
         assert "sm-local: could not pack model.tar.gz (above); the files are" in done.stdout
-        assert facts(project) == ["Completed", "0\n"]
+        assert facts(project) == ["Completed", "0"]
         assert (last_job(project) / "model/all").stat().st_size > 500000
         assert not list(last_job(project).glob("*.gz"))
 
@@ -102,7 +102,7 @@ def test_while_it_logs(project, engine, hosts):
         )
         assert f"{line}; {FULL}\n" in done.stdout
         assert done.returncode == 2 and "Error 1\n" in done.stdout
-        assert facts(project) == ["Completed", "0\n"]
+        assert facts(project) == ["Completed", "0"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -129,5 +129,7 @@ def test_before_there_is_a_recipe(project):
 def test_a_disk_with_room_reserves_no_more_than_it_needs(project):
     script(project, "print('x')")
     assert train(project, "sandbox").returncode == 0
-    reserve = last_job(project) / "record/reserve"
-    assert reserve.stat().st_size < 20000 and not (reserve.parent / "cut_log").exists()
+    job = last_job(project)
+    assert (job / "record/reserve").stat().st_size < 10
+    assert (job / "exit-code").read_text() == "0\n"
+    assert re.fullmatch(r"Completed \d+\n", (job / "status").read_text())

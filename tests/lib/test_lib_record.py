@@ -35,43 +35,47 @@ def test_on_a_full_disk_a_fact_stays_as_it_was_and_nothing_ends(tmp_path):
     done = bash(
         tmp_path,
         "lib/say lib/record",
-        """dir=output/j
-record status=InProgress
+        """dir=output/j at=output/j
+record engine=docker
 printf() { return 1; }
 say() { echo "$*"; }
-record status=Stopped new=1
-recall status j; echo "$value"
+record engine=podman new=1
+recall engine j; echo "$value"
 recall new j || echo unknown
 echo "goes on, $unkept" """,
     )
     assert (done.stdout.splitlines(), done.stderr) == (
         [
-            "output/j/status could not be kept; it should be 'Stopped'. Is the disk full?",
+            "output/j/record/engine could not be kept; it should be 'podman'. Is the disk full?",
             "output/j/record/new could not be kept; it should be '1'. Is the disk full?",
-            *["InProgress", "unknown", "goes on, 1"],
+            *["docker", "unknown", "goes on, 1"],
         ],
         "",
     )
-    assert not [path.name for path in job.iterdir() if ".new" in path.name]
+    assert not [path.name for path in job.rglob("*") if ".new" in path.name]
 
 
 @pytest.mark.linux
-def test_the_reserve_is_used_where_there_is_no_more_room(tmp_path):
-    a_job(tmp_path)
+@pytest.mark.parametrize("host", ["", "/algo-2"])
+def test_where_there_is_no_more_room_status_and_exit_status_are_written_over(tmp_path, host):
+    (a_job(tmp_path) / "algo-2").mkdir()
     done = bash(
         tmp_path,
         "lib/say lib/record",
-        """dir=output/j
-reserve
-[[ $(wc -c < output/j/record/reserve) == 16385 ]]
-write_fact() { [[ ! -s output/j/record/reserve && ! -s output/j/record/cut_log ]]; }
-record status=Stopped
-echo "'$unkept'"
-reserve; note_cut_log
-record status=Stopped
-echo "'$unkept'"; ls output/j/record""",
+        f"""dir=output/j at=output/j{host}
+reserve config algo-1/config algo-2/config model
+record status=InProgress
+write_fact() {{ return 1; }}
+keep "$at/exit-code" 137
+keep output/j/exit-code 3
+read -r code < output/j/exit-code; [[ $code == 3 ]]
+for status in Stopping 'Stopped 3'; do record "status=$status"; recall status j; echo "$value"; done
+[[ $at == "$dir" ]] || read -r code < "$at/exit-code"; echo "$code '$unkept'" """,
     )
-    assert done.stdout.split() == ["''", "''", "cut_log"] and done.stderr == ""
+    assert (
+        done.stdout.splitlines() == ["Stopping", "Stopped 3", f"{'137' if host else '3'} ''"]
+        and done.stderr == ""
+    )
 
 
 def new_job(folder, library: str = "library=1", stem: str = "J", extra: str = "", **options):

@@ -24,7 +24,7 @@ new_job() {
   name_job "$1"
   leave_nothing
   shift
-  { mkdir -p "$dir/record" output/.open "${@/#/$dir/}" && reserve && keep_recipe; } 2> /dev/null ||
+  { mkdir -p "$dir/record" output/.open "${@/#/$dir/}" && reserve "$@" && keep_recipe; } 2> /dev/null ||
     no_room
   { read -r began _ < /proc/uptime; } 2> /dev/null || true
   find_start $$ || true

@@ -12,8 +12,8 @@
 #   old_model, old_output       where the links in opt/ml led before this job
 #   empty_model, empty_output   there was an empty folder in place of the link
 #
-#   reserve     room for the last facts, should the disk be full by then
-#   cut_log     what was the reserve: a log could not be written to its end
+#   reserve, reserve-algo-N   room for an exit status, should the disk be full by then
+#   cut_log     what was stop_grace: a log could not be written to its end
 #
 # Reads $dir, the job's folder. Sets $value and $unkept.
 # shellcheck disable=SC2034,SC2154  # $dir is the caller's; other files read $unkept
@@ -33,8 +33,8 @@ record() {
   done
 }
 
-# keep FILE TEXT: write a fact, if need be in the room that was reserved for the last ones.
-keep() { { write_fact "$@" || { free_reserve && write_fact "$@"; }; } 2> /dev/null; }
+# keep FILE TEXT: write a fact, if need be where it takes no new room.
+keep() { { write_fact "$@" || overwrite "$@"; } 2> /dev/null; }
 
 # write_fact FILE TEXT: a new one is written by Bash itself, without a process; one that changes is
 # moved into place, so a reader finds the old one or the new one. One that cannot be written stays
@@ -49,23 +49,41 @@ write_fact() {
   return 1
 }
 
-# reserve: make the reserve, a few blocks.
-reserve() { printf '%16384s\n' '' > "$dir/record/reserve"; }
-
-# free_reserve: use it; fails where it is used up.
-free_reserve() {
-  local file
-  for file in "$dir/record/reserve" "$dir/record/cut_log"; do
-    if [[ -s $file ]]; then
-      : > "$file"
-      return 0
-    fi
+# reserve FOLDER...: make room for the job's exit status, and for that of each host whose config
+# folder is among these.
+reserve() {
+  local folder name
+  for folder in config "$@"; do
+    case $folder in
+      config) name=reserve ;;
+      algo-*/config) name=reserve-${folder%/config} ;;
+      *) continue ;;
+    esac
+    printf '%s\n\n\n\n' '' > "$dir/record/$name"
   done
-  return 1
+}
+
+# overwrite FILE TEXT: write a fact over what a block of the disk has already: over the old one, or
+# over newlines, and so it may end with blanks or empty lines.
+overwrite() {
+  local folder=${1%/*} host new=$1
+  if [[ ! -s $1 ]]; then
+    host=${folder#"$dir"}
+    new=$1.new.$$
+    move "$dir/record/reserve${host/\//-}" "$new"
+  fi
+  [[ -s $new ]] || return 1
+  if [[ $1 == */status ]]; then
+    printf '%-32s\n' "$2" 1<> "$new"
+  else
+    printf '%s\n' "$2" 1<> "$new"
+  fi && { [[ $new == "$1" ]] || move "$new" "$1"; }
 }
 
 # note_cut_log: a log could not be written. By a rename, for which there is room.
-note_cut_log() { mv -f "$dir/record/reserve" "$dir/record/cut_log" 2> /dev/null || true; }
+note_cut_log() {
+  mv -f "$dir/record/stop_grace" "$dir/record/cut_log" 2> /dev/null || true
+}
 
 # move FILE TO: Ctrl-C reaches all that runs in the terminal, and must not end this.
 move() { ( trap '' INT TERM HUP; exec mv -f "$1" "$2" ); }
@@ -76,6 +94,7 @@ recall() {
   value=''
   fact_file "$1" "output/$2"
   IFS= read -r value 2> /dev/null < "$file" || true
+  if [[ $1 == status ]]; then value=${value%%  *}; fi     # it may have been overwritten
   [[ $value ]]
 }
 

@@ -73,7 +73,7 @@ find_recipes() {
 # at all of them: thousands may have ended.
 list_unfinished() {
   printf '%s\0' output/*/status |
-    xargs -0 grep -lsxE 'InProgress|Stopping' /dev/null |
+    xargs -0 grep -lsxE '(InProgress|Stopping) *' /dev/null |
     sed -e 's|^output/||' -e 's|/status$||'
 }
 

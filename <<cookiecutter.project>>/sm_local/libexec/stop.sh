@@ -38,7 +38,7 @@ stop_one() {
   local grace dir=output/$job
   if [[ ${STOP_GRACE-} ]]; then
     grace=$STOP_GRACE
-  elif recall stop_grace "$job"; then
+  elif recall stop_grace "$job" || recall cut_log "$job"; then
     grace=$value
   else
     grace=$(setting STOP_GRACE 120)
