@@ -56,6 +56,7 @@ class Row:
     door: str = ""  # make or recipe; '': in turn
     hosts: int = 1
     killed: bool = False  # nobody was left to pack
+    late: tuple[int, ...] = ()  # exit statuses that are right, too, when the job itself has ended
     deaf: bool = False  # nobody was left who could have kept the log
     body: str = ""  # of the job's script
     blob: int = 8_000_000  # bytes that take gzip a moment
@@ -442,15 +443,18 @@ INT, TERM, HUP, KILLED = (End("Stopped", (n,)) for n in (130, 143, 129, 137))
 DONE = End("Completed", (0,))
 CUT = tuple(End(word, (137,)) for word in ("InProgress", "Stopping", "Abandoned", "Stopped"))
 FAILED = End("Failed", (137,))
-AS_ASKED = "the person stopped the job: Stopped, and 128 + the signal"
+AS_ASKED = (
+    "the person stopped the job: Stopped, and 128 + the signal; a Ctrl-C after its end stops only "
+    "the packing, which a line says: 130"
+)
 NOBODY = "whoever writes the status was killed: its shell says 137, `make jobs` says Abandoned"
 BY_KILL = "the script was killed: 137, as SageMaker says of it"
 NOT_FULL = "what was written is kept; what cannot be kept is said in a line, and is no success"
 UNTOUCHED = "the other verb does not touch a running job"
 
 ROWS = [
-    Row("Ctrl-C", at_its_moment(type_ctrl_c), (INT,), AS_ASKED, quick=SHORT),
-    Row("Ctrl-C twice", at_its_moment(type_it_twice), (INT,), AS_ASKED),
+    Row("Ctrl-C", at_its_moment(type_ctrl_c), (INT,), AS_ASKED, late=(130,), quick=SHORT),
+    Row("Ctrl-C twice", at_its_moment(type_it_twice), (INT,), AS_ASKED, late=(130,)),
     Row("SIGTERM to make", at_its_moment(term_to_make), (TERM,), AS_ASKED),
     Row("SIGHUP to the group", at_its_moment(hup_to_the_group), (HUP,), AS_ASKED),
     Row(
@@ -630,7 +634,7 @@ ROWS = [
         moments=(MIDDLE,),
         hosts=2,
     ),
-    Row("two hosts: Ctrl-C", at_its_moment(type_ctrl_c), (INT,), AS_ASKED, hosts=2),
+    Row("two hosts: Ctrl-C", at_its_moment(type_ctrl_c), (INT,), AS_ASKED, late=(130,), hosts=2),
     Row("two hosts: recipe", at_its_moment(kill_recipe), CUT, NOBODY, hosts=2, killed=True),
     Row(
         "clock jumps an hour",

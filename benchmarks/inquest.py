@@ -95,7 +95,7 @@ def lost_archive(job: Path, at: Path, said: str, killed: bool) -> Iterator[str]:
     path = job / "model.tar.gz"
     files = {path.name for path in (at / "model").glob("*")}
     if not path.exists():
-        told = "could not pack" in said or "'make pack'" in said
+        told = re.search(r"could not pack|'make pack\b", said)
         if files and not told and not killed and status_of(job) in ("Completed", "Stopped"):
             yield f"{job.name}/model.tar.gz, and no line says so"
         return
@@ -106,7 +106,7 @@ def lost_archive(job: Path, at: Path, said: str, killed: bool) -> Iterator[str]:
         yield f"{job.name}/model.tar.gz is broken ({error})"
         return
     missing = files - names
-    if missing and "'make pack'" not in said:
+    if missing and not re.search(r"'make pack\b", said):
         yield f"{len(missing)} files of {job.name}/model.tar.gz, such as {min(missing)}"
 
 

@@ -208,7 +208,7 @@ class Trial:
         if self.moment in OVER or self.result.missed:
             # make itself may die of a signal that comes when the job has ended
             of_make = (129, 130, 137, 143) if self.by_make else ()
-            right.append(End("Completed", (0, *of_make)))
+            right.append(End("Completed", (0, *of_make, *self.row.late)))
         if self.moment in (BEFORE, START):
             right.append(End("none", ()))
         if not any(fits(end, word, status, self.by_make) for end in right):
