@@ -39,7 +39,7 @@
     --env 'A=b c' --publish 127.0.0.1:1:1 \
     --entrypoint /bin/sh "$built" -c "echo \$HOME; it's" 'a b' ''
   listen
-  ( warn_if_stale & )
+  ( warn_if_stale & ) || true
   sweep_beside
   point_links "$dir" model output
   wait_job

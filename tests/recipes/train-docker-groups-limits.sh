@@ -68,7 +68,7 @@
     "${mounts[@]}" \
     "$built" train
   listen
-  ( warn_if_stale & )
+  ( warn_if_stale & ) || true
   sweep_beside
   point_links "$dir/algo-1" model output
   wait_job

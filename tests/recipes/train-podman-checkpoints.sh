@@ -38,7 +38,7 @@
     "${mounts[@]}" \
     "$built" train
   listen
-  ( warn_if_stale & )
+  ( warn_if_stale & ) || true
   sweep_beside
   point_links "$dir" model output
   wait_job

@@ -83,7 +83,7 @@ class OCI:
 
     def meanwhile(self, plan: Plan) -> list[str]:
         """Listen to the engine; warn of an image that is older than what it is made from."""
-        return ["listen", *(["( warn_if_stale & )"] if plan.image_source == "own" else [])]
+        return ["listen", *(["( warn_if_stale & ) || true"] if plan.image_source == "own" else [])]
 
     def after(self, plan: Plan) -> list[str]:
         """Remove the job's own network."""

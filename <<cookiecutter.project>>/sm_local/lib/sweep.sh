@@ -17,7 +17,7 @@ sweep_beside() {
   find_left
   if (( ! ${#left[@]} )); then return 0; fi
   ( set -m
-    { trap '' TTOU; without_sidecars sweep; } < /dev/null > /dev/null & )
+    { trap '' TTOU; without_sidecars sweep; } < /dev/null > /dev/null & ) || true
 }
 
 # find_left: set $left; a colleague's jobs are the colleague's.
