@@ -737,9 +737,9 @@ def test_the_command_of_a_plain_job():
             id="gpu",
         ),
         pytest.param(
-            {"settings": settled(DOCKER_ARGS="-v 'a b':/c $x")},
+            {"settings": settled(DOCKER_ARGS="-v 'a b':/c --label $x")},
             '"${mounts[@]}"\n',
-            '"${mounts[@]}"\n-v \'a b:/c\' "\\$x"\n',
+            '"${mounts[@]}"\n-v \'a b:/c\' --label "\\$x"\n',
             id="more-arguments",
         ),
         pytest.param({"settings": settled(SHM="8g")}, "--shm-size 2g", "--shm-size 8g", id="shm"),

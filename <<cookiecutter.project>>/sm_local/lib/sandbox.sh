@@ -162,13 +162,13 @@ keep_opt() {
 
 # make_places STAGE MOUNT... -- COMMAND...: the folders to mount folders on, by one process.
 make_places() {
-  local stage=$1 places=()
+  local stage=$1 folders=()
   shift
   while [[ $1 != -- ]]; do
-    if [[ -d $2 ]]; then places+=("$stage${3#/opt}"); fi
+    if [[ -d $2 ]]; then folders+=("$stage${3#/opt}"); fi
     shift 3
   done
-  mkdir -p "${places[@]}"
+  mkdir -p ${folders[@]+"${folders[@]}"}
 }
 
 # mount_piece HOW SOURCE TARGET: make one of $mounts. The folder it is mounted on may lie in another
