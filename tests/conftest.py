@@ -276,15 +276,11 @@ def script(project: Path, body: str) -> None:
     (project / "code/train.py").write_text(SCRIPT.format(body=body))
 
 
-def containers(docker, project: Path) -> list[str]:
-    """Return the names of the containers that a project has, running or not."""
-    return [
-        name
-        for container in docker.api.containers(
-            all=True, filters={"label": f"sm-local.project={project}"}
-        )
-        for name in container["Names"]
-    ]
+def containers(docker, project: Path, what: str = "job") -> list[str]:
+    """Return the names of a project's containers, or of its helpers, running or not."""
+    labels = [f"sm-local.project={project}", f"sm-local.{what}"]
+    found = docker.api.containers(all=True, filters={"label": labels})
+    return [name for container in found for name in container["Names"]]
 
 
 # Tests that serve credentials use the one address that SageMaker has for them: they take turns.

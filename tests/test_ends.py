@@ -1,10 +1,13 @@
 """How a job ends, whoever ends it and whatever dies first, and what is left behind then."""
 
 import os
+import signal
 import subprocess
+import time
 
 import pytest
-from conftest import make
+from conftest import clean_environment, containers, jobs, last_job, make, script
+from terminal import Terminal, background, eventually, processes
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 
@@ -23,3 +26,193 @@ def test_a_process_that_has_a_recipe_s_number_now_is_not_touched(project):
             assert stranger.poll() is None
         stranger.kill()
     assert " Abandoned " in make(project, "jobs").stdout
+
+
+SLOW = """
+import signal
+print("ready", flush=True)
+for n in range(30):
+    print(n, flush=True); time.sleep(0.1)
+open("/opt/ml/model/late", "w").write("m"); sys.exit(7)
+"""
+DEAF = """
+print("ready", flush=True)
+for _ in range(600): time.sleep(0.1)
+"""
+STOPS = """
+def stop(*_):
+    open("/opt/ml/model/saved", "w"); sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+time.sleep(0.5)
+print("ready", flush=True)
+for _ in range(600): time.sleep(0.1)
+"""
+
+
+def start(project, *settings: str):
+    """Start `make train` with a fresh recipe, and return its process once the script runs."""
+    make(project, "recipe", *settings)
+    process = background(["bash", "recipes/train.sh"], project)
+    said = ""
+    while "ready" not in said:
+        assert process.poll() is None, said
+        said += process.stdout.readline()
+    return process
+
+
+def container(project) -> str:
+    """Return the ID of the last job's container."""
+    return (jobs(project)[-1] / "container-id").read_text().strip()
+
+
+def client_of(project) -> int:
+    """Return the process of the client that runs the last job's container."""
+    (job,) = (path.name for path in jobs(project)[-1:])
+    (found,) = processes(rf"^docker run .*sm-local.job={job} ", project)
+    return found
+
+
+@pytest.mark.parametrize("body", [STOPS, DEAF], ids=["handler", "none"])
+def test_a_job_that_docker_stop_ended_is_stopped(project, docker, body):
+    script(project, body)
+    process = start(project)
+    docker.containers.get(container(project)).stop(timeout=1)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 143, said
+    assert "stopped from outside, as 'docker stop' does; output/" in said, said
+    assert (last_job(project) / "status").read_text().startswith("Stopped ")
+
+
+def test_a_job_outlives_its_docker_client(project):
+    script(project, SLOW)
+    process = start(project)
+    os.kill(client_of(project), signal.SIGKILL)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 7, said
+    job = last_job(project)
+    lines = (job / "log").read_text().splitlines()
+    assert [line for line in lines if line.isdecimal()] == [str(n) for n in range(30)]
+    assert "sm-local: the docker client was ended (status 137); the job runs on" in lines
+    assert (job / "model.tar.gz").exists() and (job / "exit-code").read_text() == "7\n"
+
+
+EXIT = "; sys.exit(125)"
+
+
+@pytest.mark.parametrize("more", ["", "; sys.exit(0)", "; print('kept'); sys.exit(125)"])
+def test_a_script_that_speaks_as_docker_does_loses_nothing(project, more):
+    said = "docker: Error response from daemon: x"
+    script(project, f"open('/opt/ml/model/m', 'w').write('m'); print({said!r}){more or EXIT}")
+    done = make(project, "train")
+    job = last_job(project)
+    assert said in done.stdout and (job / "log").read_text().startswith(said), done.stdout
+    assert (job / "model/m").exists() and (job / "model.tar.gz").exists()
+    assert ("kept" in done.stdout) == ("kept" in more)
+
+
+@pytest.mark.parametrize("names", [("A", "B"), ("A", "A")], ids=["others", "same"])
+def test_one_checkpoint_folder_has_one_job_whatever_its_name(project, names):
+    script(project, STOPS)
+    for name in names:
+        (project / f"{name}.yaml").write_text(
+            f"TrainingJobName: {name}\nCheckpointConfig: {{S3Uri: s3://b/c}}\n"
+        )
+    first = start(project, f"JOB={names[0]}.yaml")
+    done = make(project, "train", f"JOB={names[1]}.yaml")
+    assert done.returncode == 2 and "opt/ml/checkpoints is in use by job A-" in done.stdout
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=60)
+
+
+def test_a_dead_client_s_lock_is_no_lock(project, docker, built):
+    """It was killed between the container's creation and its start, and so was the recipe."""
+    (project / "job.yaml").write_text("CheckpointConfig: {S3Uri: s3://b/c}\n")
+    make(project, "train")
+    recipe = (last_job(project) / "recipe.sh").read_text()
+    assert "checkpoints_name" in recipe
+    name = subprocess.run(
+        ["bash", "-c", "source sm_local/lib/container.sh; checkpoints_name; echo $name"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    here = os.uname().nodename
+    begun = subprocess.run(
+        ["bash", "-c", "source sm_local/lib/process.sh; find_start $PPID; echo $start"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    for start_time, status in (("1", 0), (begun, 2)):
+        owner = f"{os.getpid()} {start_time} {here}"
+        labels = {"sm-local.recipe": owner, "sm-local.job": "j"}
+        docker.containers.create(built, name=name, labels=labels)
+        done = make(project, "train")
+        assert done.returncode == status, done.stdout
+        assert ("opt/ml/checkpoints is in use by job j;" in done.stdout) == bool(status)
+    docker.containers.get(name).remove()
+
+
+@pytest.mark.parametrize("engine", ["docker", "sandbox"])
+@pytest.mark.parametrize("attempt", range(5))
+def test_closing_the_terminal_stops_the_job_where_make_leads_its_session(
+    project, docker, engine, attempt
+):
+    """As in `script`, `ssh -t host make train`, an IDE's task: SIGHUP comes twice."""
+    script(project, STOPS)
+    make(project, "recipe", f"ENGINE={engine}")
+    command = ["make", "train", f"ENGINE={engine}"]
+    terminal = Terminal(command, project, clean_environment())
+    terminal.wait_for("ready")
+    terminal.close()
+    terminal.reap(time.monotonic() + 40)
+    status = jobs(project)[-1] / "status"
+    assert eventually(lambda: status.read_text().startswith("Stopped "), 20), status.read_text()
+    assert (status.parent / "model/saved").exists() and (status.parent / "model.tar.gz").exists()
+    assert containers(docker, project) == []
+
+
+def of_project(docker, project) -> list[str]:
+    """Return all that an engine has of a project: containers, helpers, volumes, networks."""
+    mine = {"label": f"sm-local.project={project}"}
+    found = [one["Names"][0] for one in docker.api.containers(all=True, filters=mine)]
+    found += [one["Name"] for one in docker.api.volumes(filters=mine)["Volumes"] or []]
+    return found + [one["Name"] for one in docker.api.networks(filters=mine)]
+
+
+def test_what_is_removed_from_outside_leaves_nothing(project, docker):
+    script(project, DEAF)
+    process = start(project)
+    docker.containers.get(container(project)).remove(force=True)
+    assert process.communicate(timeout=60) and process.returncode == 137
+    assert eventually(lambda: of_project(docker, project) == [])
+
+
+@pytest.mark.parametrize("verb", ["train", "stop", "chown", "clean", "shell"])
+def test_the_next_verb_clears_away_what_a_killed_recipe_has_left(project, docker, built, verb):
+    script(project, SLOW)
+    process = start(project, "NETWORK=own")
+    job = jobs(project)[-1]
+    os.kill(int((job / "record/recipe").read_text().split()[0]), signal.SIGKILL)
+    process.wait()
+    # as if clients had been killed, too
+    mine = {"sm-local.project": str(project)}
+    docker.containers.create(built, labels={**mine, "sm-local.helper": job.name})
+    docker.volumes.create(labels={**mine, "sm-local.job": job.name})
+    os.mkfifo(job / ".in")
+    cleared = f"sm-local: cleared away what {job.name} had left behind: "
+    assert f"left      by recipes that were killed: {job.name}; " in make(project, "doctor").stdout
+    assert cleared not in make(project, "chown").stdout  # it runs
+    assert len(of_project(docker, project)) >= 4
+    assert eventually(lambda: (job / "exit-code").exists())
+    script(project, "pass")
+    if verb != "clean":
+        make(project, "recipe", f"VERB={verb}")
+    said = make(project, verb, *["YES=1"][: verb == "clean"]).stdout
+    assert cleared in said and "FIFO" not in said, said
+    assert of_project(docker, project) == []
+    assert (job / ".in").exists() is False and job.exists() == (verb != "clean")
+    assert list((project / "output/.open").glob("*")) == []
+    assert (" Abandoned " in make(project, "jobs").stdout) == (verb != "clean")

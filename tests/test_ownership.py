@@ -1,12 +1,14 @@
 """Root inside, yours outside: a member of the docker group never ends up with root's files."""
 
+import contextlib
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 from conftest import PROJECT, USER, clean_environment, containers, jobs, last_job, make, script
-from terminal import CTRL_C, Terminal, background, eventually
+from terminal import CTRL_C, Terminal, background, eventually, processes
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux, pytest.mark.usefixtures("built")]
 
@@ -203,6 +205,53 @@ def test_after_kill_9_of_the_recipe(theirs, docker):
     )
     job = jobs(theirs)[-1]
     assert (job / "model/late").exists() and (job / "exit-code").read_text() == "0\n"
+
+
+def running(theirs):
+    """Start a job as the user, on a terminal, and return that once the script runs."""
+    terminal = Terminal(
+        [*as_user(theirs), "bash", "recipes/train.sh"],
+        theirs,
+        clean_environment(HOME="/nonexistent"),
+    )
+    terminal.wait_for("ready")
+    return terminal
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.3, 1])
+def test_after_ctrl_c_again_and_again(theirs, docker, pause):
+    """What gives files back is in no process group of the terminal's."""
+    script(theirs, WRITES + "print('ready', flush=True); time.sleep(60)")
+    terminal = running(theirs)
+    for _ in range(5):
+        with contextlib.suppress(OSError):  # it has ended
+            terminal.type(CTRL_C)
+            terminal.read(pause)
+    assert terminal.wait() == 130
+    assert roots(theirs) == [] and eventually(lambda: containers(docker, theirs, "helper") == [])
+
+
+def test_after_kill_9_of_everything_the_next_verb_gives_back(theirs, docker):
+    late = "print('ready', flush=True); time.sleep(3); open('/opt/ml/model/late', 'w')"
+    script(theirs, WRITES + late)
+    terminal = running(theirs)
+    for process in processes(r"^(bash recipes/train.sh|docker (run|events) |tee )", theirs):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    terminal.reap(time.monotonic() + 10)
+    assert eventually(lambda: containers(docker, theirs) == [])
+    assert (jobs(theirs)[-1] / "model/late").exists()
+    done = subprocess.run(
+        [*as_user(theirs), "bash", "sm_local/libexec/stop.sh"],
+        cwd=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(HOME="/nonexistent"),
+    )
+    assert "had left behind: " in done.stderr, done.stderr
+    assert roots(theirs) == [] and containers(docker, theirs, "helper") == []
+    assert (jobs(theirs)[-1] / "status").read_text() == "Abandoned\n"
 
 
 def test_an_image_without_chown_or_shell(theirs, docker, base_image, built):

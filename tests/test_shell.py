@@ -104,6 +104,8 @@ def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker)
     of_shell = inspect(docker, project)
     terminal.type(b"exit\n")
     assert terminal.wait() == 0, terminal.text
+    for one in (of_train, of_shell):
+        assert one["Config"]["Labels"].pop("sm-local.recipe")
     for part, keys in MAY_DIFFER.items():
         assert {key for key in of_train[part] if of_train[part][key] != of_shell[part][key]} <= keys
     assert {part: of_train[part] for part in of_train if part not in MAY_DIFFER} == {

@@ -8,7 +8,12 @@ import pytest
 from library import a_job, bash
 
 JOB = "lib/say lib/record lib/process lib/sidecar lib/folder lib/job lib/answer"
-START = "job=j dir=output/j at=output/j; out_of_memory() { false; }\n"
+START = """job=j dir=output/j at=output/j
+out_of_memory() { false; }
+ended_outside() { false; }
+look_again() { :; }
+wait_for_containers() { :; }
+"""
 
 
 def run(folder, body: str, *arguments: str, **options):
@@ -83,27 +88,58 @@ def test_a_log_that_ends_within_a_line(tmp_path, text, within):
     assert (done.stdout, done.stderr) == ("yes\n" if within else "", "")
 
 
+REFUSAL = "docker: Error response from daemon"
+
+
 @pytest.mark.parametrize(
     "text",
     [
         *["", "a\n", "docker: what a line\nb", "docker", "docker: ", "doc\n", "d", "\n\n"],
-        *["\0", "docker\0x", "dö"],
+        *["\0", "docker\0x", "dö", f"{REFUSAL}: x\0\n", f"{REFUSAL}\0", f"{REFUSAL}: x\n\0y\n"],
     ],
 )
 def test_the_log_is_what_came(tmp_path, text):
     job = a_job(tmp_path)
+    (job / "container-id").write_text("0123\n")
     (tmp_path / "said").write_text(text)
     done = run(tmp_path, 'keep_log "$at" < said')
     assert done.stdout == text == (job / "log").read_text()
     assert not (job / "engine-error").exists()
 
 
+@pytest.mark.parametrize("more", ["", ": x", ": x\n", f": x\n{REFUSAL}: y\nand more é"])
+def test_what_reads_as_a_refusal_is_held_back_and_nothing_is_lost(tmp_path, more):
+    job = a_job(tmp_path)
+    (job / "container-id").write_text("0123\n")
+    (tmp_path / "said").write_text(REFUSAL + more)
+    done = run(tmp_path, 'keep_log "$at" < said; echo =; show_held')
+    assert done.stdout == f"=\n{REFUSAL}{more}" and (job / "log").read_text() == REFUSAL + more
+    assert not (job / "engine-error").exists()
+
+
+def test_what_reads_as_a_refusal_and_goes_on_is_shown(tmp_path):
+    job = a_job(tmp_path)
+    (job / "container-id").write_text("0123\n")
+    said = f"echo {REFUSAL}; sleep 2; echo more"
+    assert run(tmp_path, f"({said}) | keep_log $at").stdout == f"{REFUSAL}\nmore\n"
+    assert (job / "log").read_text() == f"{REFUSAL}\nmore\n"
+
+
 def test_the_client_s_own_words_are_kept_apart(tmp_path):
     job = a_job(tmp_path)
     words = "Error response from daemon: no such image."
-    (tmp_path / "said").write_text(f"docker: {words}\nSee 'docker run --help'.\n")
-    assert run(tmp_path, 'keep_log "$at" < said').stdout == ""
+    text = f"WARNING: old\ndocker: {words}\n\nRun 'docker run --help' for more information\n"
+    (tmp_path / "said").write_text(text)
+    assert run(tmp_path, 'keep_log "$at" < said').stdout == "WARNING: old\n"
     assert (job / "engine-error").read_text() == f"{words}\n"
+    assert (job / "log").read_text() == ""
+
+
+def test_a_client_that_is_refused_first_may_come_through_then(tmp_path):
+    job = a_job(tmp_path)
+    said = f"echo {REFUSAL}: in use; sleep 0.3; echo 0123 > {job}/container-id; echo hello"
+    assert run(tmp_path, f"({said}) | keep_log $at").stdout == "hello\n"
+    assert (job / "log").read_text() == "hello\n" and not (job / "engine-error").exists()
 
 
 @pytest.mark.parametrize("before", ["link", "folder", "files", "nothing", "odd"])

@@ -46,10 +46,11 @@ def test_an_overlay_s_path_is_escaped(tmp_path, name):
 def test_cow_is_one_field_of_options(tmp_path):
     place = tmp_path / 'p,"q":'
     place.mkdir()
-    done = bash(
-        place, CONTAINER, 'dir=output/j at=output/j; cow in /t n; printf "%s\\n" "${mounts[1]}"'
-    )
-    *fields, options = next(csv.reader([done.stdout.strip()]))
+    body = 'job=j dir=output/j at=output/j; cow in /t n; printf "%s\\n" "${mounts[1]}"'
+    done = bash(place, CONTAINER, body)
+    fields = next(csv.reader([done.stdout.strip()]))
+    (options,) = [field for field in fields if field.startswith("volume-opt=o=")]
+    assert fields[5:7] == [f"volume-label=sm-local.project={place}", "volume-label=sm-local.job=j"]
     escaped = str(place).replace(",", "\\,").replace(":", "\\:")
     assert fields[:3] == ["type=volume", "target=/t", "volume-driver=local"]
     assert options == (
@@ -111,12 +112,11 @@ def test_one_checkpoint_folder_has_one_name_by_whatever_path(tmp_path):
     (tmp_path / "b/opt/ml/checkpoints").symlink_to(tmp_path / "a/opt/ml/checkpoints")
     (tmp_path / "c/opt/ml/checkpoints").mkdir()
     names = [
-        bash(
-            tmp_path / project, "lib/container", 'checkpoints_name J; echo "$name"', **locale
-        ).stdout
+        bash(tmp_path / project, "lib/container", 'checkpoints_name; echo "$name"', **locale).stdout
         for project, locale in (("a", {}), ("a", {"LC_ALL": "C"}), ("b", {}), ("c", {}))
     ]
-    assert names[0] == names[1] == names[2] != names[3] and names[0].startswith("J-checkpoints-")
+    assert names[0] == names[1] == names[2] != names[3]
+    assert names[0].startswith("sm-local-checkpoints-")
 
 
 @at
@@ -138,12 +138,19 @@ def test_a_view_or_the_folder(tmp_path):
 def test_own_network_removes_those_of_recipes_that_are_gone(tmp_path):
     done = bash(
         tmp_path,
-        "lib/say lib/container",
+        "lib/say lib/process lib/container",
         """engine=fake
-fake() { case $2 in ls) echo j-$$; echo j-999999999 ;; rm) echo "$3" ;; esac >> said; }
-"$engine" network ls > /dev/null
-fake() { case $2 in ls) echo j-$$; echo j-999999999 ;; rm) echo "$3" >> said ;; esac; }
-: > said
+find_start $$
+fake() {
+  case $2 in
+    ls)
+      echo "mine $$ $start $HOSTNAME"
+      echo "gone $$ 1$start $HOSTNAME"
+      echo "elsewhere $$ 1$start $HOSTNAME-2"
+      echo "another-tool-s " ;;
+    rm) echo "$3" >> said ;;
+  esac
+}
 remove_orphaned_networks; cat said""",
     )
-    assert done.stdout == "j-999999999\n"
+    assert done.stdout == "gone\n"

@@ -108,4 +108,18 @@ def test_a_recipe_of_another_version_is_refused_in_one_line(tmp_path, library):
 def test_a_job_that_has_not_started_leaves_nothing(tmp_path):
     (tmp_path / "recipe").write_text("")
     new_job(tmp_path, extra="exit 3", check=False)
-    assert os.listdir(tmp_path / "output") == []
+    assert os.listdir(tmp_path / "output") == [".open"]
+    assert os.listdir(tmp_path / "output/.open") == []
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(("began", "seconds"), [("-3.5", "3"), ("+9999", "0")])
+def test_a_clock_that_is_set_changes_no_seconds(tmp_path, began, seconds):
+    """Bash's SECONDS are those of the clock."""
+    body = """read -r now _ < /proc/uptime
+printf -v began %.2f "$(echo "$now $1" | awk '{ print $1 + $2 }')"
+SECONDS=-3597
+count_seconds; echo $seconds"""
+    assert bash(tmp_path, "lib/folder", body, began).stdout == f"{seconds}\n"
+    body = "SECONDS=-3597; count_seconds; echo $seconds"
+    assert bash(tmp_path, "lib/folder", body).stdout == "0\n"

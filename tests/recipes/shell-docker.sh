@@ -14,6 +14,7 @@
   terminal=(--interactive)
   if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi
   say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  sweep
   trap : INT TERM HUP USR1
   start_helper "$built"
   write_config hyperparameters.json '{}'
@@ -29,7 +30,7 @@
   bind code /opt/ml/code
   rc=0
   docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1 \
     --shm-size 2g "${limits[@]}" \
     --env TRAINING_JOB_NAME=Churn-1"$stamp" \
@@ -40,4 +41,5 @@
     "${mounts[@]}" \
     "${terminal[@]}" --entrypoint sh "$built" -c 'if command -v bash >/dev/null; then exec bash; else exec sh; fi' || rc=$?
   finish_helper "$built"
+  drop_volumes
   leave_shell "$rc"

@@ -22,7 +22,7 @@
   bind code /opt/ml/code
   name=$job-$$-algo-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1 \
     --shm-size 2g "${limits[@]}" \
     --platform linux/amd64 \
@@ -34,8 +34,11 @@
     --env SAGEMAKER_PROGRAM=train.py \
     "${mounts[@]}" \
     763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13 train
+  listen
+  sweep_beside
   point_links "$dir" model output
   wait_job
+  drop_volumes
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

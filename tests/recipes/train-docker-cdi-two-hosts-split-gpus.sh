@@ -31,9 +31,9 @@
   bind "$at/output" /opt/ml/output
   bind code /opt/ml/code
   bind opt/ml/checkpoints /state
-  checkpoints_name Churn-1
+  checkpoints_name
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
     --shm-size 2g "${limits[@]}" \
     --device nvidia.com/gpu=0 --device nvidia.com/gpu=1 \
@@ -59,7 +59,7 @@
   bind opt/ml/checkpoints /state
   name=$job-$$-algo-2
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-2.us-west-2.compute.internal --network "$job-$$" --network-alias algo-2 \
     --shm-size 2g "${limits[@]}" \
     --device nvidia.com/gpu=2 --device nvidia.com/gpu=3 \
@@ -69,11 +69,14 @@
     --env DMLC_INTERFACE=eth0 \
     "${mounts[@]}" \
     "$built" train
-  ( warn_if_stale & )
+  listen
+  ( warn_if_stale & ) || true
+  sweep_beside
   point_links "$dir/algo-1" model output
   wait_job
   drop_network
   finish_helper "$built"
+  drop_volumes
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

@@ -32,7 +32,7 @@
   bind code /opt/ml/code
   name=$job-$$-algo-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
     --shm-size 2g "${limits[@]}" \
     --cpus 4 --memory 16g --memory-swap 16g \
@@ -56,7 +56,7 @@
   bind code /opt/ml/code
   name=$job-$$-algo-2
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-2.us-west-2.compute.internal --network "$job-$$" --network-alias algo-2 \
     --shm-size 2g "${limits[@]}" \
     --cpus 4 --memory 8g --memory-swap 8g \
@@ -67,11 +67,14 @@
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
     "$built" train
-  ( warn_if_stale & )
+  listen
+  ( warn_if_stale & ) || true
+  sweep_beside
   point_links "$dir/algo-1" model output
   wait_job
   drop_network
   finish_helper "$built"
+  drop_volumes
   drop_pipes
   if ! started; then not_started; fi
   pack auto "$dir" || true

@@ -26,7 +26,7 @@
   bind code /opt/ml/code
   name=$job-$$-algo-1
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
     --shm-size 2g "${limits[@]}" \
     --env TRAINING_JOB_NAME=Churn-1"$stamp" \
@@ -36,11 +36,14 @@
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
     "$built" train
-  ( warn_if_stale & )
+  listen
+  ( warn_if_stale & ) || true
+  sweep_beside
   point_links "$dir" model output
   wait_job
   drop_network
   finish_helper "$built"
+  drop_volumes
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

@@ -34,9 +34,9 @@
   bind code /opt/ml/code
   bind "$at/tensorboard" /opt/tb
   bind opt/ml/checkpoints /opt/tb/deep
-  checkpoints_name Churn-1
+  checkpoints_name
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1 \
     --shm-size 2g "${limits[@]}" \
     --env TRAINING_JOB_NAME=Churn-1"$stamp" \
@@ -46,10 +46,13 @@
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
     "$built" train
-  ( warn_if_stale & )
+  listen
+  ( warn_if_stale & ) || true
+  sweep_beside
   point_links "$dir" model output
   wait_job
   finish_helper "$built"
+  drop_volumes
   if ! started; then not_started; fi
   pack never "$dir" || true
   verdict model

@@ -34,9 +34,9 @@
   bind code /opt/ml/code
   bind opt/ml/checkpoints /state
   share_gpus
-  checkpoints_name Churn-1
+  checkpoints_name
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
     --ipc host "${limits[@]}" \
     --gpus all \
@@ -64,7 +64,7 @@
   share_gpus
   name=$job-$$-algo-2
   start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
-    --label sm-local.project="$PWD" --label sm-local.job="$job" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     --hostname ip-10-0-0-2.us-west-2.compute.internal --network "$job-$$" --network-alias algo-2 \
     --ipc host "${limits[@]}" \
     --gpus all \
@@ -75,11 +75,14 @@
     --env CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=50 \
     "${mounts[@]}" \
     "$built" train
-  ( warn_if_stale & )
+  listen
+  ( warn_if_stale & ) || true
+  sweep_beside
   point_links "$dir/algo-1" model output
   wait_job
   drop_network
   finish_helper "$built"
+  drop_volumes
   if ! started; then not_started; fi
   pack auto "$dir" || true
   verdict model

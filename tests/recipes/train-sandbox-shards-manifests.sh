@@ -83,6 +83,8 @@
     DMLC_INTERFACE=eth0 \
     NVIDIA_VISIBLE_DEVICES=void \
     "$PWD"/container/train
+  listen
+  sweep_beside
   point_links "$dir/algo-1" model output
   wait_job
   drop_scratch

@@ -27,6 +27,8 @@
     DMLC_INTERFACE=eth0 \
     NVIDIA_VISIBLE_DEVICES=void \
     "$PWD"/container/train
+  listen
+  sweep_beside
   point_links "$dir" model output
   wait_job
   drop_scratch

@@ -25,6 +25,6 @@ class Docker(OCI):
         return [call("start_helper", image(plan))] if self.facts.owns_files else []
 
     def after(self, plan: Plan) -> list[str]:
-        """Remove the job's own network; let the helper work."""
+        """Remove the job's own network; let the helper work; remove volumes that were left."""
         finish = [call("finish_helper", image(plan))] if self.facts.owns_files else []
-        return [*super().after(plan), *finish]
+        return [*super().after(plan), *finish, "drop_volumes"]

@@ -37,7 +37,8 @@ class OCI:
             ("credentials", plan.credentials),
             ("mps", plan.shares_gpus),
         )
-        return ("container", self.facts.name, *(name for name, needed in optional if needed))
+        needed = (name for name, needed in optional if needed)
+        return ("container", self.facts.name, "events", *needed)
 
     def opening(self, plan: Plan) -> list[str]:
         """Name the engine and the image, for the functions that explain a refusal.
@@ -76,12 +77,12 @@ class OCI:
     def claim(self, plan: Plan, container: Container) -> list[str]:
         """Name the container. One that uses a locked folder gets a name that only one may have."""
         if plan.locked and container is plan.containers[0]:
-            return [call("checkpoints_name", plan.stem)]
+            return ["checkpoints_name"]
         return [glue(Bash("name=$job-$$-"), container.host)]
 
     def meanwhile(self, plan: Plan) -> list[str]:
-        """Warn of an image that is older than what it is made from."""
-        return ["( warn_if_stale & )"] if plan.image_source == "own" else []
+        """Listen to the engine; warn of an image that is older than what it is made from."""
+        return ["listen", *(["( warn_if_stale & ) || true"] if plan.image_source == "own" else [])]
 
     def after(self, plan: Plan) -> list[str]:
         """Remove the job's own network."""
@@ -128,7 +129,8 @@ class OCI:
         return [
             [self.facts.name, "run", "--rm", "--pull", "never", "--name", NAME]
             + ["--cidfile", own("container-id")],
-            ["--label", Bash('sm-local.project="$PWD"'), "--label", glue("sm-local.job=", JOB)],
+            ["--label", Bash('sm-local.project="$PWD"'), "--label", glue("sm-local.job=", JOB)]
+            + ["--label", Bash('sm-local.recipe="$recipe"')],
             ["--hostname", container.hostname, *self._network(plan, container)],
             [*self._shared_memory(plan), array("limits")],
             self._limits(container),

@@ -110,8 +110,8 @@ class Sandbox:
         ]
 
     def meanwhile(self, plan: Plan) -> list[str]:
-        """Do nothing: there is no image that could be stale."""
-        return []
+        """Look whether the terminal is closed; there is no image that could be stale."""
+        return ["listen"]
 
     def after(self, plan: Plan) -> list[str]:
         """Remove what only the running job needed."""

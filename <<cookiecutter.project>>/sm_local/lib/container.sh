@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What Docker and Podman have in common.
 # Reads $engine, $image and $missing (what to do when the image is not here), which the recipe sets,
-# $dir and $job, and $built where build.sh has set it.
+# $dir, $at, $job, $recipe, $rc, and $built where build.sh has set it.
 # Sets $at, $mounts, $ids, $limits, $name, and $field for its callers.
 # shellcheck disable=SC2034,SC2154  # the recipe and folder.sh set what is read, and read the rest
 
@@ -57,11 +57,12 @@ limit() {
 # this name.
 own_network() {
   remove_orphaned_networks
-  "$engine" network create "$@" --label "sm-local.project=$PWD" \
-    --label "sm-local.machine=$HOSTNAME" "$job-$$" > /dev/null ||
+  "$engine" network create "$@" --label "sm-local.project=$PWD" --label "sm-local.job=$job" \
+    --label "sm-local.recipe=$recipe" --label "sm-local.machine=$HOSTNAME" \
+    "$job-$$" > /dev/null ||
     die "$engine made no network for $job;" \
       "another job with CREDENTIALS may have the one address 169.254.170.2"
-  trap 'drop_network; rm -rf "$dir"' EXIT
+  trap 'drop_network; forget_job' EXIT
 }
 
 # drop_network: remove the job's own network.
@@ -73,24 +74,23 @@ drop_network() {
 # remove_orphaned_networks: a recipe that was killed left its network behind, and with it the
 # address 169.254.170.2. The engine itself refuses to remove one in use.
 remove_orphaned_networks() {
-  local network
-  while read -r network; do
-    if [[ ! $(ps -p "${network##*-}" -o pid= 2>&1) ]]; then
-      "$engine" network rm "$network" > /dev/null 2>&1 || true
-    fi
-  done < <("$engine" network ls -f "label=sm-local.machine=$HOSTNAME" --format '{{.Name}}')
+  local network owner
+  while read -r network owner; do
+    if has_died "$owner"; then "$engine" network rm "$network" > /dev/null 2>&1 || true; fi
+  done < <("$engine" network ls -f "label=sm-local.machine=$HOSTNAME" \
+    --format '{{.Name}} {{.Label "sm-local.recipe"}}')
 }
 
-# checkpoints_name STEM: set $name to the container's name while it uses opt/ml/checkpoints. Names
-# are unique on an engine, so of two jobs on one folder the engine itself refuses the second: there
-# is no lock that could be left behind.
+# checkpoints_name: set $name to the container's name while it uses opt/ml/checkpoints. Names are
+# unique on an engine, so of two jobs on one folder, whatever their names, the engine itself refuses
+# the second.
 checkpoints_name() {
   local path=$PWD/opt/ml/checkpoints sum
   if [[ -L opt || -L opt/ml || -L opt/ml/checkpoints ]]; then
     path=$(cd opt/ml/checkpoints && pwd -P)
   fi
   checksum "$path"
-  name=$1-checkpoints-$sum
+  name=sm-local-checkpoints-$sum
 }
 
 # checksum TEXT: set the caller's $sum to a number of 32 bits, without a process.
@@ -101,6 +101,52 @@ checksum() {
     printf -v code %d "'${text:i:1}"
     sum=$(( (sum * 33 + (code & 255)) & 0xffffffff ))
   done
+}
+
+# look_again COMMAND...: the client has ended with $rc, and a client is not the container. Run it
+# again where a killed one's container had the name; follow a container that lives.
+look_again() {
+  local id=''
+  if (( rc == 125 )) && [[ ! -s $at/container-id ]] && remove_dead_holder; then
+    rc=0
+    { "$@" < /dev/null 2>&3 3>&- || rc=$?; } 3>&2 2> /dev/null
+  fi
+  if (( rc != 125 && rc <= 128 )) || [[ ! -s $at/container-id ]]; then return 0; fi
+  read -r id < "$at/container-id" || true       # it has no newline
+  if [[ $("$engine" inspect --format '{{.State.Running}}' "$id" 2> /dev/null) == true ]]; then
+    follow "$id"
+  fi
+}
+
+# follow CONTAINER: stand in for a client that has died: print what is not in the log yet, and set
+# $rc to the container's exit status.
+follow() {
+  local have code
+  sleep 0.2                           # the log may lag behind
+  have=$(wc -c < "$at/log") || have=0
+  echo "sm-local: the $engine client was ended (status $rc); the job runs on" >&2
+  { "$engine" logs --follow "$1" 2>&1 | tail -c "+$((have + 1))"; } &
+  code=$("$engine" wait "$1" 2> /dev/null) || true
+  if [[ $code =~ ^[0-9]+$ ]]; then rc=$code; fi
+  wait
+}
+
+# wait_for_containers: until those of the job have ended.
+wait_for_containers() {
+  if containers; then "$engine" wait "${ids[@]}" > /dev/null 2>&1 || true; fi
+}
+
+# remove_dead_holder: remove the container that has our name if it does not run and nobody will
+# start it, since its recipe is dead.
+remove_dead_holder() {
+  local state='' recipe='' format='{{.State.Status}} {{index .Config.Labels "sm-local.recipe"}}'
+  read -r state recipe < <(exec "$engine" container inspect --format "$format" "$name" \
+    2> /dev/null) || true
+  case $state in
+    created | configured | initialized | exited | stopped | dead) ;;
+    *) return 1 ;;
+  esac
+  has_died "$recipe" && "$engine" rm --force --volumes "$name" > /dev/null 2>&1
 }
 
 # need_image: for verbs that can wait; a job's refusal is explained when it comes.

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What only Docker does.
-# Reads $at, $rc. Adds to $mounts.
-# shellcheck disable=SC2154  # $at is folder.sh's, $rc is job.sh's
+# Reads $at, $job, $rc. Adds to $mounts.
+# shellcheck disable=SC2154  # $at and $job are folder.sh's, $rc is job.sh's
 
 # cow SOURCE TARGET NAME: mount the folder as SageMaker mounts a File channel: writable, and the
 # job's alone. Writes go to the job's folder, the source stays as it is, nothing is copied.
@@ -12,21 +12,22 @@ cow() {
   overlay_path "$upper"
   options=$options,upperdir=$path/upper,workdir=$path/work
   csv "volume-opt=o=$options"
-  mount=type=volume,target=$2,volume-driver=local,volume-nocopy
-  mounts+=(--mount "$mount,volume-opt=type=overlay,volume-opt=device=overlay,$field")
+  mount=type=volume,target=$2,volume-driver=local,volume-nocopy,$field
+  csv "volume-label=sm-local.project=$PWD"
+  mount+=,$field,volume-label=sm-local.job=$job
+  mounts+=(--mount "$mount,volume-opt=type=overlay,volume-opt=device=overlay")
   remember_place "$1" "$2"
 }
 
-# out_of_memory: did the kernel kill something in the job's container because its memory was used
-# up? The container is gone, but not the event. --until takes whole seconds; the next one is at most
-# a second away.
-out_of_memory() {
-  local event
-  event=$(docker events --since "$((SECONDS + 5))s" --until "$(($(date +%s) + 1))" \
-    --filter event=oom --filter "container=$(< "$at/container-id")" 2> /dev/null)
-  [[ $event ]]
+# drop_volumes: those of a container that somebody else removed stay.
+drop_volumes() {
+  local id
+  if (( rc <= 128 )); then return 0; fi
+  while read -r id; do
+    docker volume rm "$id" > /dev/null 2>&1 || true
+  done < <(exec docker volume ls --quiet --filter "label=sm-local.job=$job" 2> /dev/null)
 }
 
-# started: did a container run? When it could not be made or started, the client says so and exits
-# with 125.
-started() { [[ -s $at/container-id ]] && ! [[ $rc == 125 && -e $at/engine-error ]]; }
+# started: did a container run? Where it could not be made there is none; where it could not be
+# started, the client exits with 125, as a script may.
+started() { [[ -s $at/container-id ]] && { (( rc != 125 )) || ! never_started; }; }

@@ -1,11 +1,14 @@
 # shellcheck shell=bash
 # A job's folder.
 # Reads $library, the version of these files that the recipe was written for. Sets $job, $stamp,
-# $dir, $at, $places.
+# $dir, $at, $recipe, $unswept, $seconds, $places.
 # shellcheck disable=SC2034,SC2154  # $library is the recipe's; $at is read in other files
 
 job='' dir=''          # the job's name; its folder, output/<job>
 stamp=''               # the end of the name: the time, and a number for jobs of one second
+unswept=''             # something of the job may be left when its recipe ends
+began='' seconds=''    # the machine's age when the job was made, where it is told; the job's own
+recipe=''              # this process: its number, start time and machine
 at=''                  # the folder of the host in hand: $dir, or output/<job>/algo-N of several
 places=()              # where the job sees the project's folders: path there, path here, and so on
 
@@ -13,28 +16,62 @@ places=()              # where the job sees the project's folders: path there, p
 # model and output start empty, as on SageMaker. -P: labels and mounts get the folder's own path,
 # even where a link led here.
 new_job() {
-  local stem time n=1
   [[ ${library-} == 1 ]] ||
     die "this recipe is of another version of sm_local/; 'make train' writes a new one"
   cd -P . || exit 1
   [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
+  trap 'exit 130' INT             # without a trap Bash forgets it if the program it runs survives
   [[ -d output ]] || mkdir -p output
+  name_job "$1"
+  trap forget_job EXIT            # until the job has started there is nothing worth keeping
+  shift
+  mkdir -p "$dir/record" output/.open "${@/#/$dir/}"
+  keep_recipe
+  { read -r began _ < /proc/uptime; } 2> /dev/null || true
+  find_start $$ || true
+  recipe="$$ $start $HOSTNAME"
+  record recipe="$recipe" status=InProgress
+  { : > "output/.open/$job"; } 2> /dev/null || true
+}
+
+# name_job STEM: make the job's folder. This is the atomic step: two jobs that start in the same
+# second get a folder each.
+name_job() {
+  local stem time n=1
   utc_time
   stem=$1-$time
   job=$stem
-  # the atomic step: two jobs that start in the same second get a folder each
   until mkdir "output/$job" 2> /dev/null; do
     [[ -d output/$job ]] ||
       die "cannot make output/$job; is output/ yours? 'make chown' gives it back"
     job=$stem-$((++n))
   done
   dir=output/$job at=output/$job stamp=${job#"$1"}
-  trap 'rm -rf "$dir"' EXIT       # until the job has started there is nothing worth keeping
-  shift
-  mkdir -p "$dir/record" "${@/#/$dir/}"
-  keep_recipe
-  find_start $$ || true
-  record recipe="$$ $start $HOSTNAME" status=InProgress
+}
+
+# forget_job: leave nothing of it here.
+forget_job() { rm -rf "$dir" "output/.open/$job"; }
+
+# close_job STATUS: write the job's last status. By one rename the status is known and the job is no
+# longer among the open ones, of which sweep.sh looks for those that nobody will close.
+close_job() {
+  if [[ $unswept ]]; then
+    record "status=$1"
+    return 0
+  fi
+  { printf '%s\n' "$1" > "output/.open/$job" && move "output/.open/$job" "$dir/status"; } \
+    2> /dev/null || record "status=$1"
+}
+
+# count_seconds: set $seconds to the job's age, by a clock that nobody sets where there is one.
+count_seconds() {
+  local now
+  seconds=$SECONDS
+  if [[ $began ]]; then
+    read -r now _ < /proc/uptime
+    seconds=$(( (10#${now/./} - 10#${began/./}) / 100 ))
+  fi
+  if (( seconds < 0 )); then seconds=0; fi
 }
 
 # write_config NAME TEXT: write one of the files that the host finds in its config folder.

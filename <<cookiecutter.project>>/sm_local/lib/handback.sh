@@ -2,8 +2,8 @@
 # Root inside, yours outside. The daemon runs as root, so what a job writes belongs to root; a
 # helper container gives it back. It is started together with the job, which costs a tenth of
 # starting it afterwards, and goes to work when the recipe and the job have let go of it.
-# Reads $dir, $job, $answer. Sets $handback.
-# shellcheck disable=SC2154  # $dir and $job are folder.sh's, $answer is sidecar.sh's
+# Reads $dir, $job, $recipe, $answer. Sets $handback, $unswept.
+# shellcheck disable=SC2034,SC2154  # folder.sh and sidecar.sh set and read the others
 # shellcheck disable=SC2016  # $program is expanded in the helper
 
 handback=()            # docker arguments: what is given back, mounted under /handback
@@ -46,10 +46,19 @@ hand_back() {
 start_helper() {
   if (( EUID == 0 )); then return 0; fi
   hand_back "$dir" job
-  sidecar handback exec docker run --rm --interactive --network none --log-driver none \
-    --pull never --label "sm-local.helper=$job" \
+  sidecar handback helper "$1" 2> /dev/null
+}
+
+# helper IMAGE: the process itself. Without a word from the recipe, which was killed then, the end
+# of its stdin says that nothing here holds the job any more; its containers may go on.
+helper() {
+  {
+    if ! read -r; then wait_for_containers; fi
+  } | docker run --rm --interactive --network none --log-driver none \
+    --pull never --label "sm-local.project=$PWD" --label "sm-local.helper=$job" \
+    --label "sm-local.recipe=$recipe" \
     "${handback[@]}" --entrypoint sh "$1" \
-    -c "$program" sh "$EUID:${GROUPS[0]}" "$EUID" 2> /dev/null
+    -c "$program" sh "$EUID:${GROUPS[0]}" "$EUID"
 }
 
 # finish_helper IMAGE: let the helper work and wait for its answer. An image may have no shell, no
@@ -60,8 +69,19 @@ finish_helper() {
     return 0
   fi
   end_handback
-  if [[ $answer == given ]] || ! started || run_with_host_tools "$1"; then return 0; fi
-  say "files in $dir are still root's; 'sudo chown -R $EUID $dir' gives them back"
+  if [[ $answer == given ]] || ! started; then return 0; fi
+  drop_helper
+  if run_with_host_tools "$1"; then return 0; fi
+  unswept=1
+  say "files in $dir are still root's; 'make chown' gives them back when docker answers"
+}
+
+# drop_helper: remove a helper whose client was killed.
+drop_helper() {
+  local id
+  while read -r id; do
+    docker rm --force --volumes "$id" > /dev/null 2>&1 || true
+  done < <(exec docker ps --all --quiet --filter "label=sm-local.helper=$job" 2> /dev/null)
 }
 
 # run_with_host_tools IMAGE: in any image, even an empty one; this machine's programs are mounted
@@ -73,7 +93,11 @@ run_with_host_tools() {
       handback+=(--mount "type=bind,source=$folder,target=$folder,readonly")
     fi
   done
-  docker run --rm --network none --log-driver none --pull never "${handback[@]}" \
-    --entrypoint /bin/sh "$1" \
-    -c "$program" sh "$EUID:${GROUPS[0]}" "$EUID" < /dev/null > /dev/null
+  set -m                              # a process group of its own: Ctrl-C does not reach it
+  docker run --rm --network none --log-driver none --pull never \
+    --label "sm-local.project=$PWD" --label "sm-local.helper=${job-}" \
+    "${handback[@]}" --entrypoint /bin/sh "$1" \
+    -c "$program" sh "$EUID:${GROUPS[0]}" "$EUID" < /dev/null > /dev/null &
+  set +m
+  wait $!
 }

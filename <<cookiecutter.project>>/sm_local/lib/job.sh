@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # A job's life: its process group, its signals, its verdict.
-# Reads $dir, $job, $stop_grace, $interrupt_grace; engine_stop SECONDS, engine_kill, started,
-# out_of_memory and explain_refusal come from the engine's file. Sets $at, $rc and what follows.
+# Reads $dir, $job, $seconds, $why_stopped, $stop_grace, $interrupt_grace; engine_stop SECONDS,
+# engine_kill, look_again, wait_for_containers, started, out_of_memory, ended_outside and
+# explain_refusal come from the engine's files. Sets $at, $rc and what follows.
 # shellcheck disable=SC2154  # the recipe and folder.sh set what is read
 
 running=()             # the processes whose end is the job's end, one for each host
@@ -66,6 +67,7 @@ wait_job() {
   if ! read -r rc 2> /dev/null < "$dir/exit-code"; then
     rc=137             # no file: the job's own processes here were killed too
     if [[ -e $dir/exit-code ]]; then rc=1 unwritten=1; fi
+    if (( stops )); then engine_stop "$interrupt_grace" || true; else wait_for_containers; fi
   fi
 }
 
@@ -77,10 +79,12 @@ ends_within_a_line() {
   [[ $last != $'\n' ]]
 }
 
-# run_here COMMAND...: run it and keep its exit status; the disk may be full.
+# run_here COMMAND...: run it and keep its exit status; the disk may be full. What Bash says about a
+# program that was killed does not belong in the log.
 run_here() {
   rc=0
-  "$@" < /dev/null || rc=$?
+  { "$@" < /dev/null 2>&3 3>&- || rc=$?; } 3>&2 2> /dev/null
+  if (( rc )); then look_again "$@"; fi
   { echo "$rc" > "$at/exit-code"; } 2> /dev/null || true
   if [[ $at != "$dir" ]] && (( rc )); then tell_failure; fi
 }
@@ -119,31 +123,61 @@ show_host() {
   cat > /dev/null
 }
 
-# keep_log FOLDER: stdin to the terminal, live, and to FOLDER/log, even when nobody reads the
-# terminal's side any more. What the Docker client says for itself before a container runs goes to
-# FOLDER/engine-error; the verdict explains it.
+# keep_log FOLDER: stdin to the terminal, live, and to FOLDER/log, every byte, even when nobody
+# reads the terminal's side any more.
 keep_log() {
-  local start='' line='' one='' ended=''
+  local LC_ALL=C start='' ended=''    # bytes; what was read, and '\0' where a NUL ended it
   trap '' PIPE TTOU
   : > "$1/log"
-  while [[ 'docker: ' == "$start"?* ]] && IFS= read -r -d '' -n 1 one; do
-    start+=$one
-    if [[ ! $one ]]; then
-      ended='\0'       # a NUL, which Bash cannot hold
-      break
-    fi
-  done
-  if [[ $start == 'docker: ' ]]; then
-    if IFS= read -r line; then ended='\n'; fi
-    if [[ $line == 'Error response from daemon'* ]]; then
-      printf '%s\n' "$line" | tee "$1/engine-error" > "$1/log"
-      cat > /dev/null
+  keep_client_words "$1"
+  if [[ -s $1/container-id && -e $1/engine-error ]]; then rm -f "$1/engine-error"; fi
+  if hold_back "$1"; then return 0; fi
+  printf '%s%b' "$start" "$ended" >> "$1/log"
+  printf '%s%b' "$start" "$ended" 2> /dev/null || true
+  exec tee -a "$1/log" 2> /dev/null
+}
+
+# keep_client_words FOLDER: what comes before there is a container is the client's own. Why there is
+# none goes to FOLDER/engine-error; the verdict explains it. Leaves the container's first byte in
+# $start or $ended.
+keep_client_words() {
+  local one line
+  while IFS= read -r -d '' -n 1 one; do
+    if [[ -s $1/container-id ]]; then
+      start=$one
+      if [[ ! $one ]]; then ended='\0'; fi
       return 0
     fi
-  fi
-  printf '%s%b' "$start$line" "$ended" >> "$1/log"
-  printf '%s%b' "$start$line" "$ended" 2> /dev/null || true
-  exec tee -a "$1/log" 2> /dev/null
+    line=''
+    if [[ $one != $'\n' ]]; then IFS= read -r line || true; fi
+    line=${one%$'\n'}$line
+    case $line in
+      'docker: '* | 'Error: '*) printf '%s\n' "${line#docker: }" > "$1/engine-error" ;;
+      '' | "See 'docker "* | "Run 'docker "*) ;;
+      *)
+        if [[ ! -s $1/engine-error ]]; then printf '%s\n' "$line" > "$1/engine-error"; fi
+        printf '%s\n' "$line" ;;
+    esac 2> /dev/null || true
+  done
+}
+
+# hold_back FOLDER: a client says in the same way why a container did not start. A script may say so
+# too: where nothing else is said, it is kept until `started` has asked the engine.
+hold_back() {
+  local one rest='' status=0 words='docker: Error response from daemon'
+  while [[ ! $ended && $words == "$start"?* ]] && IFS= read -r -d '' -n 1 one; do
+    start+=$one
+    if [[ ! $one ]]; then ended='\0'; fi
+  done
+  # Bash 3.2 would lose what it has read when the time is up
+  if [[ $start != "$words" || $at != "$dir" ]] || (( BASH_VERSINFO[0] < 4 )); then return 1; fi
+  IFS= read -r -d '' -t 1 rest || status=$?
+  start+=$rest
+  if (( ! status )); then ended='\0'; fi
+  if (( status != 1 )); then return 1; fi
+  printf %s "$start" >> "$1/log"
+  rest=${start%%$'\n'*}
+  printf '%s\n' "${rest#docker: }" > "$1/engine-error"
 }
 
 # stop_job STATUS SECONDS: SIGTERM to the container, SIGKILL after the grace time. Make repeats
@@ -167,9 +201,13 @@ interrupt() {
 }
 
 # until_gone stop SECONDS | until_gone kill: repeated until the job has ended, for there may be no
-# container yet.
+# container yet. In a process group of its own: a terminal that is closed sends a second SIGHUP when
+# its session's leader has died of the first one. No trap may be set here: a trap runs, and Bash 5.2
+# aborts when the same signal comes once more.
 until_gone() {
+  set -m
   { without_sidecars repeat_until_gone "$@"; } < /dev/null > /dev/null 2>&1 &
+  set +m
 }
 
 # repeat_until_gone stop SECONDS | repeat_until_gone kill: the process itself.
@@ -251,7 +289,7 @@ not_started() {
   local error
   error=$(cat "$at/engine-error" 2> /dev/null || head -n 1 "$at/log")
   restore_links
-  rm -rf "$dir"
+  forget_job
   explain_refusal "$error"
 }
 
@@ -260,23 +298,38 @@ not_started() {
 # the job was run for.
 verdict() {
   local status=Completed
+  if [[ -e $at/engine-error ]]; then show_held; fi
   if (( rc == 137 )) && out_of_memory; then oom=1; fi
   recall status "$job" || true
   if is_broken && (( ! rc )); then
     rc=1
     record "exit-code=$rc"
   fi
-  if [[ $value == Stopping || $ending ]]; then status=Stopped; elif (( rc )); then status=Failed; fi
-  record "status=$status $SECONDS"
-  if [[ $unwritten ]]; then
-    say "the job's exit status could not be written to $dir/exit-code, and is not known;" \
-      "is the disk full?"
-    exit "${ending:-1}"
+  if [[ $value == Stopping || $ending ]] || { (( ! stops )) && ended_outside; }; then
+    status=Stopped
+  elif (( rc )); then
+    status=Failed
   fi
+  count_seconds
+  close_job "$status $seconds"
+  if [[ $unwritten ]]; then end_unwritten; fi
   say_verdict "$status" "$1"
   if [[ $status == Failed ]]; then answer; fi
   if [[ $status == Stopped ]]; then exit "${ending:-143}"; fi
   exit "$rc"
+}
+
+# end_unwritten: exit without a verdict.
+end_unwritten() {
+  say "the job's exit status could not be written to $dir/exit-code, and is not known;" \
+    "is the disk full?"
+  exit "${ending:-1}"
+}
+
+# show_held: what was held back was the script's own.
+show_held() {
+  rm -f "$at/engine-error"
+  cat "$at/log" 2> /dev/null || true
 }
 
 # say_verdict STATUS PRODUCT: the line itself.
@@ -284,11 +337,12 @@ say_verdict() {
   case $1 in
     Completed)
       emptiness "$2"
-      say "Completed in $SECONDS s; $2: $at/$2$empty" ;;
+      say "Completed in $seconds s; $2: $at/$2$empty" ;;
     Stopped)
-      say "Stopped after $SECONDS s, exit code $rc$(meaning "$rc"): $dir" ;;
+      say "Stopped after $seconds s, exit code $rc$(meaning "$rc"):" \
+        "${why_stopped:+$why_stopped; }$dir" ;;
     Failed)
-      say "Failed after $SECONDS s: $(failure_reason "$rc")$(meaning "$rc");" \
+      say "Failed after $seconds s: $(failure_reason "$rc")$(meaning "$rc");" \
         "log, model and output are in $dir" ;;
   esac
 }

@@ -15,17 +15,15 @@ cow() {
   fi
 }
 
-# out_of_memory: Podman reports no such event.
-out_of_memory() { return 1; }
-
-# started: was there a container? Podman leaves an id behind when its start failed, and says why in
-# a last line; it exits with 126 also when its runtime refuses all containers.
+# started: did a container run? Podman leaves an id behind when its start failed, and says why in a
+# last line, as a script may; it exits with 126 also when its runtime refuses all containers.
 started() {
   local last
   if [[ ! -s $at/container-id ]]; then return 1; fi
   last=$(tail -n 1 "$at/log")
   case $rc-$last in
     125-'Error: '* | 126-'Error: OCI runtime error: '*)
+      if ! never_started; then return 0; fi
       echo "$last" > "$at/engine-error"
       return 1 ;;
   esac

@@ -11,6 +11,13 @@ lives() {
   [[ ${2-} && ${3-$HOSTNAME} == "$HOSTNAME" ]] && find_start "$1" && [[ $start == "$2" ]]
 }
 
+# has_died IDENTITY: did a process of this machine end? IDENTITY is its number, start time and
+# machine; of another machine's nothing is known.
+has_died() {
+  local start_and_machine=${1#* }
+  [[ ${1##* } == "$HOSTNAME" ]] && ! lives "${1%% *}" "${start_and_machine%% *}"
+}
+
 # find_start PROCESS: set $start, one word; fails if there is no such process. On Linux without a
 # process, in clock ticks since the machine's start.
 find_start() {

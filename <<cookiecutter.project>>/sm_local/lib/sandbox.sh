@@ -191,21 +191,45 @@ engine_kill() { first_processes && kill -KILL "${firsts[@]}"; }
 
 # first_processes: set $firsts to those of the job's hosts that run; fails if there are none yet.
 first_processes() {
-  local file first began=''
+  local folder first
   firsts=()
-  for file in "$dir/container-id" "$dir"/algo-*/container-id; do
-    if [[ ! -s $file ]]; then continue; fi
-    { read -r first < "$file"; read -r began < "${file%/*}/.began"; } 2> /dev/null || true
-    if lives "$first" "$began"; then firsts+=("$first"); fi
+  for folder in "$dir" "$dir"/algo-*; do
+    if first_lives "$folder"; then firsts+=("$first"); fi
   done
   (( ${#firsts[@]} ))
+}
+
+# first_lives FOLDER: does that host's process 1 run? Sets the caller's $first.
+first_lives() {
+  local began=''
+  first=''
+  { read -r first < "$1/container-id"; read -r began < "$1/.began"; } 2> /dev/null || true
+  [[ $first ]] && lives "$first" "$began"
 }
 
 # started: the number of the job's process is written when everything is in place.
 started() { [[ -s $at/container-id ]]; }
 
+# look_again COMMAND...: whoever started the job's process may have been killed without it.
+look_again() {
+  local first
+  while first_lives "$at"; do sleep 0.2; done
+}
+
+# wait_for_containers: until the job's processes have ended.
+wait_for_containers() { while first_processes; do sleep 0.2; done; }
+
+# listen: nobody tells of the job here, but its terminal may be closed.
+listen() {
+  local watched=1
+  if leader_waits; then listener until_let_go; fi
+}
+
 # out_of_memory: nothing reports it here.
 out_of_memory() { return 1; }
+
+# ended_outside: nor who ended the job.
+ended_outside() { return 1; }
 
 # explain_refusal ERROR: die with the words that were printed, and what to do.
 explain_refusal() {

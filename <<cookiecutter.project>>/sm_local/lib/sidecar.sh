@@ -4,6 +4,8 @@
 # the end of its stdin when the last of them has ended. No sidecar may hold another's.
 #
 #   descriptor  held by the recipe and the job
+#   3           listener: what an engine says of the job's containers, and whether the recipe's
+#               terminal is closed
 #   4           switch: the sandbox's network between hosts
 #   5           feeders: the programs that feed Pipe channels, all of them
 #   6           credentials: their server
@@ -16,18 +18,15 @@
 answer=''              # the first line that a sidecar printed; empty if it ended without one
 
 # sidecar NAME COMMAND...: start one of the table; `exec PROGRAM` as COMMAND saves a process. Waits
-# for its answer, but handback's comes at the end, and feeders have none and share one FIFO.
+# for its answer, but handback's comes at the end, and feeders have none and share one FIFO. In a
+# process group of its own: what is typed in the terminal is not for it.
 sidecar() {
   local name=$1 in=$dir/.in out=$dir/.out
   shift
   answer=''
   if [[ $name == feeders ]]; then in=$dir/.feeders out=''; fi
   if [[ ! -p $in ]]; then mkfifo "$in" ${out:+"$out"}; fi
-  ( {
-    exec < "$in"
-    if [[ $out ]]; then exec > "$out"; fi
-    without_sidecars "$@"
-  } & )
+  ( set -m; start_sidecar "$@" & )
   case $name in
     switch) exec 4> "$in" ;;
     feeders) exec 5> "$in"; return 0 ;;
@@ -38,9 +37,56 @@ sidecar() {
   rm "$in" "$out"
 }
 
-# end_handback: let go of handback, and wait for its answer.
+# start_sidecar COMMAND...: the process itself; $in and $out are sidecar's.
+start_sidecar() {
+  trap '' TTOU
+  exec < "$in"
+  if [[ $out ]]; then exec > "$out"; fi
+  without_sidecars "$@"
+}
+
+# listener COMMAND...: start that one; without a FIFO, as Ctrl-C would end mkfifo and with it the
+# recipe, whose job runs already.
+listener() { exec 3> >( ( set -m; start_listener "$@" <&0 & ) ); }
+
+# start_listener COMMAND...: the process itself.
+start_listener() {
+  trap '' TTOU
+  without_sidecars "$@"
+}
+
+# until_let_go: in a sidecar: read until the recipe has ended. Meanwhile tell it that its terminal
+# was closed, where nobody else does: if $watched, which is the caller's.
+until_let_go() {
+  local status
+  if [[ ! $watched ]]; then
+    while read -r; do :; done
+    return 0
+  fi
+  while { : < /dev/tty; } 2> /dev/null; do
+    status=0
+    read -r -t 1 || status=$?
+    # with Bash 3.2 a timeout has the status of an end
+    if (( status && status <= 128 )) && ! kill -0 $$ 2> /dev/null; then return 0; fi
+  done
+  kill -HUP $$ 2> /dev/null || true
+  while read -r; do :; done
+}
+
+# leader_waits: is the terminal's closing told to a process that waits for us, instead of dying of
+# it? The kernel tells the session's leader alone, and that is Make in `ssh -t host make train`,
+# `script` and an IDE's task. Without a shell between that has jobs, ours is its process group.
+leader_waits() {
+  local stat=''
+  { IFS= read -r -d '' stat < "/proc/$$/stat"; } 2> /dev/null || true
+  [[ ${stat##*) } =~ ^[A-Z]\ [0-9]+\ ([0-9]+)\ ([0-9]+)\ [1-9] ]] &&
+    [[ ${BASH_REMATCH[1]} == "${BASH_REMATCH[2]}" ]]
+}
+
+# end_handback: let go of handback, having said that the job has ended, and wait for its answer.
 end_handback() {
   answer=''
+  echo go 2> /dev/null >&8 || true
   exec 8>&-
   read -r answer <&9 || true
   exec 9<&-
@@ -48,6 +94,6 @@ end_handback() {
 
 # without_sidecars COMMAND...: run it holding none of them; to be called in a process of its own.
 without_sidecars() {
-  exec 4>&- 5>&- 6>&- 8>&- 9<&-
+  exec 3>&- 4>&- 5>&- 6>&- 8>&- 9<&-
   "$@"
 }

@@ -7,6 +7,7 @@ set -euo pipefail
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/lib/process.sh
+source sm_local/lib/sweep.sh
 source sm_local/lib/container.sh
 source sm_local/lib/sidecar.sh
 source sm_local/lib/handback.sh
@@ -62,4 +63,5 @@ any_image() {
   fi
 }
 
+sweep
 main "$@"

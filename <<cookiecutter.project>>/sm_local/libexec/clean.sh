@@ -4,6 +4,7 @@ set -euo pipefail
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/lib/process.sh
+source sm_local/lib/sweep.sh
 source sm_local/libexec/running.sh
 
 to_delete=()           # files and folders
@@ -11,6 +12,7 @@ to_delete=()           # files and folders
 main() {
   local answer=${1-} why
   refuse_while_something_runs
+  sweep
   list_what_to_delete
   if (( ! ${#to_delete[@]} )); then
     say "nothing to clean"
@@ -29,7 +31,8 @@ main() {
 # list_what_to_delete: set $to_delete; output/before-* are files of yours that a job moved there.
 list_what_to_delete() {
   local path
-  for path in output/*/ recipes sm_local/.venv sm_local/.venv.new.* sm_local/__pycache__; do
+  for path in output/*/ output/.open recipes sm_local/.venv sm_local/.venv.new.* \
+    sm_local/__pycache__; do
     if [[ -e $path && $path != output/before-* ]]; then to_delete+=("${path%/}"); fi
   done
   for path in opt/ml/model opt/ml/output; do

@@ -30,7 +30,7 @@ find_containers() {
   local engine found id job
   for engine in docker podman; do
     if ! command -v "$engine" > /dev/null; then continue; fi
-    found=$("$engine" ps --filter "label=sm-local.project=$PWD" \
+    found=$("$engine" ps --filter "label=sm-local.project=$PWD" --filter label=sm-local.job \
       --format '{{.ID}} {{.Label "sm-local.job"}}' 2> /dev/null) || silent+=" $engine"
     while read -r id job; do
       if [[ $id ]]; then running+=$engine$'\t'$id$'\t'$job$'\n'; fi

@@ -6,6 +6,7 @@ set -euo pipefail
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/lib/process.sh
+source sm_local/lib/sweep.sh
 source sm_local/libexec/running.sh
 
 main() {
@@ -27,6 +28,7 @@ main() {
     die "$engine does not answer, and $doubt may be running there;" \
       "start $engine, then 'make stop' again"
   fi
+  sweep
   if (( ! found )); then say "no job of this project is running"; fi
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +33,7 @@ def run(given: dict[str, str]) -> int:
     lines, missing = report(
         engine, values, aws.result(), machine.free_bytes(engine.root_dir or ".")
     )
+    lines += left_line(find_left())
     if given.get("JSON"):
         print(json.dumps(facts(engine, aws.result(), lines, missing), indent=1))
     else:
@@ -74,6 +76,23 @@ def report(
     if values["GPU"] not in ("auto", "none") and engine.gpu.verdict != AVAILABLE:
         missing.append(gpu_demand(engine.gpu, values["GPU"]))
     return lines, missing
+
+
+def find_left() -> list[str]:
+    """Return the jobs whose recipe was killed, and of which something may be left."""
+    if not any(Path("output/.open").glob("*")):
+        return []
+    command = ["bash", "sm_local/libexec/left.sh"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.split()
+
+
+def left_line(jobs: list[str]) -> list[str]:
+    """Say what killed recipes have left; nothing of most projects."""
+    if not jobs:
+        return []
+    hint = "'make stop' ends what runs, and clears away the rest"
+    return [f"{'left':8}  by recipes that were killed: {', '.join(jobs)}; {hint}"]
 
 
 def gpu_demand(gpu: Gpu, wanted: str) -> str:

@@ -7,7 +7,7 @@ from ..plan import Container, Feed, Mount, Piece, Plan, Prefix, View
 from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_folder, own
 from . import planning
 
-LIBRARIES = ("say", "record", "process", "sidecar", "folder", "job", "answer", "pack")
+LIBRARIES = ("say", "record", "process", "sidecar", "folder", "sweep", "job", "answer", "pack")
 ROW = 6  # folders in a line
 
 
@@ -43,7 +43,7 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     recipe.bash(*engine.beside(plan))
     for container in plan.containers:
         start(recipe, plan, engine, container)
-    recipe.bash(*engine.meanwhile(plan))
+    recipe.bash(*engine.meanwhile(plan), "sweep_beside")
     first = host_folder(plan.below(plan.containers[0], "").rstrip("/"))
     recipe.call("point_links", first, *plan.results)
     recipe.call("wait_job")

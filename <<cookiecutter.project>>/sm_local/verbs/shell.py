@@ -8,7 +8,7 @@ from ..script import JOB, Bash, Recipe, glue
 from . import planning
 from .run import data_libraries, drop_views, furnish, make_folders, make_views
 
-LIBRARIES = ("say", "record", "process", "folder", "shell")
+LIBRARIES = ("say", "record", "process", "folder", "sweep", "shell")
 WITH_SIDECARS = {"pipe", "credentials", "handback", "sandbox"}  # these start processes beside it
 
 
@@ -30,6 +30,7 @@ def shell(plan: Plan, engine: Engine) -> Recipe:
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan), *engine.name_shell(plan))
     recipe.call("say", glue(JOB, ":", f" {headline}"))
+    recipe.bash("sweep")
     make_views(recipe, plan)
     # signals are for the shell inside; `:` and not '', which it would inherit
     recipe.bash("trap : INT TERM HUP USR1", *engine.beside(plan))

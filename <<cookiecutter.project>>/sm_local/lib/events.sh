@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# What the engine itself says of the job's containers. A script can print anything and exit with any
+# status, so whether it started, who ended it and whether memory ran out is read from here alone.
+# Reads $dir, $at, $job, $engine, $rc. Sets $events, $why_stopped, $unswept.
+# shellcheck disable=SC2034,SC2154  # folder.sh, job.sh and the recipe set what is read
+
+events=''              # lines of record/events: container, event, and its signal or exit status
+why_stopped=''         # what ended the job from outside
+
+# listen: let a process beside the job write record/events, from the container's creation on. It
+# asks the engine after half a second: it tells what was, too, and a job as short as that, which
+# nobody had the time to stop, costs nothing.
+listen() {
+  local watched=''
+  if leader_waits; then watched=1; fi
+  listener keep_events
+}
+
+# keep_events: the process itself. It ends with the recipe, and asks at once when it reads a line.
+keep_events() {
+  local status=0
+  if (( BASH_VERSINFO[0] > 3 )); then read -r -t 0.5 || status=$?; fi
+  if (( status && status <= 128 )); then return 0; fi
+  set -m
+  tell_events < /dev/null > "$dir/record/events" 2> /dev/null &
+  set +m
+  until_let_go
+  kill -- -$! 2> /dev/null || true
+}
+
+# tell_events: print them until the engine closes the connection. No time is named: the engine's
+# clock may be another than this machine's.
+tell_events() {
+  local signal='{{index .Actor.Attributes "signal"}}{{index .Actor.Attributes "exitCode"}}'
+  local format="{{.Actor.ID}} {{.Action}} $signal" since=1
+  if [[ $engine == podman ]]; then format='{{.ID}} {{.Status}} ' since=24h; fi
+  "$engine" events --since "$since" --filter type=container --filter "label=sm-local.job=$job" \
+    --format "$format" || true
+  echo '- closed '
+}
+
+# hear: set $events, when the end of the container in hand was told; that takes a moment. A shell
+# does not listen.
+hear() {
+  local id=''
+  if ! ( echo >&3 ) 2> /dev/null; then return 0; fi
+  read -r id 2> /dev/null < "$at/container-id" || true
+  await_events "$id (destroy|remove)" 3
+  if [[ ! $events =~ "$id "(destroy|remove) ]]; then unswept=1; fi
+}
+
+# await_events EXPRESSION SECONDS: set $events to what was told so far, when that or the end of the
+# connection is in it, or the time is up.
+await_events() {
+  local twentieths=0
+  read_events
+  until [[ $events =~ $1 || $events == *closed* ]] || (( twentieths++ >= 20 * $2 )); do
+    sleep 0.05
+    read_events
+  done
+}
+
+# read_events: set $events to what was told so far.
+read_events() { { IFS= read -r -d '' events < "$dir/record/events"; } 2> /dev/null || true; }
+
+# never_started: does the engine know the container in hand, and that it was never started?
+never_started() {
+  local id
+  hear
+  read -r id < "$at/container-id" || true       # it has no newline
+  [[ $events == *"$id create"* && $events != *"$id start"* ]]
+}
+
+# out_of_memory: did the kernel kill something in the job's container because its memory was used
+# up? Podman does not tell.
+out_of_memory() {
+  local id=''
+  hear
+  read -r id 2> /dev/null < "$at/container-id" || true
+  [[ $events == *"$id oom"* ]]
+}
+
+# ended_outside: did somebody else than this recipe and `make stop` end the job? Sets $why_stopped.
+# SIGKILL alone is no request to stop. Podman names no signal, and tells nothing of `podman stop`.
+ended_outside() {
+  local asked=$' kill (15|2|3)?\n| stop '
+  if [[ ! -e $dir/record/events ]]; then return 1; fi
+  await_events ' start ' 1            # it may only just have asked
+  if [[ ! $events =~ $asked ]]; then return 1; fi
+  hear
+  why_stopped="stopped from outside, as '$engine stop' does"
+  if [[ $events == *closed* ]]; then why_stopped="$engine was shut down"; fi
+}

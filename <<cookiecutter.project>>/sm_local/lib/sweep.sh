@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# Jobs whose recipe was killed. Each job is in output/.open until it is closed, so that nobody has
+# to search: one in there whose recipe does not live is left for libexec/sweep.sh.
+# Sets $left.
+# shellcheck disable=SC2154  # $value is record.sh's
+
+left=()                # the jobs of killed recipes
+
+# sweep: clear away what they have left; what runs stays. A process only where there is something.
+sweep() {
+  find_left
+  if (( ${#left[@]} )); then bash sm_local/libexec/sweep.sh "${left[@]}" || true; fi
+}
+
+# sweep_beside: the same, in the background of a job that runs.
+sweep_beside() {
+  find_left
+  if (( ! ${#left[@]} )); then return 0; fi
+  ( set -m
+    { trap '' TTOU; without_sidecars sweep; } < /dev/null > /dev/null & ) || true
+}
+
+# find_left: set $left; a colleague's jobs are the colleague's.
+find_left() {
+  local job
+  left=()
+  for job in output/.open/*; do
+    job=${job##*/}
+    if [[ -O output/$job ]] && recall recipe "$job" && has_died "$value"; then left+=("$job"); fi
+  done
+}

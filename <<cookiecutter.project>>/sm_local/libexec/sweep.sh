@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# usage: sweep.sh JOB...    clear away what killed recipes have left: containers that nobody will
+# start or remove, volumes, networks, FIFOs, scratch folders, root's files. lib/sweep.sh finds the
+# jobs. What runs stays, until the next verb; so does all on an engine that does not answer.
+set -euo pipefail
+source sm_local/lib/say.sh
+source sm_local/lib/record.sh
+source sm_local/lib/process.sh
+source sm_local/lib/container.sh
+source sm_local/lib/sidecar.sh
+source sm_local/lib/handback.sh
+source sm_local/libexec/running.sh
+
+swept=()               # the jobs that are closed now
+what=''                # what they had left
+
+main() {
+  local job dir engine
+  cd -P . || exit 1
+  for job; do
+    dir=output/$job engine=sandbox
+    if recall engine "$job"; then engine=$value; fi
+    if sweep_processes; then
+      swept+=("$job")
+      sweep_folder
+    fi
+  done
+  if [[ $what ]]; then say "cleared away what ${swept[*]} had left behind:${what%,}"; fi
+}
+
+# sweep_processes: remove what the engine has of $job; fails if any of it runs, or may run.
+sweep_processes() {
+  if [[ $engine == sandbox ]]; then
+    if sandbox_lives; then return 1; fi
+  else
+    sweep_containers "sm-local.job=$job" && sweep_containers "sm-local.helper=$job" || return 1
+    sweep_things volume
+    sweep_things network
+  fi
+}
+
+# sandbox_lives: does process 1 of one of the hosts run?
+sandbox_lives() {
+  local folder first began
+  for folder in "$dir" "$dir"/algo-*; do
+    first='' began=''
+    { read -r first < "$folder/container-id"; read -r began < "$folder/.began"; } 2> /dev/null ||
+      true
+    if [[ $first ]] && lives "$first" "$began"; then return 0; fi
+  done
+  return 1
+}
+
+# sweep_containers LABEL: fails if one runs.
+sweep_containers() {
+  local found id state
+  found=$("$engine" ps --all --filter "label=$1" --filter "label=sm-local.project=$PWD" \
+    --format '{{.ID}} {{.State}}' 2> /dev/null) || return 1
+  while read -r id state; do
+    case $state in
+      '') continue ;;
+      created | configured | initialized | exited | stopped | dead) ;;
+      *) return 1 ;;
+    esac
+    if "$engine" rm --force --volumes "$id" > /dev/null 2>&1; then what+=" container $id,"; fi
+  done < <(printf '%s\n' "$found")
+}
+
+# sweep_things volume|network: remove those of $job.
+sweep_things() {
+  local id
+  while read -r id; do
+    if "$engine" "$1" rm "$id" > /dev/null 2>&1; then what+=" $1 ${id:0:12},"; fi
+  done < <(exec "$engine" "$1" ls --quiet --filter "label=sm-local.job=$job" 2> /dev/null)
+}
+
+# sweep_folder: give back what is root's, remove what only the running job needed, and close it.
+sweep_folder() {
+  local path
+  if (( EUID )) && [[ $(find "$dir" -user 0 -print 2> /dev/null | head -n 1) ]]; then
+    give_back
+  fi
+  for path in "$dir"/.{in,out,feeders} \
+    "$dir"/{,algo-*/}{cow,stage,pipes,views,manifests,.began}; do
+    if [[ -e $path ]] && rm -rf "$path" 2> /dev/null; then what+=" ${path#output/},"; fi
+  done
+  if is_unfinished "$job"; then
+    record status=Abandoned
+    what+=" a recipe that was killed,"
+  fi
+  rm -f "output/.open/$job"
+}
+
+# give_back: what `make chown` does, for one job.
+give_back() {
+  local image folder
+  handback=()
+  hand_back "$dir" job
+  for folder in code opt/ml/checkpoints; do
+    if [[ -d $folder ]]; then hand_back "$folder" "new-${folder##*/}"; fi
+  done
+  image=$("$engine" images --quiet 2> /dev/null | head -n 1)
+  if [[ $image ]] && run_with_host_tools "$image" 2> /dev/null; then what+=" root's files,"; fi
+}
+
+main "$@"
