@@ -692,7 +692,7 @@ def lines(job: jobs.Job, facts: EngineFacts, shell: bool = False) -> str:
 
 PLAIN = """\
 docker run --rm --pull never --name "$name" --cidfile "$at/container-id"
---label sm-local.project="$PWD" --label sm-local.job="$job"
+--label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe"
 --hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1
 --shm-size 2g "${limits[@]}"
 "${mounts[@]}"

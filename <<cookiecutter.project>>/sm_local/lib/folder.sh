@@ -20,6 +20,7 @@ new_job() {
     die "this recipe is of another version of sm_local/; 'make train' writes a new one"
   cd -P . || exit 1
   [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
+  trap 'exit 130' INT             # without a trap Bash forgets it if the program it runs survives
   [[ -d output ]] || mkdir -p output
   name_job "$1"
   leave_nothing

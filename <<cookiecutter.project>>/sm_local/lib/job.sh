@@ -67,7 +67,7 @@ wait_job() {
   if ! read -r rc 2> /dev/null < "$at/exit-code"; then
     rc=137             # no file: the job's own processes here were killed too
     if [[ -e $at/exit-code ]]; then rc=1 unwritten=1; fi
-    wait_for_containers
+    if (( stops )); then engine_stop "$interrupt_grace" || true; else wait_for_containers; fi
   fi
 }
 

@@ -9,7 +9,7 @@ left=()                # the jobs of killed recipes
 # sweep: clear away what they have left; what runs stays. A process only where there is something.
 sweep() {
   find_left
-  if (( ${#left[@]} )); then bash sm_local/libexec/sweep.sh "${left[@]}" || true; fi
+  if (( ${#left[@]} )); then bash -p sm_local/libexec/sweep.sh ${left[@]+"${left[@]}"} || true; fi
 }
 
 # sweep_beside: the same, in the background of a job that runs.

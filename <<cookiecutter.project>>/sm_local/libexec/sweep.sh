@@ -3,12 +3,14 @@
 # start or remove, volumes, networks, FIFOs, scratch folders, root's files. lib/sweep.sh finds the
 # jobs. What runs stays, until the next verb; so does all on an engine that does not answer.
 set -euo pipefail
+source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/lib/process.sh
 source sm_local/lib/container.sh
 source sm_local/lib/sidecar.sh
 source sm_local/lib/handback.sh
+source sm_local/lib/results.sh
 source sm_local/libexec/running.sh
 
 swept=()               # the jobs that are closed now
@@ -84,7 +86,9 @@ sweep_folder() {
     "$dir"/{,algo-*/}{cow,stage,pipes,views,manifests,.began}; do
     if [[ -e $path ]] && rm -rf "$path" 2> /dev/null; then what+=" ${path#output/},"; fi
   done
+  disarm "$dir"
   if is_unfinished "$job"; then
+    rm -f "$dir/model.tar.gz" "$dir/output.tar.gz"     # they may end in the middle
     record status=Abandoned
     what+=" a recipe that was killed,"
   fi
