@@ -146,7 +146,7 @@ remove_dead_holder() {
     created | configured | initialized | exited | stopped | dead) ;;
     *) return 1 ;;
   esac
-  has_died "$recipe" && "$engine" rm --force --volumes "$name" > /dev/null 2>&1
+  has_died "$recipe" && "$engine" rm -f -v "$name" > /dev/null 2>&1
 }
 
 # need_image: for verbs that can wait; a job's refusal is explained when it comes.

@@ -25,8 +25,8 @@ new_job() {
   name_job "$1"
   leave_nothing
   shift
-  { mkdir -p "$dir/record" output/.open "${@/#/$dir/}" && reserve "$@" && keep_recipe; } 2> /dev/null ||
-    no_room
+  { mkdir -p "$dir/record" output/.open "${@/#/$dir/}" && reserve "$@" && keep_recipe; } \
+    2> /dev/null || no_room
   { read -r began _ < /proc/uptime; } 2> /dev/null || true
   find_start $$ || true
   recipe="$$ $start $HOSTNAME"

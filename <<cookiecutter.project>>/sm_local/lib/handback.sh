@@ -95,7 +95,7 @@ finish_helper() {
 drop_helper() {
   local id
   while read -r id; do
-    docker rm --force --volumes "$id" > /dev/null 2>&1 || true
+    docker rm -f -v "$id" > /dev/null 2>&1 || true
   done < <(exec docker ps --all --quiet --filter "label=sm-local.helper=$job" 2> /dev/null)
 }
 
