@@ -25,7 +25,7 @@ drop_volumes() {
   if (( rc <= 128 )); then return 0; fi
   while read -r id; do
     docker volume rm "$id" > /dev/null 2>&1 || true
-  done < <(exec docker volume ls -q --filter "label=sm-local.job=$job" 2> /dev/null)
+  done < <(exec docker volume ls -q -f "label=sm-local.job=$job" 2> /dev/null)
 }
 
 # started: did a container run? Where it could not be made there is none; where it could not be

@@ -73,7 +73,7 @@ sweep_things() {
   local id
   while read -r id; do
     if "$engine" "$1" rm "$id" > /dev/null 2>&1; then what+=" $1 ${id:0:12},"; fi
-  done < <(exec "$engine" "$1" ls -q --filter "label=sm-local.job=$job" 2> /dev/null)
+  done < <(exec "$engine" "$1" ls -q -f "label=sm-local.job=$job" 2> /dev/null)
 }
 
 # sweep_folder: give back what is root's, remove what only the running job needed, and close it.
