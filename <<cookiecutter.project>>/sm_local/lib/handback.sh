@@ -17,7 +17,8 @@ done
 for folder in /handback/*; do
   case $folder in
     /handback/new-*)
-      started=$(ls -d /handback/*/recipe.sh /handback/output/*/recipe.sh 2> /dev/null |
+      # not any recipe.sh: a job can make one, with any time, where it writes
+      started=$(ls -d /handback/job/recipe.sh /handback/output/*/recipe.sh 2> /dev/null |
         head -n 1)
       # by the change that no program can date back; not every find knows it
       find "$folder" -mindepth 1 -user 0 -cnewer "$started" -exec chown -h "$1" {} + 2> /dev/null ||
