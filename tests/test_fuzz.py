@@ -204,8 +204,8 @@ STUBS = "".join(
     for name in sorted(set().union(*FUNCTIONS.values()))
 )
 VARIABLES = (
-    "at=AT dir=DIR job=JOB name=NAME stamp=-S built=BUILT view=VIEW here=HERE switch=\n"
-    "mounts=() limits=() sandbox=() credentials=() objects=() gpus=() terminal=()\n"
+    "at=AT dir=DIR job=JOB name=NAME stamp=-S built=BUILT recipe=RECIPE view=VIEW here=HERE\n"
+    "switch= mounts=() limits=() sandbox=() credentials=() objects=() gpus=() terminal=()\n"
     "running=()\n"
 )
 

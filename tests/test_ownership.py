@@ -256,7 +256,7 @@ def test_after_kill_9_of_everything_the_next_verb_gives_back(theirs, docker):
     late = "print('ready', flush=True); time.sleep(3); open('/opt/ml/model/late', 'w')"
     script(theirs, WRITES + late)
     terminal = running(theirs)
-    for process in processes(r"^(bash recipes/train.sh|docker (run|events) |tee )", theirs):
+    for process in processes(r"^(\S*bash .*recipes/train.sh|docker (run|events) |tee )", theirs):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
     terminal.reap(time.monotonic() + 10)

@@ -8,7 +8,7 @@ main() {
   local group=${2:-dev}
   rm -rf "$1"
   if command -v uv > /dev/null; then
-    uv venv --quiet "$1"
+    uv venv --quiet --seed "$1"       # with pip: tests call it
     VIRTUAL_ENV=$1 uv pip install --quiet --group "$group"
   else
     command -v python3 > /dev/null || die "python3 is not on PATH; install Python 3.10 or newer"
