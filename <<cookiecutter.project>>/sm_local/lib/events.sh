@@ -11,8 +11,6 @@ why_stopped=''         # what ended the job from outside
 # asks the engine after half a second: it tells what was, too, and a job as short as that, which
 # nobody had the time to stop, costs nothing.
 listen() {
-  local watched=''
-  if leader_waits; then watched=1; fi
   listener keep_events
 }
 

@@ -244,8 +244,7 @@ wait_for_containers() { while first_processes; do sleep 0.2; done; }
 
 # listen: nobody tells of the job here, but its terminal may be closed.
 listen() {
-  local watched=1
-  if leader_waits; then listener until_let_go; fi
+  if [[ $watched ]]; then listener until_let_go; fi
 }
 
 # out_of_memory: nothing reports it here.

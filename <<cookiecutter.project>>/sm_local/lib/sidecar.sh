@@ -12,10 +12,11 @@
 #   7           no sidecar: the lock of opt/ml/checkpoints (sandbox.sh)
 #   8, 9        handback: the container that gives root's files back, and its answer
 #
-# Reads $dir. Sets $answer.
+# Reads $dir. Sets $answer, $watched.
 # shellcheck disable=SC2034,SC2154  # $dir is folder.sh's; other files read $answer
 
 answer=''              # the first line that a sidecar printed; empty if it ended without one
+watched=''             # a listener must tell the recipe that its terminal is closed
 
 # sidecar NAME COMMAND...: start one of the table; `exec PROGRAM` as COMMAND saves a process. Waits
 # for its answer, but handback's comes at the end, and feeders have none and share one FIFO. In a
@@ -56,7 +57,7 @@ start_listener() {
 }
 
 # until_let_go: in a sidecar: read until the recipe has ended. Meanwhile tell it that its terminal
-# was closed, where nobody else does: if $watched, which is the caller's.
+# was closed, where nobody else does: if $watched.
 until_let_go() {
   local status
   if [[ ! $watched ]]; then
@@ -82,6 +83,9 @@ leader_waits() {
   [[ ${stat##*) } =~ ^[A-Z]\ [0-9]+\ ([0-9]+)\ ([0-9]+)\ [1-9] ]] &&
     [[ ${BASH_REMATCH[1]} == "${BASH_REMATCH[2]}" ]]
 }
+
+# at once: of a terminal that is closed before the job starts nothing is left to be seen
+if leader_waits; then watched=1; fi
 
 # end_handback: let go of handback, having said that the job has ended, and wait for its answer.
 end_handback() {
