@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -153,7 +154,7 @@ class Trial:
     def recipe(self) -> int:
         """Return the process of the recipe; 0 if there is none."""
         found = inquest.of_project(self.project).items()
-        return next((pid for pid, line in found if line.startswith("bash recipes/")), 0)
+        return next((pid for pid, line in found if re.match(r"\S*bash .*recipes/", line)), 0)
 
     def processes(self, *words: str) -> list[int]:
         """Return the project's processes in whose command line all these words are."""
