@@ -129,8 +129,8 @@ class Trial:
             self.result.wrong.append("the job does not work")
         if moment in OVER:
             self.tell_to_end()
-            ended = "exit-code" if moment == END else "model.tar.gz"
-            self.until(lambda: self.job and (self.job / ended).exists())
+            ended = "exit-code" if moment == END else "model.tar.gz*"
+            self.until(lambda: self.job and any(self.job.glob(ended)))
         deadline = time.monotonic() + self.random.uniform(0, slack)
         while time.monotonic() < deadline and not self.over():
             self.listen(0.005)

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 from library import a_job, bash
 
-PACK = "lib/say lib/pack"
+PACK = "lib/say lib/record lib/pack"
 ODD = ["--help", ".hidden", "a b", "é", "@x", "-C", "new\nline", "*"]
 
 

@@ -124,7 +124,8 @@ follow() {
   local have code
   sleep 0.2                           # the log may lag behind
   have=$(wc -c < "$at/log") || have=0
-  echo "sm-local: the $engine client was ended (status $rc); the job runs on" >&2
+  # not said here, where it would be in the log, perhaps in the middle of a line
+  { echo "$rc" > "$dir/record/client"; } 2> /dev/null || true
   { "$engine" logs --follow "$1" 2>&1 | tail -c "+$((have + 1))"; } &
   code=$("$engine" wait "$1" 2> /dev/null) || true
   if [[ $code =~ ^[0-9]+$ ]]; then rc=$code; fi

@@ -20,7 +20,8 @@ keep_events() {
   if (( BASH_VERSINFO[0] > 3 )); then read -r -t 0.5 || status=$?; fi
   if (( status && status <= 128 )); then return 0; fi
   set -m
-  tell_events < /dev/null > "$dir/record/events" 2> /dev/null &
+  # a job that was refused has no folder any more
+  { tell_events < /dev/null > "$dir/record/events"; } 2> /dev/null &
   set +m
   until_let_go
   kill -- -$! 2> /dev/null || true

@@ -21,18 +21,17 @@ new_job() {
   cd -P . || exit 1
   [[ -d opt/ml ]] || die "no opt/ml here; run this in the project's folder"
   trap 'exit 130' INT             # without a trap Bash forgets it if the program it runs survives
-  [[ -d output ]] || mkdir -p output
-  name_job "$1"
-  leave_nothing
-  shift
-  { mkdir -p "$dir/record" output/.open "${@/#/$dir/}" && reserve "$@" && keep_recipe; } \
-    2> /dev/null || no_room
-  { read -r began _ < /proc/uptime; } 2> /dev/null || true
+  [[ -d output/.open ]] || mkdir -p output/.open 2> /dev/null || true
   find_start $$ || true
   recipe="$$ $start $HOSTNAME"
+  name_job "$1"
+  leave_nothing
+  { echo "$recipe" > "output/.open/$job"; } 2> /dev/null || true
+  shift
+  { mkdir -p "$dir/record" "${@/#/$dir/}" && reserve "$@" && keep_recipe; } 2> /dev/null || no_room
+  { read -r began _ < /proc/uptime; } 2> /dev/null || true
   record recipe="$recipe" status=InProgress
   if [[ $unkept ]]; then exit 1; fi
-  { : > "output/.open/$job"; } 2> /dev/null || true
 }
 
 # name_job STEM: make the job's folder. This is the atomic step: two jobs that start in the same

@@ -316,12 +316,16 @@ verdict() {
   exit "$rc"
 }
 
-# check_kept: say what the disk had no room for. Without an exit status there is no verdict.
+# check_kept: say what happened beside the job, and what the disk had no room for. Without an exit
+# status there is no verdict.
 check_kept() {
   if [[ $unwritten ]]; then
     say "the job's exit status could not be written to $dir/exit-code, and is not known;" \
       "is the disk full?"
     exit "${ending:-1}"
+  fi
+  if recall client "$job"; then
+    say "the engine's client was ended (status $value); the job ran on without it"
   fi
   if [[ -e $dir/record/cut_log ]]; then
     unkept=1

@@ -81,6 +81,7 @@ list_entries() {
 }
 
 # archive FILE FOLDER...: no file for empty folders; what SageMaker does then is not documented.
+# Until it is whole it has another name.
 archive() {
   local file=$1 folder status=0
   shift
@@ -93,11 +94,12 @@ archive() {
   done
   case ${#full[@]} in
     0) return 0 ;;
-    1) archive_one "$file" || status=1 ;;
-    *) archive_several "$file" || status=1 ;;
+    1) archive_one "$file.part" || status=1 ;;
+    *) archive_several "$file.part" || status=1 ;;
   esac
+  if (( ! status )); then move "$file.part" "$file" || status=1; fi
   if (( status )); then
-    ( trap '' INT; exec rm -f "$file" "$file.tar" )
+    ( trap '' INT; exec rm -f "$file.part" "$file.part.tar" )
     if [[ $interrupted ]]; then return 1; fi
     if [[ $why ]]; then printf '%s\n' "$why" >&2; fi
     say "could not pack ${file##*/} (above); the files are where they were"

@@ -26,6 +26,9 @@ find_left() {
   left=()
   for job in output/.open/*; do
     job=${job##*/}
-    if [[ -O output/$job ]] && recall recipe "$job" && has_died "$value"; then left+=("$job"); fi
+    if [[ ! -O output/$job ]]; then continue; fi
+    # a recipe that was killed at once has recorded nothing else
+    recall recipe "$job" || IFS= read -r value 2> /dev/null < "output/.open/$job" || true
+    if has_died "$value"; then left+=("$job"); fi
   done
 }

@@ -3,6 +3,7 @@
 set -euo pipefail
 source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
+source sm_local/lib/record.sh
 source sm_local/lib/pack.sh
 
 main() {

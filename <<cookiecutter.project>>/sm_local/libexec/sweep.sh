@@ -88,7 +88,7 @@ sweep_folder() {
   done
   disarm "$dir"
   if is_unfinished "$job"; then
-    rm -f "$dir/model.tar.gz" "$dir/output.tar.gz"     # they may end in the middle
+    rm -f "$dir"/*.tar.gz.part*
     record status=Abandoned
     what+=" a recipe that was killed,"
   fi
