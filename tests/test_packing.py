@@ -42,7 +42,7 @@ def test_ctrl_c_ends_the_packing_alone(saving, slow, engine):
     make(saving, "recipe", f"ENGINE={engine}", "PACK=always")
     terminal = Terminal(["bash", "recipes/train.sh"], saving, slow)
     terminal.wait_for("saved")
-    assert eventually(lambda: list(saving.glob("output/*/model.tar.gz")))
+    assert eventually(lambda: list(saving.glob("output/*/model.tar.gz.part")))
     terminal.type(CTRL_C)
     assert terminal.wait() == 130, terminal.text
     (job,) = jobs(saving)
@@ -52,7 +52,7 @@ def test_ctrl_c_ends_the_packing_alone(saving, slow, engine):
     ) in terminal.text
     assert "sm-local: Completed in" in terminal.text and "could not" not in terminal.text
     assert (job / "exit-code").read_text() == "0\n" and (job / "model/m").exists()
-    assert not list(job.glob("*.gz")) and not processes("^sleep 60", saving)
+    assert not list(job.glob("*.gz*")) and not processes("^sleep 60", saving)
     assert make(saving, "pack", f"JOB=output/{job.name}").returncode == 0
     with tarfile.open(job / "model.tar.gz") as archive:
         assert archive.getnames() == ["m"]
@@ -62,7 +62,7 @@ def test_ctrl_c_ends_the_packing_alone(saving, slow, engine):
 def test_so_does_make_pack(saving, slow, command):
     assert make(saving, "train", "ENGINE=sandbox", "PACK=never").returncode == 0
     terminal = Terminal(command, saving, slow)
-    assert eventually(lambda: list(saving.glob("output/*/model.tar.gz")))
+    assert eventually(lambda: list(saving.glob("output/*/model.tar.gz.part")))
     terminal.type(CTRL_C)
     assert terminal.wait() in (2, 130), terminal.text  # make itself dies of it, or says 2
     assert "sm-local: packing was interrupted; " in terminal.text
@@ -78,4 +78,4 @@ def test_a_job_whose_archive_could_not_be_made_does_not_end_with_0(saving, tmp_p
     assert "sm-local: could not pack model.tar.gz (above); " in done.stdout
     job = last_job(saving)
     assert (job / "status").read_text().startswith("Completed ")
-    assert (job / "exit-code").read_text() == "0\n" and not list(job.glob("*.gz"))
+    assert (job / "exit-code").read_text() == "0\n" and not list(job.glob("*.gz*"))
