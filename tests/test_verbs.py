@@ -125,7 +125,7 @@ def test_pack_that_fails_says_so_and_tar_s_other_words_are_not_shown(project, mo
         done = make(project, "pack")
     assert (done.returncode, done.stdout) == (0, f"sm-local: packed: output/{job.name}\n")
     (job / "model.tar.gz").unlink()
-    (job / "model.tar.gz").symlink_to("/dev/full")
+    (job / "model.tar.gz.part").symlink_to("/dev/full")
     (job / "output/data/o").write_text("o")
     done = make(project, "pack")
     assert (
