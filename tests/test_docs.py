@@ -81,3 +81,9 @@ def test_every_module_has_its_row_in_the_design():
         for path in (TEMPLATE / "sm_local").glob("*.py")
         if path.name not in ("__init__.py", "errors.py") and f"`{path.name}`" not in text
     ] == []
+
+
+def test_the_transcript_of_a_failed_job_has_today_s_line_of_the_makefile():
+    lines = (TEMPLATE / "Makefile").read_text().splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if line.startswith("train:")) + 1
+    assert f"make: *** [Makefile:{number}: train] Error 1\n" in (REPO / "README.md").read_text()

@@ -33,6 +33,13 @@ def test_one_that_ends_without_a_line_has_no_answer(tmp_path):
     assert done.stdout == "<>\n"
 
 
+def test_none_holds_the_lock_of_the_checkpoints(tmp_path):
+    a_job(tmp_path)
+    body = 'dir=output/j; exec 7< "$dir"; sidecar switch ls /proc/self/fd/7; echo "<$answer>"'
+    done = bash(tmp_path, "lib/sidecar", body)
+    assert done.stdout == "<>\n" and "No such file" in done.stderr
+
+
 def test_handback_answers_at_the_end(tmp_path):
     a_job(tmp_path)
     done = bash(

@@ -96,8 +96,9 @@ end_handback() {
   exec 9<&-
 }
 
-# without_sidecars COMMAND...: run it holding none of them; to be called in a process of its own.
+# without_sidecars COMMAND...: run it holding none of them, nor the lock: what stops a job may outlive
+# it for a moment, and the next job would be refused. To be called in a process of its own.
 without_sidecars() {
-  exec 3>&- 4>&- 5>&- 6>&- 8>&- 9<&-
+  exec 3>&- 4>&- 5>&- 6>&- 7<&- 8>&- 9<&-
   "$@"
 }
