@@ -362,15 +362,7 @@ class Mortal:
         command += ["--data-root", str(self.folder / "data"), "--host", self.address]
         command += ["--exec-root", str(self.folder / "exec"), "--pidfile", f"{self.folder}/pid"]
         command += ["--containerd", str(self.folder / "containerd.sock")]
-        with open(self.folder / "log", "a") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=self.environment(),
-            )
+        self.process = self.spawn(command)
         deadline = time.monotonic() + 60
         while not projects.answers(self.address):
             assert time.monotonic() < deadline and self.process.poll() is None, (
@@ -383,15 +375,10 @@ class Mortal:
             subprocess.run(["sh", "-c", pipe], check=True, capture_output=True)
             self.loaded = True
 
-    def start_containerd(self) -> None:
-        """Start what outlives dockerd, as where systemd starts both."""
-        config, at = self.folder / "containerd.toml", self.folder
-        config.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
-        command = [projects.need("containerd", "containerd"), "--config", str(config)]
-        command += ["--address", f"{at}/containerd.sock"]
-        command += ["--root", f"{at}/exec/root", "--state", f"{at}/exec/state"]
+    def spawn(self, command: list[str]) -> subprocess.Popen:
+        """Start one of its programs, in a session of its own."""
         with open(self.folder / "log", "a") as log:
-            self.containerd = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -399,6 +386,15 @@ class Mortal:
                 start_new_session=True,
                 env=self.environment(),
             )
+
+    def start_containerd(self) -> None:
+        """Start what outlives dockerd, as where systemd starts both."""
+        config, at = self.folder / "containerd.toml", self.folder
+        config.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+        command = [projects.need("containerd", "containerd"), "--config", str(config)]
+        command += ["--address", f"{at}/containerd.sock"]
+        command += ["--root", f"{at}/exec/root", "--state", f"{at}/exec/state"]
+        self.containerd = self.spawn(command)
         deadline = time.monotonic() + 20
         while not (at / "containerd.sock").exists() and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -126,6 +126,13 @@ def built(baked, docker, base_image) -> str:
         docker.images.remove(f"{PROJECT}:latest", force=True)
 
 
+@pytest.fixture
+def image_if_docker(request) -> None:
+    """Build the image for those of a test's engines that are Docker."""
+    if "docker" in request.node.name:
+        request.getfixturevalue("built")
+
+
 @pytest.fixture(scope="session")
 def in_podman(built, tmp_path_factory):
     """Give Podman the project's image."""

@@ -124,27 +124,22 @@ def test_one_checkpoint_folder_has_one_job_whatever_its_name(project, names):
     first.communicate(timeout=60)
 
 
+def told(project, text: str) -> str:
+    """Return what a line of Bash prints in a project."""
+    command = ["bash", "-c", text]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def test_a_dead_client_s_lock_is_no_lock(project, docker, built):
     """It was killed between the container's creation and its start, and so was the recipe."""
     (project / "job.yaml").write_text("CheckpointConfig: {S3Uri: s3://b/c}\n")
     make(project, "train")
     recipe = (last_job(project) / "recipe.sh").read_text()
     assert "checkpoints_name" in recipe
-    name = subprocess.run(
-        ["bash", "-c", "source sm_local/lib/container.sh; checkpoints_name; echo $name"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    name = told(project, "source sm_local/lib/container.sh; checkpoints_name; echo $name")
     here = os.uname().nodename
-    begun = subprocess.run(
-        ["bash", "-c", "source sm_local/lib/process.sh; find_start $PPID; echo $start"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    begun = told(project, "source sm_local/lib/process.sh; find_start $PPID; echo $start")
     for start_time, status in (("1", 0), (begun, 2)):
         owner = f"{os.getpid()} {start_time} {here}"
         labels = {"sm-local.recipe": owner, "sm-local.job": "j"}

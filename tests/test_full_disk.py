@@ -12,6 +12,7 @@ from conftest import jobs, last_job, make, script
 
 pytestmark = [
     pytest.mark.linux,
+    pytest.mark.usefixtures("image_if_docker"),
     pytest.mark.skipif(os.geteuid() != 0, reason="a disk to fill is root's to make"),
 ]
 ENGINES = [pytest.param("docker", marks=pytest.mark.engine), "sandbox"]
@@ -22,13 +23,6 @@ with open("/opt/ml/{0}", "wb", buffering=0) as file:
     except OSError: pass
 """
 FULL = "is the disk full?"
-
-
-@pytest.fixture(autouse=True)
-def _built(request):
-    """The image, for the tests that run in one."""
-    if "docker" in request.node.name:
-        request.getfixturevalue("built")
 
 
 @contextlib.contextmanager

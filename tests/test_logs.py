@@ -6,19 +6,13 @@ import pytest
 from conftest import clean_environment, last_job, make, script
 from terminal import background
 
+pytestmark = pytest.mark.usefixtures("image_if_docker")
 ENGINES = [
     pytest.param("docker", marks=[pytest.mark.engine, pytest.mark.linux]),
     pytest.param("sandbox", marks=pytest.mark.linux),
 ]
 TWO_HOSTS = "ResourceConfig: {InstanceType: ml.m5.large, InstanceCount: 2}\n"
 SLOW = "import time\nprint('one', flush=True)\ntime.sleep(3)\nprint('two', flush=True)\n"
-
-
-@pytest.fixture(autouse=True)
-def _built(request):
-    """The image, for the tests that run in one."""
-    if "docker" in request.node.name:
-        request.getfixturevalue("built")
 
 
 def said(project, *words, **options) -> list[str]:

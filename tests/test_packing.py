@@ -9,7 +9,7 @@ import pytest
 from conftest import clean_environment, jobs, last_job, make, script
 from terminal import CTRL_C, Terminal, eventually, processes
 
-pytestmark = pytest.mark.linux
+pytestmark = [pytest.mark.linux, pytest.mark.usefixtures("image_if_docker")]
 ENGINES = [pytest.param("docker", marks=pytest.mark.engine), "sandbox"]
 
 
@@ -22,13 +22,6 @@ def slow(tmp_path) -> dict[str, str]:
         (folder / name).write_text("#!/bin/sh\nhead -c 10\nexec sleep 60\n")
         (folder / name).chmod(0o755)
     return clean_environment(PATH=f"{folder}:{os.environ['PATH']}")
-
-
-@pytest.fixture(autouse=True)
-def _built(request):
-    """The image, for the tests that run in one."""
-    if "docker" in request.node.name:
-        request.getfixturevalue("built")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@
 # root's in it would run as root for all of them.
 disarm() {
   local entry drop=() found=()
-  # for root, whose container may give programs capabilities: a chown that changes nothing drops them
+  # root's container may give programs capabilities; a chown that changes nothing drops them
   if (( EUID == 0 )) && [[ $OSTYPE == linux* ]]; then
     drop=(\( -perm -100 -o -perm -10 -o -perm -1 \) -exec chown -h '' {} + -o -type f)
   fi

@@ -48,7 +48,7 @@ start_sidecar() {
 
 # listener COMMAND...: start that one; without a FIFO, as Ctrl-C would end mkfifo and with it the
 # recipe, whose job runs already.
-listener() { exec 3> >( ( set -m; start_listener "$@" <&0 & ) ); }
+listener() { exec 3> >( set -m; start_listener "$@" <&0 & ); }
 
 # start_listener COMMAND...: the process itself.
 start_listener() {
@@ -96,8 +96,8 @@ end_handback() {
   exec 9<&-
 }
 
-# without_sidecars COMMAND...: run it holding none of them, nor the lock: what stops a job may outlive
-# it for a moment, and the next job would be refused. To be called in a process of its own.
+# without_sidecars COMMAND...: run it holding none of them, nor the lock: what stops a job may
+# outlive it for a moment, and the next job would be refused. To be called in a process of its own.
 without_sidecars() {
   exec 3>&- 4>&- 5>&- 6>&- 7<&- 8>&- 9<&-
   "$@"
