@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .plan import STAMP
 
+WIDTH = 100  # columns, where no single word is wider
 LIBRARY = 1  # raise it when lib/ stops understanding older recipes; lib/folder.sh compares
 
 
@@ -58,10 +61,36 @@ def call(*words: str) -> str:
     return " ".join(map(quote, words))
 
 
+def rows(words: list[str]) -> Iterator[list[str]]:
+    """Yield the words of a line in as many lines as they need; a word that fits none stays."""
+    row: list[str] = []
+    for word in words:
+        # 4: the indent of what is continued, and the backslash
+        if row and is_wide(call(*row, word), 4) and not is_wide(quote(word), 4):
+            yield row
+            row = []
+        row.append(word)
+    if row:
+        yield row
+
+
+def is_wide(text: str, more: int = 0) -> bool:
+    """Return whether a line of it, in main(), is wider than a recipe should be."""
+    return any(2 + len(line) + more > WIDTH for line in text.split("\n"))
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Return a text in lines; whole where blanks between them would not be all that is lost."""
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return lines if " ".join(lines) == text else [text]
+
+
 def command(first: str, lines: list[list[str]]) -> list[str]:
     """Return one command over several lines, continued by backslashes; empty ones are left out."""
-    text = [call(*line) for line in lines if line]
-    text = [" ".join(filter(None, [first, text[0]])), *(f"  {line}" for line in text[1:])]
+    begin: list[str] = [Bash(first)] if first else []
+    full = [line for line in lines if line]
+    text = [call(*row) for line in [begin + full[0], *full[1:]] for row in rows(line)]
+    text = [text[0], *(f"  {line}" for line in text[1:])]
     return [f"{line} \\" for line in text[:-1]] + text[-1:]
 
 
@@ -93,7 +122,12 @@ class Recipe:
 
     def call(self, *words: str, otherwise: str = "") -> None:
         """Add one command; every word that is not Bash already is quoted."""
-        self.main.append(call(*words) + (f" || {otherwise}" if otherwise else ""))
+        self.command("", [list(words)], otherwise)
+
+    def say(self, *words: str) -> None:
+        """Add a line that is said; `say` puts blanks between its words."""
+        parts = [[word] if isinstance(word, Bash) else fold(word, 90) for word in words]
+        self.call("say", *(part for some in parts for part in some))
 
     def command(self, first: str, lines: list[list[str]], otherwise: str = "") -> None:
         """Add one command over several lines."""
@@ -110,10 +144,11 @@ class Recipe:
         libraries = ("environment", *self.libraries)
         sources = "\n".join(f"source sm_local/lib/{name}.sh" for name in libraries)
         version = f"library={LIBRARY}\n" if "folder" in self.libraries else ""
+        comment = "\n# ".join(fold(self.comment, WIDTH - 2))
         body = "\n".join(f"  {line}" if line else "" for line in self.main)
         return f"""#!/usr/bin/env bash
 # usage: bash recipes/{self.verb}.sh    in the project's folder
-# {self.comment}
+# {comment}
 set -euo pipefail
 {version}{sources}
 

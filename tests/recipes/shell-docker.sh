@@ -5,15 +5,15 @@
 
   need_image
   new_job Churn-1 \
-    config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
-    cow/stream/work cow/training/upper cow/training/work
+    config model output/data cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \
+    cow/training/upper cow/training/work
   record engine=docker verb=shell stop_grace=120
   hand_back code code
   limit 65536
   name=$job-$$-shell
   terminal=(--interactive)
   if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi
-  say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  say "$job": 'docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   sweep
   trap : INT TERM HUP USR1
   start_helper "$built"
@@ -39,7 +39,8 @@
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}" \
-    "${terminal[@]}" --entrypoint sh "$built" -c 'if command -v bash >/dev/null; then exec bash; else exec sh; fi' || rc=$?
+    "${terminal[@]}" --entrypoint sh "$built" -c \
+    'if command -v bash >/dev/null; then exec bash; else exec sh; fi' || rc=$?
   finish_helper "$built"
   drop_volumes
   leave_shell "$rc"

@@ -2,11 +2,11 @@
   if [[ ${1-} == inside ]]; then inside "${@:2}"; fi
 
   new_job Churn-1 \
-    config model output/data cow/extra/upper cow/extra/work cow/stream/upper \
-    cow/stream/work cow/training/upper cow/training/work
+    config model output/data cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \
+    cow/training/upper cow/training/work
   record engine=sandbox verb=shell stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
-  say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
+  say "$job": "sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
   sweep
   trap : INT TERM HUP USR1
   write_config hyperparameters.json '{}'
@@ -24,7 +24,8 @@
   bind opt/ml/checkpoints /opt/ml/checkpoints
   in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
   rc=0
-  "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
+  "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \
+    HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
     PATH="$PWD/container:$PATH" TERM="${TERM:-dumb}" \
     CUDA_VISIBLE_DEVICES='' \
     TRAINING_JOB_NAME=Churn-1"$stamp" \

@@ -1,4 +1,4 @@
-# docker 28.2.2, CPU (GPU runtime not found), image 763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13
+# docker 28.2.2, CPU (GPU runtime not found), image
   engine=docker image=763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13
   missing="run 'make pull-dlc DLC=763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13'"
   stop_grace=120 interrupt_grace=10
@@ -7,8 +7,11 @@
     config model output/data cow code
   record engine=docker verb=train stop_grace=120
   limit 65536
-  say "$job":' docker 28.2.2, CPU (GPU runtime not found), image 763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13'
-  say "channels are read-only: docker cannot overlay this machine's folders; CHANNELS=rw lets the job write into yours"
+  say "$job": 'docker 28.2.2, CPU (GPU runtime not found), image' \
+    763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13
+  say \
+    "channels are read-only: docker cannot overlay this machine's folders; CHANNELS=rw lets the" \
+    'job write into yours'
   take_code
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'

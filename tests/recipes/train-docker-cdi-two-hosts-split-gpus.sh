@@ -6,16 +6,17 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    algo-1/config algo-1/model algo-1/output/data algo-1/cow algo-1/cow/extra/upper algo-1/cow/extra/work \
-    algo-1/cow/stream/upper algo-1/cow/stream/work algo-1/cow/training/upper algo-1/cow/training/work algo-2/config algo-2/model \
-    algo-2/output/data algo-2/cow algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work \
+    algo-1/config algo-1/model algo-1/output/data algo-1/cow algo-1/cow/extra/upper \
+    algo-1/cow/extra/work algo-1/cow/stream/upper algo-1/cow/stream/work algo-1/cow/training/upper \
+    algo-1/cow/training/work algo-2/config algo-2/model algo-2/output/data algo-2/cow \
+    algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work \
     algo-2/cow/training/upper algo-2/cow/training/work code
   record engine=docker verb=train stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
   hand_back opt/ml/checkpoints checkpoints
   limit 65536
   own_network --driver bridge
-  say "$job":' docker 28.2.2, GPU auto (CDI), image churn:latest'
+  say "$job": 'docker 28.2.2, GPU auto (CDI), image churn:latest'
   take_code
   start_helper "$built"
   on_host algo-1

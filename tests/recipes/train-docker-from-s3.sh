@@ -11,11 +11,10 @@
   need_data other s3://b/p/m.jsonl data/s3/.ready/764d0c438fcfb7b2 'make data'
   need_python other
   new_job Churn-1 \
-    config model output/data pipes cow cow/a/upper \
-    cow/a/work cow/c/upper cow/c/work code
+    config model output/data pipes cow cow/a/upper cow/a/work cow/c/upper cow/c/work code
   record engine=docker verb=train stop_grace=120
   limit 65536
-  say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  say "$job": 'docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   take_code
   objects=("s3://b/p q/it's")
   view_prefix a

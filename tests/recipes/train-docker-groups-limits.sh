@@ -8,13 +8,14 @@
   need_data stream file:opt/ml/input/data/stream/m.jsonl '' 'make data'
   need_python stream
   new_job Churn-1 \
-    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow algo-1/cow/training/upper \
-    algo-1/cow/training/work algo-2/config algo-2/model algo-2/output/data algo-2/cow algo-2/cow/training/upper \
-    algo-2/cow/training/work algo-2/cow/extra/upper algo-2/cow/extra/work code
+    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow \
+    algo-1/cow/training/upper algo-1/cow/training/work algo-2/config algo-2/model \
+    algo-2/output/data algo-2/cow algo-2/cow/training/upper algo-2/cow/training/work \
+    algo-2/cow/extra/upper algo-2/cow/extra/work code
   record engine=docker verb=train stop_grace=120
   limit 65536
   own_network --driver bridge
-  say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  say "$job": 'docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   take_code
   start_helper "$built"
   on_host algo-1

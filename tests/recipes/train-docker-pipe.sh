@@ -7,11 +7,10 @@
   need_data stream file:opt/ml/input/data/stream/m.jsonl '' 'make data'
   need_python stream
   new_job Churn-1 \
-    config model output/data pipes cow cow/training/upper \
-    cow/training/work code
+    config model output/data pipes cow cow/training/upper cow/training/work code
   record engine=docker verb=train stop_grace=120
   limit 65536
-  say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  say "$job": 'docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   take_code
   start_helper "$built"
   write_config hyperparameters.json '{}'

@@ -6,11 +6,11 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    config model output/data cow cow/extra/upper cow/extra/work \
-    cow/stream/upper cow/stream/work cow/training/upper cow/training/work code
+    config model output/data cow cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \
+    cow/training/upper cow/training/work code
   record engine=docker verb=train stop_grace=120
   limit 65536
-  say "$job":' docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  say "$job": 'docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   take_code
   start_helper "$built"
   write_config hyperparameters.json '{}'

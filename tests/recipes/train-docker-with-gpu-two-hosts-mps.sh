@@ -6,9 +6,10 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    algo-1/config algo-1/model algo-1/output/data algo-1/cow algo-1/cow/extra/upper algo-1/cow/extra/work \
-    algo-1/cow/stream/upper algo-1/cow/stream/work algo-1/cow/training/upper algo-1/cow/training/work algo-2/config algo-2/model \
-    algo-2/output/data algo-2/cow algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work \
+    algo-1/config algo-1/model algo-1/output/data algo-1/cow algo-1/cow/extra/upper \
+    algo-1/cow/extra/work algo-1/cow/stream/upper algo-1/cow/stream/work algo-1/cow/training/upper \
+    algo-1/cow/training/work algo-2/config algo-2/model algo-2/output/data algo-2/cow \
+    algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work \
     algo-2/cow/training/upper algo-2/cow/training/work code
   record engine=docker verb=train stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
@@ -16,8 +17,9 @@
   limit 65536
   own_network --driver bridge
   need_mps
-  say "$job":" docker 28.2.2, GPU auto (runtime 'nvidia'), image churn:latest"
-  say "each host may keep 50 % of a GPU's threads busy (MPS); its memory and bandwidth are not divided, and a host that crashes can take the others with it"
+  say "$job": "docker 28.2.2, GPU auto (runtime 'nvidia'), image churn:latest"
+  say "each host may keep 50 % of a GPU's threads busy (MPS); its memory and bandwidth are not" \
+    'divided, and a host that crashes can take the others with it'
   take_code
   start_helper "$built"
   on_host algo-1

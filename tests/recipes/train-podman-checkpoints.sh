@@ -10,7 +10,7 @@
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
   limit 65536
   limit_processes
-  say "$job":' podman 5.2, CPU (GPU runtime not found), image churn:latest'
+  say "$job": 'podman 5.2, CPU (GPU runtime not found), image churn:latest'
   take_code
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'

@@ -8,13 +8,14 @@
   need_data other s3://b/p/m.jsonl data/s3/.ready/764d0c438fcfb7b2 'make data'
   need_python other
   new_job Churn-1 \
-    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow algo-1/cow/training/upper \
-    algo-1/cow/training/work algo-1/cow/many/upper algo-1/cow/many/work algo-1/cow/+code/upper algo-1/cow/+code/work algo-2/config \
-    algo-2/model algo-2/output/data algo-2/pipes algo-2/cow algo-2/cow/training/upper algo-2/cow/training/work \
+    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow \
+    algo-1/cow/training/upper algo-1/cow/training/work algo-1/cow/many/upper algo-1/cow/many/work \
+    algo-1/cow/+code/upper algo-1/cow/+code/work algo-2/config algo-2/model algo-2/output/data \
+    algo-2/pipes algo-2/cow algo-2/cow/training/upper algo-2/cow/training/work \
     algo-2/cow/many/upper algo-2/cow/many/work algo-2/cow/+code/upper algo-2/cow/+code/work code
   record engine=sandbox verb=train stop_grace=120
   make_switch
-  say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
+  say "$job": "sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
   say 'the hosts reach each other and nothing else: the sandbox has no way out of their network'
   take_code
   on_host algo-1
@@ -50,7 +51,8 @@
   in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 1
-  start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
+  start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \
+    HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
     CUDA_VISIBLE_DEVICES='' \
     TRAINING_JOB_NAME=Churn-1"$stamp" \
     TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
@@ -77,7 +79,8 @@
   in_namespaces ip-10-0-0-2.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 2
-  start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-2.us-west-2.compute.internal \
+  start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \
+    HOSTNAME=ip-10-0-0-2.us-west-2.compute.internal \
     CUDA_VISIBLE_DEVICES='' \
     TRAINING_JOB_NAME=Churn-1"$stamp" \
     TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \

@@ -3,11 +3,10 @@
   stop_grace=120 interrupt_grace=10
 
   new_job Churn-1 \
-    config model output/data cow cow/extra/upper cow/extra/work \
-    cow/stream/upper cow/stream/work cow/training/upper cow/training/work cow/+code/upper cow/+code/work \
-    code
+    config model output/data cow cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \
+    cow/training/upper cow/training/work cow/+code/upper cow/+code/work code
   record engine=sandbox verb=train stop_grace=120
-  say "$job":" sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
+  say "$job": "sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
   take_code
   write_config hyperparameters.json '{}'
   write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
@@ -21,7 +20,8 @@
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code cow cow
   in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
-  start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
+  start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \
+    HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
     CUDA_VISIBLE_DEVICES='' \
     TRAINING_JOB_NAME=Churn-1"$stamp" \
     TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \

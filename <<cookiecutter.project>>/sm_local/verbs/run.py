@@ -11,7 +11,6 @@ LIBRARIES = (
     *("say", "record", "process", "sidecar", "folder", "sweep", "lines"),
     *("job", "results", "answer", "pack"),
 )
-ROW = 6  # folders in a line
 
 
 def train(given: dict[str, str]) -> str:
@@ -39,9 +38,9 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     recipe.bash(assign(stop_grace=plan.stop_grace, interrupt_grace=plan.interrupt_grace), "")
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan))
-    recipe.call("say", glue(JOB, ":", f" {headline}"))
+    recipe.say(glue(JOB, ":"), headline)
     for note in plan.notes:
-        recipe.call("say", note)
+        recipe.say(note)
     if plan.runs_code:
         recipe.call("take_code")
     make_views(recipe, plan)
@@ -85,8 +84,7 @@ def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:
         for name in (*container.folders, *copied, *engine.scratch(container))
     ]
     folders += ["code"] if plan.runs_code else []
-    rows = [folders[first : first + ROW] for first in range(0, len(folders), ROW)]
-    recipe.command("", [["new_job", plan.stem], *rows])
+    recipe.command("", [["new_job", plan.stem], folders])
     facts = {"engine": engine.facts.name, "verb": recipe.verb, "stop_grace": plan.stop_grace}
     recipe.call("record", *(f"{key}={value}" for key, value in facts.items()))
     if plan.locked:

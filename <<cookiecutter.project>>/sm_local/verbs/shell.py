@@ -32,7 +32,7 @@ def shell(plan: Plan, engine: Engine) -> Recipe:
     recipe.bash(*engine.opening(plan), "", *engine.before_shell(plan))
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan), *engine.name_shell(plan))
-    recipe.call("say", glue(JOB, ":", f" {headline}"))
+    recipe.say(glue(JOB, ":"), headline)
     recipe.bash("sweep")
     make_views(recipe, plan)
     # signals are for the shell inside; `:` and not '', which it would inherit
