@@ -97,6 +97,8 @@ def test_shell_and_train_differ_only_in_entrypoint_tty_and_name(project, docker)
     arguments = ["DOCKER_ARGS=--cpus 1 --publish 127.0.0.1::5678", "SHM=100m"]
     train = background(["make", "train", *arguments], project, text=False)
     of_train = inspect(docker, project)
+    # until the script has its handler, process 1 of a container ignores SIGTERM
+    assert any(line == b"ready\n" for line in train.stdout)
     train.terminate()
     train.communicate(timeout=30)
     terminal = Terminal(["make", "shell", *arguments], project, clean_environment())
