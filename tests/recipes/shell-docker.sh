@@ -43,4 +43,5 @@
     'if command -v bash >/dev/null; then exec bash; else exec sh; fi' || rc=$?
   finish_helper "$built"
   drop_volumes
+  drop_copies
   leave_shell "$rc"

@@ -35,4 +35,5 @@
     NVIDIA_VISIBLE_DEVICES=void \
     bash || rc=$?
   drop_scratch
+  drop_copies
   leave_shell "$rc"

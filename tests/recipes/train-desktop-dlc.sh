@@ -3,6 +3,7 @@
   missing="run 'make pull-dlc DLC=763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch:2.13'"
   stop_grace=120 interrupt_grace=10
 
+  look_at_code
   new_job Churn-1 \
     config model output/data cow code
   record engine=docker verb=train stop_grace=120
@@ -43,8 +44,7 @@
   point_links "$dir" model output
   wait_job
   drop_volumes
-  drop_code
   if ! started; then not_started; fi
-  disarm "$dir"
+  settle "$dir"
   pack auto "$dir" || true
   verdict model

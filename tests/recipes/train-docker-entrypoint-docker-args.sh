@@ -4,6 +4,7 @@
   find_built
   stop_grace=120 interrupt_grace=10
 
+  look_at_code
   new_job Churn-1 \
     config model output/data cow cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \
     cow/training/upper cow/training/work code
@@ -45,8 +46,7 @@
   wait_job
   finish_helper "$built"
   drop_volumes
-  drop_code
   if ! started; then not_started; fi
-  disarm "$dir"
+  settle "$dir"
   pack auto "$dir" || true
   verdict model

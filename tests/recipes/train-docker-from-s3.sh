@@ -4,6 +4,7 @@
   find_built
   stop_grace=120 interrupt_grace=10
 
+  look_at_code
   need_data a "s3://b/p q/it's" data/s3/.ready/0ee83371c4b622e0 'make data'
   need_data b s3://b/p/ data/s3/.ready/bfed65253f194131 'make data'
   full_prefix b s3://b/p/
@@ -58,10 +59,9 @@
   wait_job
   finish_helper "$built"
   drop_volumes
-  drop_code
   drop_pipes
   drop_views
   if ! started; then not_started; fi
-  disarm "$dir"
+  settle "$dir"
   pack auto "$dir" || true
   verdict model

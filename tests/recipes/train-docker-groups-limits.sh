@@ -5,6 +5,7 @@
   need_image
   stop_grace=120 interrupt_grace=10
 
+  look_at_code
   need_data stream file:opt/ml/input/data/stream/m.jsonl '' 'make data'
   need_python stream
   new_job Churn-1 \
@@ -76,9 +77,8 @@
   drop_network
   finish_helper "$built"
   drop_volumes
-  drop_code
   drop_pipes
   if ! started; then not_started; fi
-  disarm "$dir"
+  settle "$dir"
   pack auto "$dir" || true
   verdict model

@@ -4,6 +4,7 @@
   find_built
   stop_grace=120 interrupt_grace=10
 
+  look_at_code
   need_data stream file:opt/ml/input/data/stream/m.jsonl '' 'make data'
   need_python stream
   new_job Churn-1 \
@@ -44,9 +45,8 @@
   wait_job
   finish_helper "$built"
   drop_volumes
-  drop_code
   drop_pipes
   if ! started; then not_started; fi
-  disarm "$dir"
+  settle "$dir"
   pack auto "$dir" || true
   verdict model

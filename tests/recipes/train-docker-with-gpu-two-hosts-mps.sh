@@ -5,6 +5,7 @@
   need_image
   stop_grace=120 interrupt_grace=10
 
+  look_at_code
   new_job Churn-1 \
     algo-1/config algo-1/model algo-1/output/data algo-1/cow algo-1/cow/extra/upper \
     algo-1/cow/extra/work algo-1/cow/stream/upper algo-1/cow/stream/work algo-1/cow/training/upper \
@@ -86,8 +87,7 @@
   drop_network
   finish_helper "$built"
   drop_volumes
-  drop_code
   if ! started; then not_started; fi
-  disarm "$dir" opt/ml/checkpoints
+  settle "$dir" opt/ml/checkpoints
   pack auto "$dir" || true
   verdict model

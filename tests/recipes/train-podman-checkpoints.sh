@@ -4,6 +4,7 @@
   find_built
   stop_grace=120 interrupt_grace=10
 
+  look_at_code
   new_job Churn-1 \
     config model output/data cow code
   record engine=podman verb=train stop_grace=120
@@ -42,8 +43,7 @@
   sweep_beside
   point_links "$dir" model output
   wait_job
-  drop_code
   if ! started; then not_started; fi
-  disarm "$dir" opt/ml/checkpoints
+  settle "$dir" opt/ml/checkpoints
   pack auto "$dir" || true
   verdict model

@@ -3,6 +3,7 @@
   if [[ ${1-} == inside ]]; then inside "${@:2}"; fi
   stop_grace=120 interrupt_grace=10
 
+  look_at_code
   need_data training file:opt/ml/input/data/training '' 'make data'
   need_data many s3://b/many/ data/s3/.ready/7478760d82d61c51 'make data'
   need_data other s3://b/p/m.jsonl data/s3/.ready/764d0c438fcfb7b2 'make data'
@@ -93,10 +94,9 @@
   point_links "$dir/algo-1" model output
   wait_job
   drop_scratch
-  drop_code
   drop_pipes
   drop_views
   if ! started; then not_started; fi
-  disarm "$dir"
+  settle "$dir"
   pack auto "$dir" || true
   verdict model

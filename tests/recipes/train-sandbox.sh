@@ -2,6 +2,7 @@
   if [[ ${1-} == inside ]]; then inside "${@:2}"; fi
   stop_grace=120 interrupt_grace=10
 
+  look_at_code
   new_job Churn-1 \
     config model output/data cow cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \
     cow/training/upper cow/training/work cow/+code/upper cow/+code/work code
@@ -34,8 +35,7 @@
   point_links "$dir" model output
   wait_job
   drop_scratch
-  drop_code
   if ! started; then not_started; fi
-  disarm "$dir"
+  settle "$dir"
   pack auto "$dir" || true
   verdict model

@@ -1,35 +1,43 @@
 # shellcheck shell=bash
 # What a job runs: a copy of code/, as on SageMaker. $dir/code is the record of what ran. Each host
 # may change what it sees; that goes with the container.
-# Reads $dir, $at; bind and cow are the engine's. Sets $large.
+# Reads $dir, $at; bind and cow are the engine's. Sets $in_code, $large.
 # shellcheck disable=SC2154  # folder.sh sets what is read
 
 large=''               # MB in code/ where these are too many to be copied for each job
+in_code=()             # what is copied of code/
 
-# take_code: copy code/ into the job's folder; not what no job runs: a repository, caches, and
-# virtual environments, which work only where they were made.
-take_code() {
-  local entry entries=()
+# look_at_code: find out what a job runs of code/: not a repository, caches, and virtual
+# environments, which work only where they were made. Its size is told on descriptor 9, for
+# take_code, while the job's folder is made.
+look_at_code() {
+  local entry
   for entry in code/* code/.[!.]*; do
     case ${entry##*/} in
       .git | .hg | .svn | __pycache__ | .*_cache | .ipynb_checkpoints) continue ;;
     esac
     if [[ -e $entry/pyvenv.cfg ]] || ! [[ -e $entry || -L $entry ]]; then continue; fi
-    entries+=("$entry")
+    in_code+=("$entry")
   done
-  if (( ! ${#entries[@]} )) || is_too_large "${entries[@]}"; then return 0; fi
-  cp -pR -- "${entries[@]}" "$dir/code/" ||
+  if (( ${#in_code[@]} )); then exec 9< <(exec du -sk -- "${in_code[@]}" 2> /dev/null); fi
+}
+
+# take_code: copy it into the job's folder.
+take_code() {
+  if (( ! ${#in_code[@]} )) || is_too_large; then return 0; fi
+  cp -pR -- "${in_code[@]}" "$dir/code/" ||
     die "code/ could not be copied to $dir/code (above); is the disk full? 'make chown' gives" \
       "back what is root's"
 }
 
-# is_too_large PATH...: set $large if there are more than 64 MB; says so. A name may have a newline,
-# and a line that is no number must not get into an expression: Bash would run a $( ) in it.
+# is_too_large: set $large if there are more than 64 MB; says so. A name may have a newline, and a
+# line that is no number must not get into an expression: Bash would run a $( ) in it.
 is_too_large() {
   local size total=0
   while read -r size _; do
     if [[ $size == [0-9]* && $size != *[!0-9]* ]]; then total=$((total + 10#$size)); fi
-  done < <(exec du -sk -- "$@" 2> /dev/null)
+  done <&9
+  exec 9<&-
   if (( total <= 64 * 1024 )); then return 1; fi
   large=$((total / 1024))
   say "code/ has $large MB, and is not copied for each job: this one sees what you edit while it" \
@@ -52,15 +60,4 @@ show_code() {
       cp -pR "$source" "$copy" || die "$source could not be copied (above); is the disk full?"
       bind "$copy" "$1" ;;
   esac
-}
-
-# drop_code: remove the hosts' copies. Without write permission in a folder, as some tools make
-# them, nothing in it can be removed.
-drop_code() {
-  local copy
-  for copy in "$dir"/cow "$dir"/algo-*/cow; do
-    if [[ ! -d $copy ]]; then continue; fi
-    rm -rf "$copy" 2> /dev/null || { chmod -R u+rwX "$copy" && rm -rf "$copy"; } 2> /dev/null ||
-      true
-  done
 }

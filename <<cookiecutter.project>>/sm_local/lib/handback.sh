@@ -80,10 +80,7 @@ helper() {
 # finish_helper IMAGE: let the helper work and wait for its answer. An image may have no shell, no
 # chown, no find: then the same program runs with this machine's programs.
 finish_helper() {
-  if (( EUID == 0 )); then
-    rm -rf "$dir/cow" "$dir"/algo-*/cow
-    return 0
-  fi
+  if (( EUID == 0 )); then return 0; fi
   end_handback
   if [[ $answer == given ]] || ! started; then return 0; fi
   drop_helper

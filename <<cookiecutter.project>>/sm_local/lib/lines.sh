@@ -22,8 +22,11 @@ end_line() { if ends_within_a_line "$1"; then echo; fi; }
 
 # ends_within_a_line LOG: is the last byte something else than a newline?
 ends_within_a_line() {
-  local last=''
+  local LC_ALL=C text=''              # bytes
   [[ -s $1 ]] || return 1
-  IFS= read -r -d '' -n 1 last < <(exec tail -c 1 "$1") || true
-  [[ $last != $'\n' ]]
+  # a short log without a process; of what is long, or has a NUL, the last byte alone
+  if IFS= read -r -d '' -n 4096 text < "$1"; then
+    IFS= read -r -d '' -n 1 text < <(exec tail -c 1 "$1") || true
+  fi
+  [[ ${text:(-1)} != $'\n' ]]
 }

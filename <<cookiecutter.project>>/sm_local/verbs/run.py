@@ -36,6 +36,8 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     recipe = Recipe(verb, headline, libraries)
     recipe.bash(*engine.opening(plan))
     recipe.bash(assign(stop_grace=plan.stop_grace, interrupt_grace=plan.interrupt_grace), "")
+    if plan.runs_code:
+        recipe.call("look_at_code")
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan))
     recipe.say(glue(JOB, ":"), headline)
@@ -57,9 +59,9 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
 def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     """Wait for the job's end; keep what it wrote, and nothing else."""
     recipe.call("wait_job")
-    recipe.bash(*engine.after(plan), *drop_copies(plan))
+    recipe.bash(*engine.after(plan), *drop_inputs(plan))
     recipe.bash("if ! started; then not_started; fi")
-    recipe.call("disarm", DIR, *plan.handed_back)
+    recipe.call("settle", DIR, *plan.handed_back)
     recipe.call("pack", plan.archives, DIR, otherwise="true")  # it has said why
     recipe.call("verdict", plan.produces)
 
@@ -68,7 +70,7 @@ def data_libraries(plan: Plan) -> tuple[str, ...]:
     """Return the files of lib/ for code/, and for channels that are more than folders."""
     feeds = any(isinstance(piece, Feed) for one in plan.containers for piece in one.layout)
     views = plan.checks or any(container.views for container in plan.containers)
-    pipes = feeds or "drop_pipes" in drop_copies(plan)
+    pipes = feeds or "drop_pipes" in drop_inputs(plan)
     needed = (("code", plan.runs_code), ("view", views), ("pipe", pipes))
     return tuple(name for name, is_needed in needed if is_needed)
 
@@ -149,9 +151,9 @@ def mount(recipe: Recipe, piece: Mount) -> None:
         recipe.call("bind", source, piece.target, *["readonly"][: piece.mode == "ro"])
 
 
-def drop_copies(plan: Plan) -> list[str]:
-    """Return what removes copies, FIFOs and views, which only the running job needed."""
+def drop_inputs(plan: Plan) -> list[str]:
+    """Return what removes FIFOs and views, which only the running job needed."""
     pipes = any(mount.own and mount.source == "pipes" for mount in plan.mounts)
     views = any(container.views for container in plan.containers)
-    found = (("drop_code", plan.runs_code), ("drop_pipes", pipes), ("drop_views", views))
+    found = (("drop_pipes", pipes), ("drop_views", views))
     return [function for function, needed in found if needed]

@@ -7,9 +7,9 @@ from ..features import code
 from ..plan import Plan
 from ..script import JOB, Bash, Recipe, glue
 from . import planning
-from .run import data_libraries, drop_copies, furnish, make_folders, make_views
+from .run import data_libraries, drop_inputs, furnish, make_folders, make_views
 
-LIBRARIES = ("say", "record", "process", "folder", "sweep", "shell")
+LIBRARIES = ("say", "record", "process", "folder", "sweep", "results", "shell")
 WITH_SIDECARS = {"pipe", "credentials", "handback", "sandbox"}  # these start processes beside it
 
 
@@ -40,6 +40,6 @@ def shell(plan: Plan, engine: Engine) -> Recipe:
     furnish(recipe, plan, engine, container)
     recipe.bash("rc=0")
     recipe.command("", engine.shell(plan, container), otherwise="rc=$?")
-    recipe.bash(*engine.after(plan), *drop_copies(plan))
+    recipe.bash(*engine.after(plan), *drop_inputs(plan), "drop_copies")
     recipe.call("leave_shell", Bash('"$rc"'))
     return recipe
