@@ -160,9 +160,11 @@ def runs(project: Path, engine: Engine) -> bool:
 def of_project(project: Path) -> dict[int, str]:
     """Return the processes that this run has started on this side, and their command lines.
 
-    A run has one project at a time, in a folder below its own.
+    A run has one project at a time, in a folder below its own. Rootless Podman, once asked
+    anything, keeps a process without arguments for its user, which is no project's.
     """
-    return {pid: command_of(pid) for pid in marked(MARK, project.parent.parent)}
+    found = {pid: command_of(pid) for pid in marked(MARK, project.parent.parent)}
+    return {pid: line for pid, line in found.items() if line != "podman"}
 
 
 def command_of(pid: int) -> str:
