@@ -211,3 +211,55 @@ def test_the_next_verb_clears_away_what_a_killed_recipe_has_left(project, docker
     assert (job / ".in").exists() is False and job.exists() == (verb != "clean")
     assert list((project / "output/.open").glob("*")) == []
     assert (" Abandoned " in make(project, "jobs").stdout) == (verb != "clean")
+
+
+KILLED_AT = """
+set -euo pipefail
+cd "$1"
+for file in say record process sidecar; do source "sm_local/lib/$file.sh"; done
+dir=output/killed
+at_step=0
+step() { if (( ++at_step == $2 )); then kill -9 $$; fi; }
+set -T
+trap 'step - '"$2" DEBUG
+beside() { echo there; until_let_go; }
+sidecar handback until_let_go
+sidecar feeders until_let_go
+sidecar credentials beside
+trap - DEBUG
+echo "all were started: $answer"
+"""
+
+
+def test_a_recipe_that_is_killed_while_it_starts_a_sidecar_leaves_none_waiting(project):
+    """At every command of it: to open a FIFO that nobody opens on the other side waits for ever."""
+    (project / "output/killed").mkdir()
+    for number in range(1, 200):
+        for left in (project / "output/killed").iterdir():
+            left.unlink()
+        command = ["bash", "-p", "-c", KILLED_AT, "killed-at", str(project), str(number)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert eventually(lambda: not processes("killed-at", project)), number
+        if done.returncode == 0:
+            assert number > 20 and done.stdout == "all were started: there\n", (number, done)
+            return
+        assert done.returncode == -signal.SIGKILL, (number, done)
+    raise AssertionError("it never came to its end")
+
+
+def parent_of(pid: int) -> int:
+    """Return the number of a process's parent."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return int(file.read().rpartition(") ")[2].split()[1])
+
+
+def test_a_killed_listener_leaves_no_client_of_the_engine(project):
+    """`docker events` has no end of its own."""
+    script(project, SLOW)
+    process = start(project)
+    assert eventually(lambda: processes("docker events", project))
+    (events,) = processes("docker events", project)
+    os.kill(parent_of(parent_of(events)), signal.SIGKILL)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 7, said
+    assert eventually(lambda: not processes("docker events", project))

@@ -8,7 +8,7 @@ large=''               # MB in code/ where these are too many to be copied for e
 in_code=()             # what is copied of code/
 
 # look_at_code: find out what a job runs of code/: not a repository, caches, and virtual
-# environments, which work only where they were made. Its size is told on descriptor 9, for
+# environments, which work only where they were made. Its size is told on descriptor 3, for
 # take_code, while the job's folder is made.
 look_at_code() {
   local entry
@@ -19,7 +19,7 @@ look_at_code() {
     if [[ -e $entry/pyvenv.cfg ]] || ! [[ -e $entry || -L $entry ]]; then continue; fi
     in_code+=("$entry")
   done
-  if (( ${#in_code[@]} )); then exec 9< <(exec du -sk -- "${in_code[@]}" 2> /dev/null); fi
+  if (( ${#in_code[@]} )); then exec 3< <(exec du -sk -- "${in_code[@]}" 2> /dev/null); fi
 }
 
 # take_code: copy it into the job's folder.
@@ -36,8 +36,8 @@ is_too_large() {
   local size total=0
   while read -r size _; do
     if [[ $size == [0-9]* && $size != *[!0-9]* ]]; then total=$((total + 10#$size)); fi
-  done <&9
-  exec 9<&-
+  done <&3
+  exec 3<&-
   if (( total <= 64 * 1024 )); then return 1; fi
   large=$((total / 1024))
   say "code/ has $large MB, and is not copied for each job: this one sees what you edit while it" \

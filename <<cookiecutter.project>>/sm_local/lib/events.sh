@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the engine itself says of the job's containers. A script can print anything and exit with any
 # status, so whether it started, who ended it and whether memory ran out is read from here alone.
-# Reads $dir, $at, $job, $engine, $rc. Sets $events, $why_stopped, $unswept.
+# Reads $dir, $at, $job, $engine, $rc, $recipe. Sets $events, $why_stopped, $unswept.
 # shellcheck disable=SC2034,SC2154  # folder.sh, job.sh and the recipe set what is read
 
 events=''              # lines of record/events: container, event, and its signal or exit status
@@ -34,8 +34,28 @@ tell_events() {
   local format="{{.Actor.ID}} {{.Action}} $signal" since=1
   if [[ $engine == podman ]]; then format='{{.ID}} {{.Status}} ' since=24h; fi
   "$engine" events --since "$since" --filter type=container --filter "label=sm-local.job=$job" \
-    --format "$format" || true
+    --format "$format" | pass_on_events || true
   echo '- closed '
+}
+
+# pass_on_events: from stdin to stdout. The engine's client would wait for ever for events of a job
+# that is over; should the listener be killed, it ends soon after the recipe.
+pass_on_events() {
+  local line='' part='' status patience=()
+  # with Bash 3.2 a timeout has the status of an end
+  if (( BASH_VERSINFO[0] > 3 )); then patience=(-t 2); fi
+  while :; do
+    status=0
+    IFS= read -r ${patience[@]+"${patience[@]}"} line || status=$?
+    part+=$line
+    if (( ! status )); then
+      printf '%s\n' "$part"
+      part=''
+    elif (( status <= 128 )); then
+      return 0
+    fi
+    if has_died "$recipe"; then kill 0; fi
+  done
 }
 
 # hear: set $events, when the end of the container in hand was told; that takes a moment. A shell

@@ -19,30 +19,37 @@ answer=''              # the first line that a sidecar printed; empty if it ende
 watched=''             # a listener must tell the recipe that its terminal is closed
 
 # sidecar NAME COMMAND...: start one of the table; `exec PROGRAM` as COMMAND saves a process. Waits
-# for its answer, but handback's comes at the end, and feeders have none and share one FIFO. In a
-# process group of its own: what is typed in the terminal is not for it.
+# for its answer, but feeders have none and share one FIFO, and handback's comes at the end: first
+# it says that it is there. In a process group of its own: what is typed in the terminal is not for
+# it. The recipe opens its end first, to read and write, which waits for nobody: killed at any
+# moment, it leaves nobody who waits for it.
 sidecar() {
-  local name=$1 in=$dir/.in out=$dir/.out
+  local name=$1 in=$dir/.in
   shift
   answer=''
-  if [[ $name == feeders ]]; then in=$dir/.feeders out=''; fi
-  if [[ ! -p $in ]]; then mkfifo "$in" ${out:+"$out"}; fi
-  ( set -m; start_sidecar "$@" & )
+  if [[ $name == feeders ]]; then in=$dir/.feeders; fi
+  if [[ ! -p $in ]]; then mkfifo "$in"; fi
   case $name in
-    switch) exec 4> "$in" ;;
-    feeders) exec 5> "$in"; return 0 ;;
-    credentials) exec 6> "$in" ;;
-    handback) exec 8> "$in" 9< "$out" ;;
+    switch) exec 4<> "$in" ;;
+    feeders) exec 5<> "$in" ;;
+    credentials) exec 6<> "$in" ;;
+    handback) exec 8<> "$in" ;;
   esac
-  if [[ $name != handback ]]; then read -r answer < "$out" || true; fi
-  rm "$in" "$out"
+  if [[ $name == feeders ]]; then
+    ( set -m; start_sidecar "$@" & )
+    return 0
+  fi
+  exec 9< <( set -m; start_sidecar "$@" & )
+  read -r answer <&9 || true
+  if [[ $name != handback ]]; then exec 9<&-; fi
+  rm "$in"
 }
 
-# start_sidecar COMMAND...: the process itself; $in and $out are sidecar's.
+# start_sidecar COMMAND...: the process itself; $in and $name are sidecar's.
 start_sidecar() {
   trap '' TTOU
   exec < "$in"
-  if [[ $out ]]; then exec > "$out"; fi
+  if [[ $name == handback ]]; then echo; fi
   without_sidecars "$@"
 }
 
