@@ -129,8 +129,11 @@ def term_to_make(trial: Trial) -> None:
 
 
 def hup_to_the_group(trial: Trial) -> None:
-    """Send SIGHUP to the whole group."""
-    trial.kill(*foreground(trial), number=signal.SIGHUP)
+    """Send SIGHUP to the whole group at once, which Make must not outrun."""
+    assert trial.terminal
+    trial.result.missed = not foreground(trial)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(trial.terminal.pid, signal.SIGHUP)
 
 
 def close_terminal(trial: Trial) -> None:

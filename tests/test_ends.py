@@ -169,6 +169,17 @@ def test_closing_the_terminal_stops_the_job_where_make_leads_its_session(
     assert containers(docker, project) == []
 
 
+def test_a_terminal_that_was_closed_before_the_recipe_starts_gets_no_job(project):
+    """Make has heard of it and goes on to the recipe, which nobody tells any more."""
+    make(project, "recipe", "ENGINE=sandbox")
+    text = "trap '' HUP; echo up; read line; bash -p recipes/train.sh; echo $? > ended"
+    terminal = Terminal(["sh", "-c", text], project, clean_environment())
+    terminal.wait_for("up")
+    terminal.close()
+    terminal.reap(time.monotonic() + 40)
+    assert (project / "ended").read_text() == "129\n" and jobs(project) == []
+
+
 def of_project(docker, project) -> list[str]:
     """Return all that an engine has of a project: containers, helpers, volumes, networks."""
     mine = {"label": f"sm-local.project={project}"}

@@ -91,8 +91,15 @@ leader_waits() {
     [[ ${BASH_REMATCH[1]} == "${BASH_REMATCH[2]}" ]]
 }
 
+# is_hung_up: was stderr a terminal that is closed now? It is a device still, and no terminal. What
+# else is like that does nothing.
+is_hung_up() {
+  [[ -c /dev/stderr && ! -t 2 ]] &&
+    ! [[ /dev/stderr -ef /dev/null || /dev/stderr -ef /dev/zero || /dev/stderr -ef /dev/full ]]
+}
+
 # at once: of a terminal that is closed before the job starts nothing is left to be seen
-if leader_waits; then watched=1; fi
+if leader_waits; then watched=1; elif is_hung_up; then exit 129; fi
 
 # end_handback: let go of handback, having said that the job has ended, and wait for its answer.
 end_handback() {
