@@ -1,6 +1,7 @@
 """How a job ends, whoever ends it and whatever dies first, and what is left behind then."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -148,6 +149,26 @@ def test_a_dead_client_s_lock_is_no_lock(project, docker, built):
         assert done.returncode == status, done.stdout
         assert ("opt/ml/checkpoints is in use by job j;" in done.stdout) == bool(status)
     docker.containers.get(name).remove()
+
+
+SWEPT_MEANWHILE = """#!/bin/sh
+if [ "$1 $2" = "container inspect" ]; then {docker} rm {name}; fi
+exec {docker} "$@"
+"""
+
+
+def test_nor_is_one_that_somebody_sweeps_meanwhile(project, docker, built, tmp_path):
+    """The sweep that a job starts beside itself may be the one that removes the holder."""
+    (project / "job.yaml").write_text("CheckpointConfig: {S3Uri: s3://b/c}\n")
+    make(project, "recipe")
+    name = told(project, "source sm_local/lib/container.sh; checkpoints_name; echo $name")
+    docker.api.create_container(built, "train", name=name)
+    shim = tmp_path / "docker"
+    shim.write_text(SWEPT_MEANWHILE.format(docker=shutil.which("docker"), name=name))
+    shim.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = make(project, "train", env={**clean_environment(), "PATH": path})
+    assert done.returncode == 0 and " Completed in " in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("engine", ["docker", "sandbox"])

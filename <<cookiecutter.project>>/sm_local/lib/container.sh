@@ -107,7 +107,7 @@ checksum() {
 # again where a killed one's container had the name; follow a container that lives.
 look_again() {
   local id=''
-  if (( rc == 125 )) && [[ ! -s $at/container-id ]] && remove_dead_holder; then
+  if (( rc == 125 )) && [[ ! -s $at/container-id ]] && is_name_taken && remove_dead_holder; then
     rc=0
     { "$@" < /dev/null 2>&3 3>&- || rc=$?; } 3>&2 2> /dev/null
   fi
@@ -137,13 +137,22 @@ wait_for_containers() {
   if containers; then "$engine" wait "${ids[@]}" > /dev/null 2>&1 || true; fi
 }
 
+# is_name_taken: does the client say so? Its words are still on their way here.
+is_name_taken() {
+  local error='' twentieths=0
+  until [[ -s $at/engine-error ]] || (( twentieths++ >= 20 )); do sleep 0.05; done
+  { IFS= read -r -d '' error < "$at/engine-error"; } 2> /dev/null || true
+  [[ $error == *'already in use'* ]]
+}
+
 # remove_dead_holder: remove the container that has our name if it does not run and nobody will
-# start it, since its recipe is dead.
+# start it, since its recipe is dead. It may be gone by now: somebody has swept.
 remove_dead_holder() {
   local state='' recipe='' format='{{.State.Status}} {{index .Config.Labels "sm-local.recipe"}}'
   read -r state recipe < <(exec "$engine" container inspect --format "$format" "$name" \
     2> /dev/null) || true
   case $state in
+    '') return 0 ;;
     created | configured | initialized | exited | stopped | dead) ;;
     *) return 1 ;;
   esac
