@@ -152,7 +152,7 @@ def test_a_dead_client_s_lock_is_no_lock(project, docker, built):
 
 
 SWEPT_MEANWHILE = """#!/bin/sh
-if [ "$1 $2" = "container inspect" ]; then {docker} rm {name}; fi
+if [ "$1 $2" = "container inspect" ]; then {docker} rm {name} > /dev/null; fi
 exec {docker} "$@"
 """
 

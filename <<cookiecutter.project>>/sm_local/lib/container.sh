@@ -174,7 +174,8 @@ explain_refusal() {
     *'is already in use by'*)
       holder=${1#*\"}
       holder=${holder%%\"*}
-      holder=$("$engine" inspect --format '{{index .Config.Labels "sm-local.job"}}' "${holder#/}")
+      holder=$("$engine" inspect --format '{{index .Config.Labels "sm-local.job"}}' \
+        "${holder#/}" 2> /dev/null) || holder='that has just ended'
       die "opt/ml/checkpoints is in use by job $holder; wait for it, or 'make stop'" ;;
     *'could not select device driver'* | *'nknown runtime'* | *'unknown or invalid runtime'* | \
       *nvidia* | *'CDI'*)
