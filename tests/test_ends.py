@@ -50,10 +50,10 @@ for _ in range(600): time.sleep(0.1)
 """
 
 
-def start(project, *settings: str):
+def start(project, *settings: str, **options):
     """Start `make train` with a fresh recipe, and return its process once the script runs."""
     make(project, "recipe", *settings)
-    process = background(["bash", "recipes/train.sh"], project)
+    process = background(["bash", "recipes/train.sh"], project, **options)
     said = ""
     while "ready" not in said:
         assert process.poll() is None, said
@@ -95,6 +95,35 @@ def test_a_job_outlives_its_docker_client(project):
     assert [line for line in lines if line.isdecimal()] == [str(n) for n in range(30)]
     assert "sm-local: the engine's client was ended (status 137); the job ran on without it" in said
     assert (job / "model.tar.gz").exists() and (job / "exit-code").read_text() == "7\n"
+
+
+DEAD_ENGINE = """#!/usr/bin/env bash
+if [ -e {dead} ]; then case $1 in (run | events) ;; (*) exit 1 ;; esac; fi
+exec -a docker {docker} "$@"
+"""
+
+
+def test_an_engine_that_dies_leaves_the_job_to_the_next_verb(project, docker, tmp_path):
+    """Its client ends, and whether the container does is not known: it goes on here."""
+    script(project, SLOW)
+    shim, dead = tmp_path / "docker", tmp_path / "dead"
+    shim.write_text(DEAD_ENGINE.format(dead=dead, docker=shutil.which("docker")))
+    shim.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    process = start(project, env={**clean_environment(), "PATH": path})
+    dead.touch()
+    os.kill(client_of(project), signal.SIGKILL)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 137, said
+    assert "docker does not answer any more, and the job may run on; what its log, model" in said
+    job = last_job(project)
+    assert (job / "status").read_text() == "Failed\n" and not (job / "model.tar.gz").exists()
+    docker.containers.get(container(project)).wait()
+    assert eventually(lambda: containers(docker, project) == [])
+    assert make(project, "jobs").stdout.startswith("sm-local: cleared away what ")
+    make(project, "pack")
+    assert (job / "model.tar.gz").exists() and (job / "model/late").exists()
+    assert not (project / f"output/.open/{job.name}").exists()
 
 
 EXIT = "; sys.exit(125)"

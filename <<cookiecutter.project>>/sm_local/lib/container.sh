@@ -115,6 +115,8 @@ look_again() {
   read -r id < "$at/container-id" || true       # it has no newline
   if [[ $("$engine" inspect --format '{{.State.Running}}' "$id" 2> /dev/null) == true ]]; then
     follow "$id"
+  elif ! "$engine" ps --quiet > /dev/null 2>&1; then
+    { echo "$rc" > "$dir/record/silent"; } 2> /dev/null || true
   fi
 }
 

@@ -90,6 +90,15 @@ never_started() {
   [[ $events == *"$id create"* && $events != *"$id start"* ]]
 }
 
+# engine_gone: did the engine go away without telling that the container in hand has ended?
+engine_gone() {
+  local id=''
+  if [[ ! -e $dir/record/silent ]]; then return 1; fi
+  read -r id 2> /dev/null < "$at/container-id" || true
+  await_events "$id die" 1
+  [[ $events != *"$id die"* ]]
+}
+
 # out_of_memory: did the kernel kill something in the job's container because its memory was used
 # up? Podman does not tell.
 out_of_memory() {

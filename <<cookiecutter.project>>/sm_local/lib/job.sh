@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # A job's life: its process group, its signals, its verdict.
-# Reads $dir, $job, $seconds, $why_stopped, $stop_grace, $interrupt_grace; engine_stop SECONDS,
-# engine_kill, look_again, wait_for_containers, started, out_of_memory, ended_outside and
-# explain_refusal come from the engine's files. Sets $at, $rc and what follows.
+# Reads $dir, $job, $engine, $seconds, $why_stopped, $stop_grace, $interrupt_grace; engine_stop
+# SECONDS, engine_kill, engine_gone, look_again, wait_for_containers, started, out_of_memory,
+# ended_outside and explain_refusal come from the engine's files. Sets $at, $rc and what follows.
 # shellcheck disable=SC2154  # the recipe and folder.sh set what is read
 
 running=()             # the processes whose end is the job's end, one for each host
@@ -69,6 +69,17 @@ wait_job() {
     if [[ -e $at/exit-code ]]; then rc=1 unwritten=1; fi
     if (( stops )); then engine_stop "$interrupt_grace" || true; else wait_for_containers; fi
   fi
+  if engine_gone; then give_up; fi
+}
+
+# give_up: of a job that may go on without anybody: nothing is packed, given back or removed. The
+# next verb that finds the engine does it.
+give_up() {
+  count_seconds
+  record status=Failed
+  say "Failed after $seconds s: $engine does not answer any more, and the job may run on; what its" \
+    "log, model and output have so far is in $dir, and 'make pack' packs it"
+  exit "${ending:-$rc}"
 }
 
 # run_here COMMAND...: run it and keep its exit status; the disk may be full. What Bash says about a

@@ -10,6 +10,7 @@
 #   failed      the folder of the first of several hosts to fail
 #   events      what the engine says of the job's containers (events.sh)
 #   client      how the engine's client ended, where the job outlived it
+#   silent      how the engine's client ended when the engine did not answer any more
 #   broken      why the data of a Pipe channel cannot be read
 #   old_model, old_output       where the links in opt/ml led before this job
 #   empty_model, empty_output   there was an empty folder in place of the link

@@ -247,6 +247,9 @@ listen() {
   if [[ $watched ]]; then listener until_let_go; fi
 }
 
+# engine_gone: there is none.
+engine_gone() { return 1; }
+
 # out_of_memory: nothing reports it here.
 out_of_memory() { return 1; }
 
