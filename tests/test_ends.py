@@ -120,7 +120,7 @@ def test_an_engine_that_dies_leaves_the_job_to_the_next_verb(project, docker, tm
     assert (job / "status").read_text() == "Failed\n" and not (job / "model.tar.gz").exists()
     docker.containers.get(container(project)).wait()
     assert eventually(lambda: containers(docker, project) == [])
-    assert make(project, "jobs").stdout.startswith("sm-local: cleared away what ")
+    assert make(project, "stop").stdout.startswith("sm-local: cleared away what ")
     make(project, "pack")
     assert (job / "model.tar.gz").exists() and (job / "model/late").exists()
     assert not (project / f"output/.open/{job.name}").exists()
