@@ -191,7 +191,16 @@ class Trial:
         deadline = time.monotonic() + 20
         while self.goes_on() and time.monotonic() < deadline:
             self.listen(0.1)
+        self.read_to_the_end()
         self.said += self.terminal.text if self.terminal else ""
+
+    def read_to_the_end(self) -> None:
+        """Read what the terminal still holds of those who have ended."""
+        with contextlib.suppress(OSError, ValueError):
+            before = None
+            while self.terminal and self.terminal.text != before:
+                before = self.terminal.text
+                self.terminal.read(0.2)
 
     def goes_on(self) -> bool:
         """Return whether the job or its recipe still runs, whatever has become of the command."""

@@ -324,3 +324,21 @@ def test_a_killed_listener_leaves_no_client_of_the_engine(project):
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 7, said
     assert eventually(lambda: not processes("docker events", project))
+
+
+NOT_AT_ONCE = """
+source sm_local/lib/say.sh; source sm_local/lib/folder.sh
+rm() { if [[ ! -e tried ]]; then touch tried; return 1; fi; command rm "$@"; }
+job=refused dir=output/refused
+mkdir -p $dir/record output/.open; touch output/.open/$job
+set -e
+forget_job
+echo forgotten
+"""
+
+
+def test_a_refused_job_is_forgotten_though_a_process_beside_it_still_writes(project):
+    """`rm -r` fails where a file is made in a folder that it has just emptied."""
+    assert told(project, NOT_AT_ONCE) == "forgotten"
+    assert not (project / "output/refused").exists()
+    assert not (project / "output/.open/refused").exists()

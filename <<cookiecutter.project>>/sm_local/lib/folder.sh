@@ -64,8 +64,15 @@ leave_nothing() {
   trap 'exit 129' HUP
 }
 
-# forget_job: leave nothing of it here.
-forget_job() { rm -rf "$dir" "output/.open/$job"; }
+# forget_job: leave nothing of it here. A process beside it may still write there, and a copy of a
+# folder without write permission keeps what is in it.
+forget_job() {
+  local tries=0
+  until rm -rf "$dir" "output/.open/$job" 2> /dev/null || (( tries++ >= 20 )); do
+    chmod -R u+rwX "$dir" 2> /dev/null || true
+    sleep 0.05
+  done
+}
 
 # close_job STATUS: write the job's last status. By one rename the status is known and the job is no
 # longer among the open ones, of which sweep.sh looks for those that nobody will close.
