@@ -8,7 +8,7 @@ import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
-from terminal import Terminal, background, eventually, processes
+from terminal import CTRL_C, Terminal, background, eventually, processes
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
 
@@ -39,6 +39,12 @@ open("/opt/ml/model/late", "w").write("m"); sys.exit(7)
 DEAF = """
 print("ready", flush=True)
 for _ in range(600): time.sleep(0.1)
+"""
+UNTIL_TOLD = """
+print("ready", flush=True)
+for _ in range(1200):
+    if os.path.exists("/opt/ml/model/go"): break
+    time.sleep(0.1)
 """
 STOPS = """
 def stop(*_):
@@ -124,6 +130,36 @@ def test_an_engine_that_dies_leaves_the_job_to_the_next_verb(project, docker, tm
     make(project, "pack")
     assert (job / "model.tar.gz").exists() and (job / "model/late").exists()
     assert not (project / f"output/.open/{job.name}").exists()
+
+
+NEVER_STARTS = """#!/usr/bin/env bash
+case $1 in
+  run) set -- create "${{@:5}}"; {docker} "$@" > /dev/null; touch {made}
+    until [[ -e {asked} ]]; do sleep 0.1; done; exit 125 ;;
+  stop) touch {asked} ;;
+esac
+exec {docker} "$@"
+"""
+
+
+def test_a_job_that_is_stopped_before_its_container_starts_says_so(project, docker, tmp_path):
+    """The engine's client fails then, and so it does where the engine refuses the job."""
+    shim, made, asked = (tmp_path / name for name in ("docker", "made", "asked"))
+    shim.write_text(NEVER_STARTS.format(docker=shutil.which("docker"), made=made, asked=asked))
+    shim.chmod(0o755)
+    make(project, "recipe")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    environment = {**clean_environment(), "PATH": path}
+    terminal = Terminal(["bash", "recipes/train.sh"], project, environment)
+    terminal.wait_for("docker ")
+    assert eventually(made.exists)
+    terminal.type(CTRL_C)
+    status = terminal.wait()
+    for left in docker.api.containers(all=True, filters={"label": f"sm-local.project={project}"}):
+        docker.api.remove_container(left["Id"])
+    assert status == 130, terminal.text
+    assert "sm-local: stopped before it had started; nothing is kept" in terminal.text
+    assert jobs(project) == [] and list((project / "output/.open").iterdir()) == []
 
 
 EXIT = "; sys.exit(125)"
@@ -248,7 +284,7 @@ def test_what_is_removed_from_outside_leaves_nothing(project, docker):
 
 @pytest.mark.parametrize("verb", ["train", "stop", "chown", "clean", "shell"])
 def test_the_next_verb_clears_away_what_a_killed_recipe_has_left(project, docker, built, verb):
-    script(project, SLOW)
+    script(project, UNTIL_TOLD)
     process = start(project, "NETWORK=own")
     job = jobs(project)[-1]
     os.kill(int((job / "record/recipe").read_text().split()[0]), signal.SIGKILL)
@@ -262,6 +298,7 @@ def test_the_next_verb_clears_away_what_a_killed_recipe_has_left(project, docker
     assert f"left      by recipes that were killed: {job.name}; " in make(project, "doctor").stdout
     assert cleared not in make(project, "chown").stdout  # it runs
     assert len(of_project(docker, project)) >= 4
+    (job / "model/go").touch()
     assert eventually(lambda: (job / "exit-code").exists())
     script(project, "pass")
     if verb != "clean":

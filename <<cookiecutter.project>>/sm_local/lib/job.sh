@@ -291,12 +291,17 @@ restore_links() {
   rmdir "output/before-$job" 2> /dev/null || true
 }
 
-# not_started: nothing ran, so nothing is kept; say what the engine had against it.
+# not_started: nothing ran, so nothing is kept; say what the engine had against it, unless it was to
+# stop before it began.
 not_started() {
   local error
-  error=$(cat "$at/engine-error" 2> /dev/null || head -n 1 "$at/log")
+  error=$(cat "$at/engine-error" 2> /dev/null || exec head -n 1 "$at/log" 2> /dev/null) || true
   restore_links
   forget_job
+  if [[ $ending ]]; then
+    say "stopped before it had started; nothing is kept"
+    exit "$ending"
+  fi
   explain_refusal "$error"
 }
 

@@ -61,11 +61,18 @@ sweep_containers() {
   while read -r id state; do
     case $state in
       '') continue ;;
+      removing) await_removal "$id"; continue ;;
       created | configured | initialized | exited | stopped | dead) ;;
       *) return 1 ;;
     esac
     if "$engine" rm -f -v "$id" > /dev/null 2>&1; then what+=" container $id,"; fi
   done < <(printf '%s\n' "$found")
+}
+
+# await_removal CONTAINER: the engine is at it, and so is the network; a while.
+await_removal() {
+  local tries=0
+  while "$engine" inspect "$1" > /dev/null 2>&1 && (( tries++ < 50 )); do sleep 0.1; done
 }
 
 # sweep_things volume|network: remove those of $job.
