@@ -520,16 +520,17 @@ ROWS = [
         "engine's stop",
         at_its_moment(on_container("stop", "--time", "5")),
         (End("Stopped", ()),),
-        "ended from outside before its time, by SIGTERM: no success, whatever its handler returns",
-        engines=IMAGES,
+        "ended from outside before its time, by SIGTERM: no success, whatever its handler returns; "
+        "Podman tells nobody",
+        engines=DOCKER,
         moments=(MIDDLE,),
     ),
     Row(
         "engine's rm -f",
         at_its_moment(on_container("rm", "--force")),
         (FAILED, End("Stopped", ())),
-        BY_KILL + "; Podman asks with SIGTERM first, which is a stop",
-        engines=IMAGES,
+        BY_KILL + "; Podman asks with SIGTERM first, and tells nobody",
+        engines=DOCKER,
         moments=(MIDDLE,),
     ),
     Row(

@@ -176,6 +176,13 @@ def command_of(pid: int) -> str:
     return ""
 
 
+def parent_of(pid: int) -> int:
+    """Return the number of a process's parent; 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+    return 0
+
+
 def inside(project: Path) -> dict[int, str]:
     """Return the processes in the project's sandboxes: a job there keeps none of our variables.
 

@@ -152,9 +152,10 @@ class Trial:
     # Its parts
 
     def recipe(self) -> int:
-        """Return the process of the recipe; 0 if there is none."""
+        """Return the process of the recipe, not one that it has forked; 0 if there is none."""
         found = inquest.of_project(self.project).items()
-        return next((pid for pid, line in found if re.match(r"\S*bash .*recipes/", line)), 0)
+        bashes = [pid for pid, line in found if re.match(r"\S*bash .*recipes/", line)]
+        return next((pid for pid in bashes if inquest.parent_of(pid) not in bashes), 0)
 
     def processes(self, *words: str) -> list[int]:
         """Return the project's processes in whose command line all these words are."""

@@ -148,17 +148,24 @@ is_name_taken() {
 }
 
 # remove_dead_holder: remove the container that has our name if it does not run and nobody will
-# start it, since its recipe is dead. It may be gone by now: somebody has swept.
+# start it, since its recipe is dead. It may be gone by now: somebody has swept, or the engine is at
+# it, which takes it a moment.
 remove_dead_holder() {
-  local state='' recipe='' format='{{.State.Status}} {{index .Config.Labels "sm-local.recipe"}}'
-  read -r state recipe < <(exec "$engine" container inspect --format "$format" "$name" \
-    2> /dev/null) || true
-  case $state in
-    '') return 0 ;;
-    created | configured | initialized | exited | stopped | dead) ;;
-    *) return 1 ;;
-  esac
-  has_died "$recipe" && "$engine" rm -f -v "$name" > /dev/null 2>&1
+  local state='' recipe='' tries=0
+  local format='{{.State.Status}} {{index .Config.Labels "sm-local.recipe"}}'
+  while read -r state recipe < <(exec "$engine" container inspect --format "$format" "$name" \
+    2> /dev/null); do
+    case $state in
+      '') return 0 ;;                 # Docker prints an empty line then
+      created | configured | initialized | exited | stopped | dead)
+        if ! has_died "$recipe"; then return 1; fi
+        "$engine" rm -f -v "$name" > /dev/null 2>&1 || true ;;
+      removing | stopping) ;;
+      *) return 1 ;;
+    esac
+    if (( tries++ >= 20 )); then return 1; fi
+    sleep 0.1
+  done
 }
 
 # need_image: for verbs that can wait; a job's refusal is explained when it comes.

@@ -109,9 +109,11 @@ out_of_memory() {
 }
 
 # ended_outside: did somebody else than this recipe and `make stop` end the job? Sets $why_stopped.
-# SIGKILL alone is no request to stop. Podman names no signal, and tells nothing of `podman stop`.
+# SIGKILL alone is no request to stop. Podman names no signal, so the exit status tells that one;
+# of `podman stop` it tells nothing.
 ended_outside() {
-  local asked=$' kill (15|2|3)?\n| stop '
+  local asked=$' kill (15|2|3)\n| stop '
+  if (( rc != 137 )); then asked+=$'| kill \n'; fi
   if [[ ! -e $dir/record/events ]]; then return 1; fi
   await_events ' start ' 1            # it may only just have asked
   if [[ ! $events =~ $asked ]]; then return 1; fi

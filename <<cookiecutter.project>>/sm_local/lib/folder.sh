@@ -42,11 +42,17 @@ name_job() {
   stem=$1-$time
   job=$stem
   until mkdir -m 700 "output/$job" 2> /dev/null; do
-    [[ -d output/$job ]] ||
-      die "cannot make output/$job; is output/ yours? 'make chown' gives it back"
+    [[ -d output/$job ]] || refuse_output
     job=$stem-$((++n))
   done
   dir=output/$job at=output/$job stamp=${job#"$1"}
+}
+
+# refuse_output: die because there is no place for the job's folder.
+refuse_output() {
+  local remedy="is output/ yours? 'make chown' gives it back"
+  if [[ -O output && ! -w output ]]; then remedy="nobody may write there: 'chmod u+w output'"; fi
+  die "cannot make output/$job; $remedy"
 }
 
 # no_room: die because a job's folder cannot be made.

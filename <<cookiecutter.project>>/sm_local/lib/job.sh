@@ -77,8 +77,8 @@ wait_job() {
 give_up() {
   count_seconds
   record status=Failed
-  say "Failed after $seconds s: $engine does not answer any more, and the job may run on; what its" \
-    "log, model and output have so far is in $dir, and 'make pack' packs it"
+  say "Failed after $seconds s: $engine does not answer any more, and the job may run on; what" \
+    "its log, model and output have so far is in $dir, and 'make pack' packs it"
   exit "${ending:-$rc}"
 }
 

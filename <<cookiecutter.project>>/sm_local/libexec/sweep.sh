@@ -60,19 +60,22 @@ sweep_containers() {
     --format '{{.ID}} {{.State}}' 2> /dev/null) || return 1
   while read -r id state; do
     case $state in
-      '') continue ;;
-      removing) await_removal "$id"; continue ;;
-      created | configured | initialized | exited | stopped | dead) ;;
+      '') ;;
+      removing | stopping) await_removal "$id" || return 1 ;;
+      created | configured | initialized | exited | stopped | dead)
+        if "$engine" rm -f -v "$id" > /dev/null 2>&1; then what+=" container $id,"; fi ;;
       *) return 1 ;;
     esac
-    if "$engine" rm -f -v "$id" > /dev/null 2>&1; then what+=" container $id,"; fi
   done < <(printf '%s\n' "$found")
 }
 
-# await_removal CONTAINER: the engine is at it, and so is the network; a while.
+# await_removal CONTAINER: the engine is at it; fails if it takes more than 5 s.
 await_removal() {
   local tries=0
-  while "$engine" inspect "$1" > /dev/null 2>&1 && (( tries++ < 50 )); do sleep 0.1; done
+  while "$engine" inspect "$1" > /dev/null 2>&1; do
+    if (( tries++ >= 50 )); then return 1; fi
+    sleep 0.1
+  done
 }
 
 # sweep_things volume|network: remove those of $job.
