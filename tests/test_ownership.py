@@ -206,6 +206,19 @@ def test_after_ctrl_c(theirs):
     assert roots(theirs) == []
 
 
+def test_make_chown_beside_a_job_leaves_it_what_it_runs_on(theirs):
+    """Its copy of code/, and what it changes of its channels."""
+    script(theirs, WRITES + "print('ready', flush=True); time.sleep(60)")
+    hand_over(theirs, "INTERRUPT_GRACE=1")
+    terminal = running(theirs)
+    done = chown(theirs)
+    assert done.returncode == 0 and "yours again: " in done.stderr, done.stderr
+    assert (jobs(theirs)[-1] / "cow/+copy/train.py").exists()
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130 and roots(theirs) == []
+    assert not (jobs(theirs)[-1] / "cow").exists()
+
+
 def test_after_kill_9_of_the_recipe(theirs, docker):
     script(
         theirs,

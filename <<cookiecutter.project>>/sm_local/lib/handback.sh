@@ -12,7 +12,9 @@ handback=()            # docker arguments: what is given back, mounted under /ha
 program='set -e
 cat > /dev/null
 for folder in /handback/job /handback/job/algo-* /handback/output/* /handback/output/*/algo-*; do
-  rm -rf "$folder/cow" "$folder/views"
+  job=${folder#/handback/output/}
+  # of a job that is not over these are in use
+  if [ ! -f "/handback/output/.open/${job%%/*}" ]; then rm -rf "$folder/cow" "$folder/views"; fi
 done
 for folder in /handback/*; do
   case $folder in
