@@ -146,15 +146,6 @@ def test_a_share_is_rounded_up(count, wanted, number):
     assert objects.how_many(count, wanted) == number
 
 
-@pytest.mark.parametrize("given", ["SAMPLE=0%", "SAMPLE=101%", "SAMPLE=0", "SAMPLE=half"])
-def test_what_is_no_sample_is_refused(project, given):
-    done = make(project, "train", "ENGINE=sandbox", given)
-    assert done.returncode == 2 and done.stdout.startswith(
-        f"sm-local: SAMPLE is {given[7:]!r}; write a number of files such as 100, "
-        "or a share of them such as 1%\n"
-    )
-
-
 # Time
 
 
