@@ -31,6 +31,7 @@ VERBS = {
     "doctor": ("verbs.doctor", "run"),
     "conform": ("verbs.conform", "run_all"),
     "upgrade": ("verbs.upgrade", "run"),
+    "explain": ("verbs.explain", "write"),
     "unknown": ("verbs.unknown", "run"),
 }
 OTHERS = (
@@ -38,6 +39,8 @@ OTHERS = (
     "HP",
     "VERB",
     "FULL",
+    "EXPLAIN",
+    "DRY_RUN",
     "FOLLOW",
     "JSON",
     "YES",
