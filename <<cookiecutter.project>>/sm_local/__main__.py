@@ -31,6 +31,7 @@ VERBS = {
     "doctor": ("verbs.doctor", "run"),
     "conform": ("verbs.conform", "run_all"),
     "upgrade": ("verbs.upgrade", "run"),
+    "devcontainer": ("verbs.devcontainer", "write"),
     "explain": ("verbs.explain", "write"),
     "unknown": ("verbs.unknown", "run"),
 }
