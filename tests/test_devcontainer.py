@@ -3,12 +3,13 @@
 What an editor does with the file is done here with Docker's client, as @devcontainers/cli does it.
 """
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import clean_environment, make, script
+from conftest import CACHE, clean_environment, make, script
 from terminal import background
 
 FILE = ".devcontainer/devcontainer.json"
@@ -27,7 +28,7 @@ def initialize(project: Path) -> subprocess.CompletedProcess:
         cwd=project,
         capture_output=True,
         text=True,
-        env=clean_environment(),
+        env=clean_environment(XDG_CACHE_HOME=str(CACHE)),
         check=False,
     )
 
@@ -37,11 +38,12 @@ def run(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.fixture
-def editor(project, built):
-    """Return a project and the container that an editor makes of its file."""
+@contextlib.contextmanager
+def editor_of(project, verb="devcontainer"):
+    """Yield the container that an editor makes of a project's file."""
+    environment = clean_environment(XDG_CACHE_HOME=str(CACHE))
     (project / "job.yaml").write_text("Environment: {A: 'b c'}\nCheckpointConfig: {}\n")
-    done = make(project, "devcontainer", "SHM=100m", "GPU=none", "ENGINE=docker")
+    done = make(project, verb, "SHM=100m", "GPU=none", "ENGINE=docker", env=environment)
     assert done.stdout.startswith(f"sm-local: {FILE} is written: "), done.stdout
     done = initialize(project)
     assert done.returncode == 0, done.stderr
@@ -53,9 +55,16 @@ def editor(project, built):
     words += ["--rm", "--detach", *body["runArgs"], "--entrypoint", "/bin/sh", body["image"]]
     container = run("docker", "run", "--pull", "never", *words, "-c", "sleep 600").strip()
     run("docker", "exec", container, *body["postCreateCommand"])
-    yield project, container
+    yield container
     run("docker", "rm", "--force", container)
     run("docker", "rmi", body["image"])
+
+
+@pytest.fixture
+def editor(project, built):
+    """Return a project and the container that an editor makes of its file."""
+    with editor_of(project) as container:
+        yield project, container
 
 
 def inspected(docker, container: str) -> dict:
@@ -161,3 +170,25 @@ def test_the_sandbox_has_no_container_for_an_editor(project):
         "sm-local: the sandbox has no container for an editor; use ENGINE=docker or ENGINE=podman"
     )
     assert not (project / FILE).exists()
+
+
+ASK = """
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(kernel_name="sm-local")
+code = "import os; print(os.listdir('/opt/ml/input/data/training'), os.environ['A'], os.getcwd())"
+client.execute_interactive(code, timeout=60)
+manager.shutdown_kernel(now=True)
+"""
+
+
+@pytest.mark.engine
+def test_a_notebook_s_kernel_sees_the_channels_and_no_job_sees_the_kernel(project, built, docker):
+    image = docker.images.get(built).id
+    with editor_of(project, "jupyter") as container:
+        words = ("--env", "PYTHONPATH=/opt/sm-local/kernel", "--workdir", "/opt/ml/code")
+        said = run("docker", "exec", *words, container, "python3", "-c", ASK)
+        assert said == "['train.csv'] b c /opt/ml/code\n"
+    script(project, "import ipykernel")
+    done = make(project, "train", "ENGINE=docker")
+    assert "No module named 'ipykernel'" in done.stdout
+    assert docker.images.get(built).id == image

@@ -32,6 +32,7 @@ VERBS = {
     "conform": ("verbs.conform", "run_all"),
     "upgrade": ("verbs.upgrade", "run"),
     "devcontainer": ("verbs.devcontainer", "write"),
+    "jupyter": ("verbs.devcontainer", "jupyter"),
     "explain": ("verbs.explain", "write"),
     "unknown": ("verbs.unknown", "run"),
 }

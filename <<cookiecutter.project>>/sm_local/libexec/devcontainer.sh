@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# usage: devcontainer.sh ENGINE own|named|dlc|other IMAGE NAME REMEDY    give IMAGE that NAME
+# usage: devcontainer.sh ENGINE own|named|dlc|other IMAGE NAME REMEDY [kernel]    give IMAGE that NAME
 # An editor calls it on this machine, in the project's folder, before it makes the container. IMAGE
 # is the one that `make train` runs, NAME one that no registry resolves: editors pull what is
-# missing.
+# missing. With `kernel`, .devcontainer/kernel leads to a Jupyter kernel for its Python.
 set -euo pipefail
 source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
@@ -17,6 +17,9 @@ main() {
   "$engine" tag "$built" "$name"
   if [[ $(< .devcontainer/devcontainer.json) == *opt/ml/checkpoints* ]]; then
     mkdir -p opt/ml/checkpoints
+  fi
+  if [[ ${6-} ]]; then
+    ln -sfn "$(bash -p sm_local/libexec/kernel.sh "$engine" "$name")" .devcontainer/kernel
   fi
 }
 

@@ -7,6 +7,7 @@ the editor's, data is read-only, model and output stay in the container.
 from __future__ import annotations
 
 import json
+import subprocess
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,46 +22,79 @@ FOLDER = Path(".devcontainer")
 FILE, CONFIG = FOLDER / "devcontainer.json", FOLDER / "config"
 MARK = "// written by 'make devcontainer', sum {:08x}; after a change of job.yaml: once more\n"
 PROJECT, LOOKED_UP = "${localWorkspaceFolder}/", "${{localEnv:{}}}"
+SCRIPT = ["bash", "-p", "sm_local/libexec/devcontainer.sh"]
+KERNELS = ".devcontainer/kernels"
+KERNEL = "/opt/sm-local/kernel"
+SPECS = "/usr/local/share/jupyter/kernels"  # where Jupyter looks, whoever calls it
 NAME = "-devcontainer"  # in the place of the time in a job's name
 EXTENSIONS = ["ms-python.python", "ms-python.debugpy", "ms-toolsai.jupyter"]
 
 
 def write(given: dict[str, str]) -> str:
     """Write the files; return what to say. Raises SmLocalError."""
+    return written(given, kernel=False)[0]
+
+
+def jupyter(given: dict[str, str]) -> int:
+    """Write the files, with a kernel that is fetched now; return the exit status."""
+    text, command = written(given, kernel=True)
+    print(text, end="", flush=True)
+    return subprocess.run(command, check=False).returncode
+
+
+def written(given: dict[str, str], kernel: bool) -> tuple[str, list[str]]:
+    """Write the files; return what to say, and what an editor runs here first."""
     values = planning.read_settings(given)
     engine = planning.find_engine(values)
     plan = planning.make_plan("training", values, given, engine, alone=True)
-    text = described(plan, engine)
+    body = described(plan, engine, kernel)
+    text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
     refuse_yours()
-    CONFIG.mkdir(parents=True, exist_ok=True)
-    for name, content in plan.containers[0].files.items():
-        (CONFIG / name).write_text(named(content), encoding="utf-8")
+    for name, content in files(plan.containers[0], kernel).items():
+        (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
+        (FOLDER / name).write_text(named(content), encoding="utf-8")
     FILE.write_text(MARK.format(zlib.crc32(text.encode())) + text, encoding="utf-8")
     said = [f"{FILE} is written: 'Reopen in Container' in VS Code, or 'devcontainer up'"]
-    return "".join(f"sm-local: {line}\n" for line in (*said, *left_out(plan)))
+    said += left_out(plan)
+    return "".join(f"sm-local: {line}\n" for line in said), body["initializeCommand"]
 
 
-def described(plan: Plan, engine: Engine) -> str:
-    """Return devcontainer.json as text."""
+def files(container: Container, kernel: bool) -> dict[str, str]:
+    """Return the files beside devcontainer.json: those that SageMaker writes, and the kernel's."""
+    config = {f"{CONFIG.name}/{name}": text for name, text in container.files.items()}
+    if not kernel:
+        return config
+    path = ":".join(filter(None, [container.environment.get("PYTHONPATH"), KERNEL]))
+    spec = {
+        "argv": ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "training container",
+        "language": "python",
+        "env": {"PYTHONPATH": path},  # the kernel's alone: a job has no such package
+    }
+    return {**config, "kernels/sm-local/kernel.json": json.dumps(spec), ".gitignore": "kernel\n"}
+
+
+def described(plan: Plan, engine: Engine, kernel: bool) -> dict:
+    """Return devcontainer.json as a value."""
     first, image = plan.containers[0], f"localhost/{plan.stem.lower()}{NAME}:latest"
     environment = {**first.variables, **first.environment}
     looked_up = {name: LOOKED_UP.format(name) for name in plan.passed}
-    body = {
+    first_here = [engine.facts.name, plan.image_source, plan.image, image, plan.remedy]
+    beside = [bind(".devcontainer/kernel", KERNEL, ",readonly"), bind(KERNELS, SPECS, ",readonly")]
+    return {
         "name": plan.stem,
         "image": image,  # a name that no registry resolves: a missing one is not pulled
-        "initializeCommand": ["bash", "-p", "sm_local/libexec/devcontainer.sh"]
-        + [engine.facts.name, plan.image_source, plan.image, image, plan.remedy],
+        "initializeCommand": [*SCRIPT, *first_here, *(["kernel"] if kernel else [])],
         "overrideCommand": True,
         "updateRemoteUserUID": False,
         "workspaceFolder": f"{ML}/code",
         "workspaceMount": bind("code", f"{ML}/code"),
         "runArgs": engine.look(plan, first),
         "containerEnv": {**{k: named(v) for k, v in environment.items()}, **looked_up},
-        "mounts": list(mounts(first)),
+        "mounts": [*mounts(first), *(beside if kernel else [])],
         "postCreateCommand": ["mkdir", "-p", *made(first)],
         "customizations": {"vscode": {"extensions": EXTENSIONS}},
     }
-    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
 
 
 def named(text: str) -> str:
