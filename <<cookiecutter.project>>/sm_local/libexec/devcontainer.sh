@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: devcontainer.sh ENGINE own|named|dlc|other IMAGE NAME REMEDY [kernel]    give IMAGE that NAME
+# usage: devcontainer.sh ENGINE own|named|dlc|other IMAGE NAME REMEDY [kernel]    IMAGE gets NAME
 # An editor calls it on this machine, in the project's folder, before it makes the container. IMAGE
 # is the one that `make train` runs, NAME one that no registry resolves: editors pull what is
 # missing. With `kernel`, .devcontainer/kernel leads to a Jupyter kernel for its Python.

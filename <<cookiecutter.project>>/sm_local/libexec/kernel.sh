@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: kernel.sh ENGINE IMAGE    put a Jupyter kernel for IMAGE's Python into the cache; print where
+# usage: kernel.sh ENGINE IMAGE    put a kernel for IMAGE's Python into the cache, print where it is
 # Once for each Python, C library and processor, whatever the image: the packages have compiled
 # parts. Nothing is added to the image.
 set -euo pipefail
@@ -20,7 +20,7 @@ main() {
   python=$(in_image -c "$facts" < /dev/null) ||
     die "image '$image' has no python3, and so no kernel (above)"
   folder=$cache/$python
-  if [[ ! -e $folder/ready || sm_local/requirements-kernel.txt -nt $folder/ready ]]; then
+  if ! cmp -s sm_local/requirements-kernel.txt "$folder/ready"; then
     new=$folder.new.$$
     trap 'rm -rf "$new"' EXIT
     mkdir -p "$new"
@@ -29,18 +29,18 @@ main() {
     compile
     rm -rf "$folder"
     mv "$new" "$folder"
-    : > "$folder/ready"
+    cp sm_local/requirements-kernel.txt "$folder/ready"
   fi
   echo "$folder"
 }
 
 # in_image WORD...: run the image's Python, with nothing of this machine.
 in_image() {
-  "$engine" run --rm --pull never --network none --entrypoint python3 ${options[@]+"${options[@]}"} \
-    "$image" "$@"
+  "$engine" run --rm --pull never --network none --entrypoint python3 \
+    ${options[@]+"${options[@]}"} "$image" "$@"
 }
 
-# fetch: wheels for main's $python, into $new, by the installer that made the tool's own environment.
+# fetch: wheels for main's $python, into $new, by what installed the tool's own environment.
 fetch() {
   local version=${python%%-*} machine=${python#*-} libc=${python##*-} install tag
   machine=${machine%-*}
