@@ -161,3 +161,11 @@ def test_what_the_shell_exports_asks_for_no_dry_run(project):
     environment = clean_environment(DRY_RUN="1", EXPLAIN="1")
     done = make(project, "train", "ENGINE=sandbox", "HP=epochs=1", env=environment)
     assert " Completed in " in done.stdout and "[DG]" not in done.stdout
+
+
+def test_a_verb_without_a_recipe_cannot_be_dry(project):
+    (project / "output/j-20260101-000000").mkdir()
+    (project / "output/j-20260101-000000/status").write_text("Completed 1\n")
+    done = make(project, "clean", "YES=1", "DRY_RUN=1")
+    assert done.returncode == 2 and len(jobs(project)) == 1
+    assert "sm-local: DRY_RUN: only what has a recipe can be shown: train process" in done.stdout

@@ -28,7 +28,8 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
     def change(one: Container) -> Container:
         return sampled(one, options, [name for name, host in telling.items() if host == one.host])
 
-    what = f"{wanted} of the files" if "%" in wanted else f"{wanted} files of each channel"
+    files = "file" if wanted == "1" else "files"
+    what = f"{wanted} of the files" if "%" in wanted else f"{wanted} {files} of each channel"
     return replace(plan.each(change), sample=what if seed == "0" else f"{what}, seed {seed}")
 
 

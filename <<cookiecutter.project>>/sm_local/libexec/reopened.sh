@@ -59,15 +59,15 @@ checkpoints_name() { name=$job-$$-shell; }
 
 # start_job COMMAND...: open the shell in the place of the job's program, on one host.
 start_job() {
-  local command=() terminal=(--interactive) checkpoints=''
+  local command=("$1") terminal=(--interactive) checkpoints=''
   if [[ $at != "$dir" && ${at##*/} != "$reopened_host" ]]; then return 0; fi
   record verb=shell
   if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi
   if declare -F need_image > /dev/null; then
     need_image
-    in_image "$@"
+    in_image "${@:2}"
   else
-    in_sandbox "$@"
+    in_sandbox "${@:2}"
   fi
   if [[ " ${places[*]} " == *' opt/ml/checkpoints '* ]]; then
     checkpoints=", today's checkpoints"
@@ -78,8 +78,8 @@ start_job() {
   "${command[@]}" || rc=$?
 }
 
-# in_image ENGINE run OPTION... IMAGE WORD...: set start_job's $command to it, with a shell as its
-# program.
+# in_image run OPTION... IMAGE WORD...: add it to the engine in start_job's $command, with a shell as
+# the program.
 in_image() {
   local own=${built:-$image}
   if [[ $built && recipes/.built-$engine -nt $old/recipe.sh ]]; then
@@ -96,7 +96,7 @@ in_image() {
   command+=("${terminal[@]}" --entrypoint sh "$own" -c "$shell_here")
 }
 
-# in_sandbox WORD... env -i NAME=VALUE... PROGRAM...: the same.
+# in_sandbox WORD... env -i NAME=VALUE... PROGRAM...: the same behind the sandbox's first word.
 in_sandbox() {
   while [[ $1 != env || $2 != -i ]]; do
     command+=("$1")
@@ -111,6 +111,9 @@ in_sandbox() {
   command+=("PATH=$PWD/container:$PATH" "TERM=${TERM:-dumb}" bash)
 }
 
+# limit_time SECONDS: a person takes as long as it takes.
+limit_time() { say "the job had at most $1 s; this shell has no limit"; }
+
 # verdict PRODUCT: the shell has ended.
 verdict() {
   at=$dir${reopened_host:+/$reopened_host}
@@ -122,7 +125,6 @@ verdict() {
 # look_at_code: and what follows: a shell has neither an end to wait for nor results to hand over.
 look_at_code() { :; }
 lock_checkpoints() { :; }
-limit_time() { :; }
 drop_deadline() { :; }
 listen() { :; }
 warn_if_stale() { :; }
