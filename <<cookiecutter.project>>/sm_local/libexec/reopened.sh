@@ -78,8 +78,8 @@ start_job() {
   "${command[@]}" || rc=$?
 }
 
-# in_image run OPTION... IMAGE WORD...: add it to the engine in start_job's $command, with a shell as
-# the program.
+# in_image run OPTION... IMAGE WORD...: add it to the engine in start_job's $command, with a shell
+# as the program.
 in_image() {
   local own=${built:-$image}
   if [[ $built && recipes/.built-$engine -nt $old/recipe.sh ]]; then
