@@ -106,8 +106,8 @@ def test_jobs_prints_json(project):
     first = {"job": "j-20260101-000000", "status": "Completed", "exit_code": 0, "seconds": 3}
     unknown = {"job": second.name, "status": None, "exit_code": None, "seconds": None}
     assert listed() == [
-        {**first, "folder": "output/j-20260101-000000"},
-        {**unknown, "folder": f"output/{second.name}"},
+        {**first, "sample": None, "folder": "output/j-20260101-000000"},
+        {**unknown, "sample": None, "folder": f"output/{second.name}"},
     ]
 
 

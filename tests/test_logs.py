@@ -81,7 +81,8 @@ def test_attach_is_a_shell_beside_the_script(project, engine):
     assert "two\n" in job.communicate(timeout=60)[0]
     assert (last_job(project) / "status").read_text().startswith("Completed")
     gone = make(project, "attach", f"JOB={name}")
-    line = f"sm-local: {name} is not running; 'make shell' opens a shell like its own"
+    line = f"sm-local: {name} is not running; 'make shell JOB=output/{name}' opens a shell where "
+    line += "it ended"
     assert line in gone.stdout.splitlines() and gone.returncode == 2
 
 

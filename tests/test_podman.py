@@ -32,6 +32,41 @@ open("/opt/ml/model/m", "w").write("m"); sys.exit(7)
     assert (job / "model.tar.gz").exists()
 
 
+def test_a_sample_a_deadline_and_a_shell_where_the_job_ended_on_podman(project, in_podman):
+    data = project / "opt/ml/input/data/training"
+    for number in range(10):
+        (data / f"{number}.txt").write_text("yours")
+    script(
+        project,
+        """
+def stop(*_):
+    open("/opt/ml/model/files", "w").write(" ".join(os.listdir("/opt/ml/input/data/training")))
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+time.sleep(60)
+""",
+    )
+    given = ["ENGINE=podman", f"IMAGE={in_podman}", "SAMPLE=2", "MAX_SECONDS=3"]
+    done = make(project, "train", *given)
+    job = last_job(project)
+    assert "channel training: 2 of 11 files" in done.stdout, done.stdout
+    assert f"MaxRuntimeExceeded, MAX_SECONDS=3; output/{job.name}\n" in done.stdout
+    files = (job / "model/files").read_text().split()
+    assert len(files) == 2
+    shell = subprocess.run(
+        ["make", "shell", "JOB=last"],
+        cwd=project,
+        input="ls /opt/ml/input/data/training; cat /opt/ml/model/files; echo > /opt/ml/model/x\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(),
+    )
+    assert shell.stdout.split() == [*sorted(files), *files], shell.stderr
+    assert f"; output/{job.name} is as it was\n" in shell.stderr
+    assert not (job / "model/x").exists()
+
+
 def test_views_and_whole_prefixes_of_s3_on_podman(project, in_podman):
     """The mirror is as `make data` leaves it; a job that writes everywhere cannot change it."""
     objects = {"p/train-1": "1", "p/train/2": "2", "q/deep/3": "3"}

@@ -35,6 +35,8 @@ def combinations() -> list[tuple[str, str, str]]:
         *itertools.product(gpus, ["plain"], matrix.OPTIONS),
         *itertools.product(["docker-with-gpu"], ["two-hosts"], matrix.OPTIONS),
         ("docker", "from-s3", "manifests"),
+        ("docker", "from-s3", "slices"),
+        ("sandbox", "shards", "slices"),
         ("docker-cdi", "two-hosts", "split-gpus"),
         ("docker-cdi", "plain", "some-gpus"),
         ("rootless", "plain", "defaults"),

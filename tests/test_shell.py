@@ -129,6 +129,8 @@ def test_shell_takes_piped_input(project, engine_name):
         "output",
     ]
     assert jobs(project) == []
+    kept = "nothing was written under /opt/ml/model and /opt/ml/output, so no folder is kept"
+    assert done.stderr.endswith(f"sm-local: {kept}\n")
 
 
 @pytest.mark.parametrize("engine_name", ["docker", "sandbox"])

@@ -31,6 +31,9 @@ VERBS = {
     "doctor": ("verbs.doctor", "run"),
     "conform": ("verbs.conform", "run_all"),
     "upgrade": ("verbs.upgrade", "run"),
+    "devcontainer": ("verbs.devcontainer", "write"),
+    "jupyter": ("verbs.devcontainer", "jupyter"),
+    "explain": ("verbs.explain", "write"),
     "unknown": ("verbs.unknown", "run"),
 }
 OTHERS = (
@@ -38,6 +41,8 @@ OTHERS = (
     "HP",
     "VERB",
     "FULL",
+    "EXPLAIN",
+    "DRY_RUN",
     "FOLLOW",
     "JSON",
     "YES",

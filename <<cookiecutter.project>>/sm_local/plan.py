@@ -121,6 +121,8 @@ class Plan:
     fetches_code: bool = False  # its toolkit downloads the code from S3
     shares_gpus: bool = False  # by NVIDIA's Multi-Process Service
     gpu_words: str = ""
+    sample: str = ""  # which part of the channels' files it sees, in words; '' for all
+    max_seconds: str = ""  # it is stopped after so many; '' for no limit
     archives: str = ""  # when to pack: auto, always, never; '' leaves it to the setting PACK
     stop_grace: str = ""
     interrupt_grace: str = ""

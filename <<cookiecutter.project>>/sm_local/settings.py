@@ -60,6 +60,13 @@ RULES = {
     "CONFIG_FILES": choice("today", "2020"),
     "CHANNELS": choice("cow", "ro", "rw"),
     "MANIFESTS": choice("off", "on"),
+    "SAMPLE": Rule(
+        "",
+        r"[1-9]\d{0,8}|(?!0+(\.0+)?%)(\d{1,2}(\.\d{1,6})?|100)%",
+        "a number of files such as 100, or a share of them such as 1%",
+    ),
+    "SAMPLE_SEED": Rule("0", r"\d{1,9}", "a whole number; another one chooses other files"),
+    "MAX_SECONDS": Rule("", r"[1-9]\d{0,6}", "a number of seconds, at most 9999999"),
     "NETWORK": choice("bridge", "own"),
     "LIMITS": Rule(
         "off",

@@ -67,6 +67,9 @@ class Engine(Protocol):
     def shell(self, plan: Plan, container: Container) -> Words:
         """Return the command that opens a shell in the place of a host's program."""
 
+    def look(self, plan: Plan, container: Container) -> list[str]:
+        """Return the options of a container like a host's. Raises SmLocalError without images."""
+
     def build(self, settings: dict[str, str]) -> Lines:
         """Return what makes the project's image. Raises SmLocalError."""
 

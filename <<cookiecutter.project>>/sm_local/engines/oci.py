@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..machine import EngineFacts
 from ..plan import Code, Container, Mount, Plan
@@ -122,6 +123,24 @@ class OCI:
         """Return the same command with a shell as its program."""
         last = [array("terminal"), "--entrypoint", "sh", image(plan), "-c", SHELL]
         return [*self._options(plan, container), last]
+
+    def look(self, plan: Plan, container: Container) -> list[str]:
+        """Return the options by which a container that no recipe starts looks like a host's.
+
+        Constants alone: not what a recipe makes when it runs, such as a network of the job's own.
+        """
+        platform, most = self._platform(plan), resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        files = int(plan.nofile) if most < 0 else min(int(plan.nofile), most)  # as lib/container.sh
+        return [
+            *("--hostname", container.hostname),
+            *self._network(replace(plan, own_network=False), container),
+            *self._shared_memory(plan),
+            *("--ulimit", f"nofile={files}:{files}"),
+            *self._limits(container),
+            *self.gpus(container.gpus),
+            *(["--platform", platform] if platform else []),
+            *plan.engine_arguments,
+        ]
 
     def _options(self, plan: Plan, container: Container) -> list[list[str]]:
         """Return all but the program: no TTY, no init process, no other user, as on SageMaker."""

@@ -11,6 +11,7 @@ from ..script import Bash, array, call, glue
 from .oci import overlay_folders
 
 ALONE = "the hosts reach each other and nothing else: the sandbox has no way out of their network"
+NO_CONTAINER = "the sandbox has no container for an editor; use ENGINE=docker or ENGINE=podman"
 NO_IMAGE = (
     "the sandbox needs no image: it runs container/train with the Python of this machine; "
     "nothing to build"
@@ -129,6 +130,10 @@ class Sandbox:
     def name_shell(self, plan: Plan) -> list[str]:
         """Name nothing: the shell has the terminal as it is."""
         return []
+
+    def look(self, plan: Plan, container: Container) -> list[str]:
+        """Refuse: there is no container."""
+        raise SmLocalError(NO_CONTAINER)
 
     def build(self, settings: dict[str, str]) -> list[str]:
         """Say that there is nothing to build."""

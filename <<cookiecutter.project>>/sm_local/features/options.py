@@ -1,4 +1,4 @@
-"""Settings that go into a plan as they are: shared memory, open files, grace times, archives."""
+"""Settings that go into a plan as they are: shared memory, open files, times, archives."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
         nofile=settings["NOFILE"],
         stop_grace=settings["STOP_GRACE"],
         interrupt_grace=settings["INTERRUPT_GRACE"],
+        max_seconds=settings["MAX_SECONDS"],
         archives=plan.archives or settings["PACK"],
         platform=settings["PLATFORM"],
     )

@@ -10,6 +10,7 @@ rc=''                  # the container's exit status
 stops=0                # signals that asked for a stop
 ending=''              # the recipe's exit status then
 unwritten=''           # the exit status is not known: its file could not be written
+sample=''              # which part of its channels the job sees, where that is not all
 oom=''                 # the kernel killed something in the container to get its memory
 empty=''               # what the verdict says about a folder without files
 
@@ -357,15 +358,16 @@ show_held() {
 
 # say_verdict STATUS PRODUCT: the line itself.
 say_verdict() {
+  local part=${sample:+ on a sample ($sample)}
   case $1 in
     Completed)
       emptiness "$2"
-      say "Completed in $seconds s; $2: $at/$2$empty" ;;
+      say "Completed in $seconds s$part; $2: $at/$2$empty" ;;
     Stopped)
-      say "Stopped after $seconds s, exit code $rc$(meaning "$rc"):" \
+      say "Stopped after $seconds s$part, exit code $rc$(meaning "$rc"):" \
         "${why_stopped:+$why_stopped; }$dir" ;;
     Failed)
-      say "Failed after $seconds s: $(failure_reason "$rc")$(meaning "$rc");" \
+      say "Failed after $seconds s$part: $(failure_reason "$rc")$(meaning "$rc");" \
         "log, model and output are in $dir" ;;
   esac
 }

@@ -7,6 +7,8 @@
 #   verb        train, process or shell
 #   engine      docker, podman or sandbox
 #   stop_grace  seconds between SIGTERM and SIGKILL
+#   sample      which part of the channels' files the job sees, where that is not all
+#   secondary_status            SageMaker's, of a job that was stopped because its time was over
 #   failed      the folder of the first of several hosts to fail
 #   events      what the engine says of the job's containers (events.sh)
 #   client      how the engine's client ended, where the job outlived it

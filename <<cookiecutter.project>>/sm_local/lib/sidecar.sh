@@ -7,7 +7,7 @@
 #   3           listener: what an engine says of the job's containers, and whether the recipe's
 #               terminal is closed
 #   4           switch: the sandbox's network between hosts
-#   5           feeders: the programs that feed Pipe channels, all of them
+#   5           feeders: the programs that feed Pipe channels, all of them, and the deadline
 #   6           credentials: their server
 #   7           no sidecar: the lock of opt/ml/checkpoints (sandbox.sh)
 #   8, 9        handback: the container that gives root's files back, and its answer

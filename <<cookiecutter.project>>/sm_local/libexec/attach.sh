@@ -34,7 +34,8 @@ find_newest() {
   local each
   if [[ $1 ]]; then
     choose_job "$1"
-    is_running "$job" || die "$job is not running; 'make shell' opens a shell like its own"
+    is_running "$job" ||
+      die "$job is not running; 'make shell JOB=output/$job' opens a shell where it ended"
     return 0
   fi
   job=''

@@ -9,17 +9,22 @@ source sm_local/lib/process.sh
 source sm_local/libexec/chosen.sh
 source sm_local/libexec/running.sh
 
-# row WORD...: print a line of the table.
-row() { printf '%-44s %-11s %5s %8s  %s\n' "$@"; }
+# row JOB STATUS EXIT SECONDS FOLDER [SAMPLE]: print a line of the table.
+row() { printf '%-44s %-11s %5s %8s  %s\n' "${@:1:4}" "$5${6:+  (a sample: $6)}"; }
 
-# object JOB STATUS EXIT SECONDS FOLDER: print a JSON object, unknown values as null; a comma before
-# all but the first.
+# object JOB STATUS EXIT SECONDS FOLDER [SAMPLE]: print a JSON object, unknown values as null; a
+# comma before all but the first.
 object() {
-  local status=null string
+  local status=null sample=null string
   if [[ $2 != - ]]; then status=\"$2\"; fi
+  if [[ $6 ]]; then
+    json_string "$6"
+    sample=$string
+  fi
   json_string "$1"
-  printf '%s {"job": %s, "status": %s, "exit_code": %s, "seconds": %s, "folder": "output/%s}' \
-    "$comma" "$string" "$status" "${3/#-/null}" "${4/#-/null}" "${string#\"}"
+  printf '%s {"job": %s, "status": %s, "exit_code": %s, "seconds": %s, "sample": %s' \
+    "$comma" "$string" "$status" "${3/#-/null}" "${4/#-/null}" "$sample"
+  printf ', "folder": "output/%s}' "${string#\"}"
   comma=$',\n'
 }
 
@@ -63,7 +68,8 @@ list() {
     if [[ $status == InProgress || $status == Stopping ]] && ! is_running "$job"; then
       if in_doubt "$job"; then unheard=$engine; else status=Abandoned; fi
     fi
-    "$print" "$job" "${status:--}" "${code:--}" "${seconds:--}" "output/$job"
+    recall sample "$job" || true
+    "$print" "$job" "${status:--}" "${code:--}" "${seconds:--}" "output/$job" "$value"
   done < <(by_time)
   if [[ $unheard ]]; then
     say "$unheard does not answer: what is InProgress or Stopping there may have ended"

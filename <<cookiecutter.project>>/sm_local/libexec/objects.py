@@ -1,6 +1,6 @@
 """The S3 objects of a channel in `make data`'s mirror, and where SageMaker puts each of them.
 
-usage: python3 objects.py link FOLDER URI [--type ManifestFile] [--shard K/N]
+usage: python3 objects.py link FOLDER URI [--type ManifestFile] [--shard K/N] [--sample 1%]
            hard links below FOLDER; nothing is copied, so the cost depends on the count alone
        python3 objects.py list URI …
            their paths, NUL after each, and one more at the end, for pipe.py
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import sys
@@ -65,6 +66,9 @@ def _arguments() -> argparse.ArgumentParser:
         verb.add_argument("--type", default="S3Prefix")
         verb.add_argument("--called", default="", help="the S3 URI that a file: URI stands for")
         verb.add_argument("--shard", default="0/1", help="only every N-th object, from the K-th on")
+        verb.add_argument("--sample", default="", help="of all: so many, or 1%% of them")
+        verb.add_argument("--seed", default="0", help="another one chooses others")
+        verb.add_argument("--tell", default="", help="the channel of which to say how many")
     return parser
 
 
@@ -80,7 +84,45 @@ def _found(options: argparse.Namespace) -> list[Object]:
     if not found and uri.startswith("s3://") and options.type not in MANIFESTS:
         again = "'make data' fetches it again"
         sys.exit(f"sm-local: {uri}: nothing of it is in {MIRROR} any more; {again}")
-    return found
+    return _sampled(found, options) if options.sample else found
+
+
+def _sampled(found: list[Object], options: argparse.Namespace) -> list[Object]:
+    """Return a sample of the objects; say how many they are, where that is asked for."""
+    chosen = sample(found, options.sample, options.seed)
+    if options.tell:
+        count = f"{len(chosen)} of {len(found)} files"
+        print(f"sm-local: channel {options.tell}: {count}", file=sys.stderr, flush=True)
+    return chosen
+
+
+def sample(found: list[Object], wanted: str, seed: str) -> list[Object]:
+    """Return some of the objects: of each folder the next in turn, so that no class is missed.
+
+    Turns are drawn by names without extensions: images/7.jpg and labels/7.txt come together. What
+    a sample has, a larger one of the same seed has too.
+    """
+    import hashlib  # which a whole channel does without
+
+    def turn(one: Object) -> bytes:
+        stem = os.path.basename(one.name).partition(".")[0]
+        return hashlib.blake2b(os.fsencode(f"{seed}/{stem}"), digest_size=8).digest()
+
+    ranks: dict[str, int] = {}
+    ranked = []
+    for drawn, one in sorted((turn(one), one) for one in found):
+        folder = os.path.dirname(one.name)
+        ranks[folder] = ranks.get(folder, 0) + 1
+        ranked.append((ranks[folder], drawn, one))
+    chosen = {one for *_, one in sorted(ranked)[: how_many(len(found), wanted)]}
+    return [one for one in found if one in chosen]
+
+
+def how_many(count: int, wanted: str) -> int:
+    """Return how many of so many objects are wanted: a number, or at least a share such as 1%."""
+    if wanted.endswith("%"):
+        return math.ceil(round(count * float(wanted[:-1]) / 100, 6))
+    return int(wanted)
 
 
 def objects(uri: str, kind: str, called: str = "") -> Iterator[Object]:

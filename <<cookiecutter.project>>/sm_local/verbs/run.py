@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..engines import Engine
 from ..plan import Code, Container, Feed, Mount, Piece, Plan, Prefix, View
-from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_folder, own
+from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, call, glue, host_folder, own
 from . import planning
 
 LIBRARIES = (
@@ -31,13 +31,13 @@ def _planned(verb: str, kind: str, given: dict[str, str]) -> str:
 
 def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a job, from top to bottom as it runs."""
-    headline = engine.headline(plan)
+    headline = say_first(plan, engine, plan.max_seconds)
     libraries = (*LIBRARIES, *data_libraries(plan), *engine.libraries(plan))
+    if plan.max_seconds:
+        libraries = ("deadline", *libraries)
     recipe = Recipe(verb, headline, libraries)
     recipe.bash(*engine.opening(plan))
-    recipe.bash(assign(stop_grace=plan.stop_grace, interrupt_grace=plan.interrupt_grace), "")
-    if plan.runs_code:
-        recipe.call("look_at_code")
+    recipe.bash(*known(plan), "", *(["look_at_code"] if plan.runs_code else []))
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan))
     recipe.say(glue(JOB, ":"), headline)
@@ -46,7 +46,7 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     if plan.runs_code:
         recipe.call("take_code")
     make_views(recipe, plan)
-    recipe.bash(*engine.beside(plan))
+    recipe.bash(*engine.beside(plan), *deadline(plan))
     for container in plan.containers:
         start(recipe, plan, engine, container)
     recipe.bash(*engine.meanwhile(plan), "sweep_beside")
@@ -56,9 +56,28 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     return recipe
 
 
+def say_first(plan: Plan, engine: Engine, max_seconds: str = "") -> str:
+    """Return what runs where, and what makes it no ordinary job, in one line."""
+    sample = f"a sample: {plan.sample}" if plan.sample else ""
+    limit = f"at most {max_seconds} s" if max_seconds else ""
+    return ", ".join(filter(None, (engine.headline(plan), sample, limit)))
+
+
+def known(plan: Plan) -> list[str]:
+    """Return what lib/job.sh knows of a job."""
+    graces = assign(stop_grace=plan.stop_grace, interrupt_grace=plan.interrupt_grace)
+    return [graces, *([assign(sample=plan.sample)] if plan.sample else [])]
+
+
+def deadline(plan: Plan) -> list[str]:
+    """Return what limits a job's time."""
+    return [call("limit_time", plan.max_seconds)] if plan.max_seconds else []
+
+
 def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     """Wait for the job's end; keep what it wrote, and nothing else."""
     recipe.call("wait_job")
+    recipe.bash(*(["drop_deadline"] if plan.max_seconds else []))
     recipe.bash(*engine.after(plan), *drop_inputs(plan))
     recipe.bash("if ! started; then not_started; fi")
     recipe.call("settle", DIR, *plan.handed_back)
@@ -88,6 +107,8 @@ def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     folders += ["code"] if plan.runs_code else []
     recipe.command("", [["new_job", plan.stem], folders])
     facts = {"engine": engine.facts.name, "verb": recipe.verb, "stop_grace": plan.stop_grace}
+    if plan.sample:
+        facts["sample"] = plan.sample
     recipe.call("record", *(f"{key}={value}" for key, value in facts.items()))
     if plan.locked:
         recipe.bash("[[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints")

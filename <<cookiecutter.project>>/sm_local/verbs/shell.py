@@ -7,7 +7,7 @@ from ..features import code
 from ..plan import Plan
 from ..script import JOB, Bash, Recipe, glue
 from . import planning
-from .run import data_libraries, drop_inputs, furnish, make_folders, make_views
+from .run import data_libraries, drop_inputs, furnish, make_folders, make_views, say_first
 
 LIBRARIES = ("say", "record", "process", "folder", "sweep", "results", "shell")
 WITH_SIDECARS = {"pipe", "credentials", "handback", "sandbox"}  # these start processes beside it
@@ -24,7 +24,7 @@ def write(given: dict[str, str]) -> str:
 def shell(plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a shell, from top to bottom as it runs."""
     plan = code.live(plan)
-    headline, container = engine.headline(plan), plan.containers[0]
+    headline, container = say_first(plan, engine), plan.containers[0]
     needed = (*data_libraries(plan), *engine.libraries(plan, shell=True))
     sidecar = ("sidecar",) if WITH_SIDECARS & set(needed) else ()
     libraries = (*LIBRARIES, *sidecar, *needed)
