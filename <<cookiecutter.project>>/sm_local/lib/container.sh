@@ -7,6 +7,8 @@
 
 mounts=()              # arguments of `run`
 built=''               # the ID of the project's own image
+parked=''              # a container that was made before the job and waits for it (parked.sh)
+spoken=0               # bytes that it has printed before it was the job
 
 # csv FIELD: set the caller's $field to it, quoted: --mount is CSV, and a field may hold a comma.
 csv() { printf -v field '"%s"' "${1//\"/\"\"}"; }
@@ -126,7 +128,7 @@ follow() {
   have=$(wc -c < "$at/log") || have=0
   # not said here, where it would be in the log, perhaps in the middle of a line
   { echo "$rc" > "$dir/record/client"; } 2> /dev/null || true
-  { "$engine" logs --follow "$1" 2>&1 | tail -c "+$((have + 1))"; } &
+  { "$engine" logs --follow "$1" 2>&1 | tail -c "+$((spoken + have + 1))"; } &
   code=$("$engine" wait "$1" 2> /dev/null) || true
   if [[ $code =~ ^[0-9]+$ ]]; then rc=$code; fi
   wait

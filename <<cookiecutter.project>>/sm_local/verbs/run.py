@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from ..engines import Engine
-from ..plan import Code, Container, Feed, Mount, Piece, Plan, Prefix, View
-from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, glue, host_folder, own
+from ..plan import Code, Container, Feed, Mount, Parking, Piece, Plan, Prefix, View
+from ..script import (
+    DIR,
+    JOB,
+    VIEW,
+    Recipe,
+    array,
+    assign,
+    assign_array,
+    call,
+    fill_array,
+    glue,
+    host_folder,
+    own,
+)
 from . import planning
 
 LIBRARIES = (
@@ -40,15 +53,14 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
         recipe.call("look_at_code")
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan))
-    recipe.say(glue(JOB, ":"), headline)
+    if not plan.parking:
+        recipe.say(glue(JOB, ":"), headline)
     for note in plan.notes:
         recipe.say(note)
     if plan.runs_code:
         recipe.call("take_code")
     make_views(recipe, plan)
-    recipe.bash(*engine.beside(plan))
-    for container in plan.containers:
-        start(recipe, plan, engine, container)
+    start_hosts(recipe, plan, engine)
     recipe.bash(*engine.meanwhile(plan), "sweep_beside")
     first = host_folder(plan.below(plan.containers[0], "").rstrip("/"))
     recipe.call("point_links", first, *plan.results)
@@ -63,6 +75,8 @@ def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     recipe.bash("if ! started; then not_started; fi")
     recipe.call("settle", DIR, *plan.handed_back)
     recipe.call("pack", plan.archives, DIR, otherwise="true")  # it has said why
+    if plan.parking:
+        recipe.call("trap", call("park", *parking_words(plan.parking)), "EXIT")
     recipe.call("verdict", plan.produces)
 
 
@@ -86,7 +100,10 @@ def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:
         for name in (*container.folders, *copied, *engine.scratch(container))
     ]
     folders += ["code"] if plan.runs_code else []
-    recipe.command("", [["new_job", plan.stem], folders])
+    if plan.parking:
+        take_parked(recipe, plan, folders)
+    else:
+        recipe.command("", [["new_job", plan.stem], folders])
     facts = {"engine": engine.facts.name, "verb": recipe.verb, "stop_grace": plan.stop_grace}
     recipe.call("record", *(f"{key}={value}" for key, value in facts.items()))
     if plan.locked:
@@ -111,11 +128,51 @@ def make_view(recipe: Recipe, view: View, objects: tuple[str, ...]) -> None:
     recipe.call(view.function, view.channel)
 
 
+def start_hosts(recipe: Recipe, plan: Plan, engine: Engine) -> None:
+    """Start all hosts, and what lives as long as they do."""
+    if plan.parking:
+        start_parked(recipe, plan, engine, plan.parking)
+        return
+    recipe.bash(*engine.beside(plan))
+    for container in plan.containers:
+        start(recipe, plan, engine, container)
+
+
 def start(recipe: Recipe, plan: Plan, engine: Engine, container: Container) -> None:
     """Start one host."""
     furnish(recipe, plan, engine, container)
     recipe.bash(*engine.claim(plan, container))
     recipe.command("start_job", engine.run(plan, container))
+
+
+def take_parked(recipe: Recipe, plan: Plan, folders: list[str]) -> None:
+    """Make the folder of a job whose container may be there already; say what that rests on."""
+    outside = [mount for mount in plan.mounts if not mount.own]
+    lower = [mount.source for mount in outside if mount.mode == "cow"]
+    recipe.bash(assign_array("lower", lower))
+    recipe.bash(assign_array("bound", [one.source for one in outside if one.source not in lower]))
+    if plan.runs_code:
+        folders = [*folders, "cow/+copy"]
+    recipe.bash(*fill_array("folders", [folders]))
+    recipe.call("begin_job", plan.stem)
+    recipe.call("take_parked")
+    recipe.call("furnish_job", array("folders"))
+
+
+def start_parked(recipe: Recipe, plan: Plan, engine: Engine, parking: Parking) -> None:
+    """Start the one host of a job by its parked container, and then what may come later."""
+    container = plan.containers[0]
+    furnish(recipe, plan, engine, container)
+    recipe.bash(*engine.claim(plan, container), *engine.park(plan, container))
+    recipe.call("fit_parked", *parking_words(parking)[1:])
+    recipe.call("say_start", engine.headline(plan))
+    recipe.command("start_job", engine.run(plan, container))
+    recipe.bash(*engine.beside(plan))
+
+
+def parking_words(parking: Parking) -> tuple[str, str]:
+    """Return what lib/parked.sh is told: how long, and what is imported."""
+    return str(parking.seconds), ",".join(parking.preload)
 
 
 def furnish(recipe: Recipe, plan: Plan, engine: Engine, container: Container) -> None:

@@ -1,0 +1,245 @@
+# shellcheck shell=bash
+# FAST=1: what takes long is to start a container, so the next job's is started when this one has
+# ended. It is parked: its process 1 waits, then becomes the job by exec. It is never used again, so
+# nothing has to be reset. Its folder is output/.parked/ready, and becomes the job's by a rename,
+# which mounts follow; what is in it, code/ above all, is put there when the job takes it.
+# Docker on Linux only.
+# Reads $dir, $at, $job, $recipe, $name, $image, $built, $ending and, of the recipe's own, the arrays
+# $named (variables that differ from job to job), $options and $program (of `docker run`), $folders,
+# $lower and $bound (what is mounted, copy-on-write or as it is). Sets $parked, $how, $spoken.
+# shellcheck disable=SC2034,SC2154  # folder.sh and the recipe set what is read; container.sh reads
+
+how=''                 # what the headline says of it
+cold=''                # why the job gets none
+facts=()               # what a parked container is made for: a subject, a tab and its value each
+waits='sm-local: parked' begins='sm-local: begin'       # what its process 1 says
+# That process, in any shell. $1: it ends after so many seconds; then the job's words. It reads
+# variables, a line each, and an empty line. Only Bash adds variables to a program's.
+# shellcheck disable=SC2016  # expanded there
+waiting='trap "exit 125" TERM
+sm_local_fail() { echo "$1"; sleep 2; exit 125; }
+command -v sleep > /dev/null || sm_local_fail "the image has no sleep"
+command -v "$2" > /dev/null || sm_local_fail "the image has no program $2"
+( exec 2> /dev/null
+  trap '\''kill "$sm_local_sleep"; wait "$sm_local_sleep"; exit'\'' TERM
+  sleep "$1" & sm_local_sleep=$!
+  wait "$sm_local_sleep"
+  kill -TERM 1 ) &
+sm_local_timer=$!
+shift
+echo "sm-local: parked"
+while :; do
+  IFS= read -r sm_local_line || exit 125
+  [ "$sm_local_line" ] || break
+  export "$sm_local_line"
+done
+kill "$sm_local_timer"
+wait "$sm_local_timer" 2> /dev/null
+trap - TERM
+echo "sm-local: begin"
+if [ "${BASH_VERSION-}" ]; then set -- env -u _ -u SHLVL -u PWD -u OLDPWD "$@"; fi
+exec "$@" < /dev/null'
+
+# take_parked: let the parked folder be the job's; of two jobs that try, one gets it.
+take_parked() {
+  local now end=0 ready=output/.parked/ready
+  trap 'drop_parked; forget_job' EXIT
+  if [[ ! -O $ready ]] || ! mv -fT "$ready" "$dir" 2> /dev/null; then
+    cold="nothing is parked yet"
+    read -r cold 2> /dev/null < output/.parked/why || true
+    return 0
+  fi
+  { read -r parked; read -r end; } 2> /dev/null < "$dir/record/parked" || true
+  printf -v now '%(%s)T' -1
+  if (( now + 10 > end )); then
+    cold="what was parked has ended"
+    drop_parked
+  fi
+}
+
+# drop_parked: remove it.
+drop_parked() {
+  if [[ $parked ]]; then docker rm -f -v "$parked" > /dev/null 2>&1 || true; fi
+  parked=''
+}
+
+# fit_parked PRELOAD: is what is parked what the job needs? If not, it goes first: two overlays
+# cannot share a folder, nor two containers a port.
+fit_parked() {
+  local i was=()
+  if [[ ! $parked ]]; then return 0; fi
+  describe "$1"
+  mapfile -t was < "$dir/record/parked-for"
+  for i in "${!facts[@]}"; do
+    if [[ ${was[i]-} == "${facts[i]}" ]]; then continue; fi
+    cold="since the last job ${facts[i]%%$'\t'*} changed"
+    drop_parked
+    return 0
+  done
+  how=", parked${1:+, $1 preloaded}"
+}
+
+# describe PRELOAD: set $facts. The job's own name is in none of them.
+describe() {
+  local i id=$image data='' environment=() others=()
+  for (( i = 0; i < ${#options[@]}; i++ )); do
+    if [[ ${options[i]} == --env ]]; then
+      environment+=("${options[++i]}")
+    else
+      others+=("${options[i]}")
+    fi
+  done
+  others=("${others[@]//"/$dir/"//@/}")
+  if [[ ! $built ]]; then
+    read -r id < <(exec docker image inspect --format '{{.Id}}' "$image" 2> /dev/null) || true
+  fi
+  IFS= read -r -d '' data < <(list_data 2>&1) || true
+  facts=()
+  fact "the image" "$id"
+  fact "its program" "${program[@]}"
+  fact "its environment" ${environment[@]+"${environment[@]}"}
+  fact "its settings" "${others[@]//"sm-local.job=$job"/}"
+  fact "PRELOAD" "$1"
+  fact "the engine" "${DOCKER_HOST-}" "${DOCKER_CONTEXT-}" "${DOCKER_CONFIG-}"
+  fact "its data" "$data"
+}
+
+# fact SUBJECT WORD...: add one, in one line.
+fact() {
+  local text
+  printf -v text '%q ' "${@:2}"
+  facts+=("$1"$'\t'"$text")
+}
+
+# list_data: print what is mounted copy-on-write, which must not change under an overlay, and which
+# folders the others are: a mount follows a folder that was replaced.
+list_data() {
+  if (( ${#lower[@]} )); then find -H "${lower[@]}" -printf '%D:%i %p %s %C@\n' | cksum; fi
+  if (( ${#bound[@]} )); then stat -L -c '%n %d:%i' "${bound[@]}"; fi
+}
+
+# say_start HEADLINE: say what runs where, and why it was not started ahead.
+say_start() {
+  say "$job: $1$how"
+  if [[ ! $parked ]]; then say "FAST=1 starts this job cold: $cold"; fi
+}
+
+# run_parked COMMAND...: be the client of the parked container; without one, run the command. The
+# container is told of the job when its output has a reader. It answers before it begins: one that
+# has ended meanwhile has run nothing. Of a client that was killed before it heard that nobody knows.
+run_parked() {
+  local status=0
+  if [[ $parked ]]; then
+    exec 9<> "$dir/record/go"
+    rm -f "$dir/record/go"
+    tell_parked &
+    spoken=$((${#waits} + ${#begins} + 2))
+    docker attach "$parked" <&9 2>&1 9<&- | begin_log || status=$?
+    exec 9<&-
+    if (( status > 128 )) && [[ -e $dir/record/told ]]; then echo "$parked" > "$at/container-id"; fi
+    if [[ -s $at/container-id ]]; then return "$status"; fi
+    say "FAST=1 starts this job cold: what was parked has ended"
+    drop_parked
+  fi
+  "$@"
+}
+
+# tell_parked: give the container its name, which nobody else may have, and then the job.
+tell_parked() {
+  local word
+  if docker rename "$parked" "$name" > /dev/null 2>&1; then
+    : > "$dir/record/told"
+    for word in "${named[@]}" ''; do
+      if [[ $word != --env ]]; then printf '%s\n' "$word"; fi
+    done >&9
+  else
+    drop_parked
+  fi
+}
+
+# begin_log: stdin to stdout, without the container's answer.
+begin_log() {
+  local line=''
+  while IFS= read -r line; do
+    if [[ $line == "$begins" ]]; then
+      echo "$parked" > "$at/container-id"
+      exec cat
+    fi
+    printf '%s\n' "$line"
+  done
+}
+
+# park SECONDS PRELOAD: when the recipe ends, make the next job's container, which outlives it. Not
+# after `make stop`, and not when the terminal was closed.
+park() {
+  local stopped=''
+  if recall status "$job" && [[ $value == Stopped* && ! $ending ]]; then stopped=1; fi
+  if [[ $stopped || $ending == 129 || ! -s $at/container-id ]]; then return 0; fi
+  ( set -m
+    { trap '' HUP TTOU; without_sidecars park_next "$@"; } < /dev/null > /dev/null 2>&1 & ) || true
+}
+
+# park_next SECONDS PRELOAD: the process itself.
+park_next() {
+  local new=output/.parked/$job id='' end why=''
+  mkdir -p output/.parked && mkdir -m 700 "$new" || return 0
+  mkdir -p "$new/record" "${folders[@]/#/$new/}" && mkfifo "$new/record/go" || return 0
+  if [[ $large ]]; then
+    why="code/ has $large MB, and is not copied"
+  else
+    describe "$2"
+    printf '%s\n' "${facts[@]}" > "$new/record/parked-for"
+    printf -v end '%(%s)T' -1
+    end=$((end + $1))
+    id=$(start_parked "$@") || id=''
+    printf '%s\n' "$id" "$end" > "$new/record/parked"
+    if [[ $id ]]; then await_parked; else why="$(< "$new/record/said")"; fi
+  fi
+  rm -f output/.parked/why
+  if [[ $why ]]; then echo "$why" > output/.parked/why; fi
+  if [[ $why ]] || ! replace_parked; then discard "$new" "$id"; fi
+}
+
+# start_parked SECONDS PRELOAD: print its ID. Its mounts are this job's, in another folder.
+start_parked() {
+  local words=("${program[@]}") more=() word
+  if [[ ${words[0]} == --entrypoint ]]; then
+    more=("${words[1]}")
+    words=("${words[@]:2}")
+  else
+    while IFS= read -r -d '' word; do more+=("$word"); done < <(exec docker image inspect \
+      --format '{{range .Config.Entrypoint}}{{.}}{{"\x00"}}{{end}}' "${words[0]}" 2> /dev/null)
+  fi
+  local others=("${options[@]//"/$dir/"//$new/}")
+  exec docker run --detach --interactive --rm --pull never --name "$job-$$-parked" \
+    --label sm-local.project="$PWD" --label sm-local.parked="$job" \
+    --label sm-local.recipe="$recipe" "${named[@]}" \
+    "${others[@]//"sm-local.job=$job"/sm-local.parked=$job}" --entrypoint sh "${words[0]}" \
+    -c "$waiting" sh "$1" ${more[@]+"${more[@]}"} "${words[@]:1}" 2> "$new/record/said"
+}
+
+# await_parked: until it waits; sets the caller's $why if it does not.
+await_parked() {
+  local said=''
+  until [[ $said ]]; do
+    sleep 0.1
+    said=$(docker logs "$id" 2>&1) || return 0          # some engines keep no logs
+  done
+  if [[ $said != "$waits"* ]]; then why=${said##*$'\n'}; fi
+}
+
+# replace_parked: put the folder $new in its place; what was there goes.
+replace_parked() {
+  local old=output/.parked/old-$job there=''
+  if mv -fT output/.parked/ready "$old" 2> /dev/null; then
+    read -r there < "$old/record/parked" || true
+    discard "$old" "$there"
+  fi
+  mv -fT "$new" output/.parked/ready
+}
+
+# discard FOLDER CONTAINER: remove both.
+discard() {
+  if [[ $2 ]]; then docker rm -f -v "$2"; fi
+  rm -rf "$1"
+}
