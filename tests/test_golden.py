@@ -23,6 +23,7 @@ CHOSEN = [
     "train docker-cdi two-hosts split-gpus",
     "train docker groups limits",
     "train docker plain company",
+    "train docker checkpoints fast",
     "train desktop dlc",
     "train podman checkpoints",
     "train sandbox",

@@ -113,7 +113,7 @@ class OCI:
         process the same argument list.
         """
         if plan.parking:
-            arrays = [array("named"), array("options"), array("program")]
+            arrays: list[str] = [array("named"), array("options"), array("program")]
             return [["run_parked"], *self._client(), arrays]
         return [*self._options(plan, container), self._program(plan, container)]
 

@@ -140,22 +140,46 @@ wait_for_containers() {
 }
 
 # remove_dead_holder: remove the container that has our name if it does not run and nobody will
-# start it, since its recipe is dead.
+# start it, since its recipe is dead. One that the engine is removing will be gone in a moment.
 remove_dead_holder() {
-  local state='' recipe='' format='{{.State.Status}} {{index .Config.Labels "sm-local.recipe"}}'
-  read -r state recipe < <(exec "$engine" container inspect --format "$format" "$name" \
-    2> /dev/null) || true
+  local state='' recipe='' was=''
+  look_at_holder
+  while [[ $state == removing ]]; do
+    was=$state
+    sleep 0.1
+    look_at_holder
+  done
   case $state in
     created | configured | initialized | exited | stopped | dead) ;;
-    *) return 1 ;;
+    *) [[ $was && ! $state ]]; return ;;
   esac
   has_died "$recipe" && "$engine" rm -f -v "$name" > /dev/null 2>&1
+}
+
+# look_at_holder: set the caller's $state and $recipe.
+look_at_holder() {
+  local format='{{.State.Status}} {{index .Config.Labels "sm-local.recipe"}}'
+  state='' recipe=''
+  read -r state recipe < <(exec "$engine" container inspect --format "$format" "$name" \
+    2> /dev/null) || true
 }
 
 # need_image: for verbs that can wait; a job's refusal is explained when it comes.
 need_image() {
   "$engine" image inspect "${built:-$image}" > /dev/null 2>&1 ||
     die "image '$image' is not here; $missing"
+}
+
+# name_holder CONTAINER: set the caller's $holder to its job. One that was parked has no such label.
+name_holder() {
+  local id
+  read -r id holder < <(exec "$engine" inspect \
+    --format '{{.Id}} {{index .Config.Labels "sm-local.job"}}' "$1" 2> /dev/null) || true
+  if [[ ! $holder ]]; then
+    holder=$(grep -lsx "$id" output/*/container-id | head -n 1) || true
+    holder=${holder#output/}
+    holder=${holder%%/*}
+  fi
 }
 
 # explain_refusal ERROR: die with the engine's words, and what to do.
@@ -167,7 +191,7 @@ explain_refusal() {
     *'is already in use by'*)
       holder=${1#*\"}
       holder=${holder%%\"*}
-      holder=$("$engine" inspect --format '{{index .Config.Labels "sm-local.job"}}' "${holder#/}")
+      name_holder "${holder#/}"
       die "opt/ml/checkpoints is in use by job $holder; wait for it, or 'make stop'" ;;
     *'could not select device driver'* | *'nknown runtime'* | *'unknown or invalid runtime'* | \
       *nvidia* | *'CDI'*)

@@ -31,13 +31,13 @@ keep_events() {
 # clock may be another than this machine's.
 tell_events() {
   local signal='{{index .Actor.Attributes "signal"}}{{index .Actor.Attributes "exitCode"}}'
-  local format="{{.Actor.ID}} {{.Action}} $signal" since=1 of="label=sm-local.job=$job"
+  local format="{{.Actor.ID}} {{.Action}} $signal" since=1 whose="label=sm-local.job=$job"
   if [[ $engine == podman ]]; then format='{{.ID}} {{.Status}} ' since=24h; fi
   if [[ $parked ]]; then
     until [[ -s $at/container-id ]]; do sleep 0.1; done
-    of=container=$(< "$at/container-id")       # which was made before the job, and has no such label
+    whose=container=$(< "$at/container-id")     # it was made before the job, and has no such label
   fi
-  "$engine" events --since "$since" --filter type=container --filter "$of" \
+  "$engine" events --since "$since" --filter type=container --filter "$whose" \
     --format "$format" || true
   echo '- closed '
 }

@@ -12,33 +12,7 @@
 how=''                 # what the headline says of it
 cold=''                # why the job gets none
 facts=()               # what a parked container is made for: a subject, a tab and its value each
-waits='sm-local: parked' begins='sm-local: begin'       # what its process 1 says
-# That process, in any shell. $1: it ends after so many seconds; then the job's words. It reads
-# variables, a line each, and an empty line. Only Bash adds variables to a program's.
-# shellcheck disable=SC2016  # expanded there
-waiting='trap "exit 125" TERM
-sm_local_fail() { echo "$1"; sleep 2; exit 125; }
-command -v sleep > /dev/null || sm_local_fail "the image has no sleep"
-command -v "$2" > /dev/null || sm_local_fail "the image has no program $2"
-( exec 2> /dev/null
-  trap '\''kill "$sm_local_sleep"; wait "$sm_local_sleep"; exit'\'' TERM
-  sleep "$1" & sm_local_sleep=$!
-  wait "$sm_local_sleep"
-  kill -TERM 1 ) &
-sm_local_timer=$!
-shift
-echo "sm-local: parked"
-while :; do
-  IFS= read -r sm_local_line || exit 125
-  [ "$sm_local_line" ] || break
-  export "$sm_local_line"
-done
-kill "$sm_local_timer"
-wait "$sm_local_timer" 2> /dev/null
-trap - TERM
-echo "sm-local: begin"
-if [ "${BASH_VERSION-}" ]; then set -- env -u _ -u SHLVL -u PWD -u OLDPWD "$@"; fi
-exec "$@" < /dev/null'
+waits='sm-local: parked' begins='sm-local: begin'       # what its process 1, wait.sh, says
 
 # take_parked: let the parked folder be the job's; of two jobs that try, one gets it.
 take_parked() {
@@ -61,6 +35,7 @@ take_parked() {
 drop_parked() {
   if [[ $parked ]]; then docker rm -f -v "$parked" > /dev/null 2>&1 || true; fi
   parked=''
+  rm -f "$dir/record/go"
 }
 
 # fit_parked PRELOAD: is what is parked what the job needs? If not, it goes first: two overlays
@@ -126,7 +101,7 @@ say_start() {
 
 # run_parked COMMAND...: be the client of the parked container; without one, run the command. The
 # container is told of the job when its output has a reader. It answers before it begins: one that
-# has ended meanwhile has run nothing. Of a client that was killed before it heard that nobody knows.
+# has ended meanwhile has run nothing. What of a client that was killed before? Nobody knows.
 run_parked() {
   local status=0
   if [[ $parked ]]; then
@@ -136,7 +111,9 @@ run_parked() {
     spoken=$((${#waits} + ${#begins} + 2))
     docker attach "$parked" <&9 2>&1 9<&- | begin_log || status=$?
     exec 9<&-
-    if (( status > 128 )) && [[ -e $dir/record/told ]]; then echo "$parked" > "$at/container-id"; fi
+    if (( status > 128 )) && [[ -e $dir/record/told ]]; then
+      echo "$parked" > "$at/container-id"
+    fi
     if [[ -s $at/container-id ]]; then return "$status"; fi
     say "FAST=1 starts this job cold: what was parked has ended"
     drop_parked
@@ -184,6 +161,7 @@ park_next() {
   local new=output/.parked/$job id='' end why=''
   mkdir -p output/.parked && mkdir -m 700 "$new" || return 0
   mkdir -p "$new/record" "${folders[@]/#/$new/}" && mkfifo "$new/record/go" || return 0
+  find_start "$BASHPID" && echo "$BASHPID $start $HOSTNAME" > "$new/record/parker"
   if [[ $large ]]; then
     why="code/ has $large MB, and is not copied"
   else
@@ -193,7 +171,8 @@ park_next() {
     end=$((end + $1))
     id=$(start_parked "$@") || id=''
     printf '%s\n' "$id" "$end" > "$new/record/parked"
-    if [[ $id ]]; then await_parked; else why="$(< "$new/record/said")"; fi
+    if [[ $id ]]; then await_parked; else why=$(tail -n 1 "$new/record/said"); fi
+    rm -f "$new/record/said"
   fi
   rm -f output/.parked/why
   if [[ $why ]]; then echo "$why" > output/.parked/why; fi
@@ -215,7 +194,7 @@ start_parked() {
     --label sm-local.project="$PWD" --label sm-local.parked="$job" \
     --label sm-local.recipe="$recipe" "${named[@]}" \
     "${others[@]//"sm-local.job=$job"/sm-local.parked=$job}" --entrypoint sh "${words[0]}" \
-    -c "$waiting" sh "$1" ${more[@]+"${more[@]}"} "${words[@]:1}" 2> "$new/record/said"
+    -c "$(< sm_local/libexec/wait.sh)" sh "$1" ${more[@]+"${more[@]}"} "${words[@]:1}" 2> "$new/record/said"
 }
 
 # await_parked: until it waits; sets the caller's $why if it does not.
