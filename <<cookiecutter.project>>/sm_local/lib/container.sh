@@ -172,9 +172,8 @@ need_image() {
 
 # name_holder CONTAINER: set the caller's $holder to its job. One that was parked has no such label.
 name_holder() {
-  local id
-  read -r id holder < <(exec "$engine" inspect \
-    --format '{{.Id}} {{index .Config.Labels "sm-local.job"}}' "$1" 2> /dev/null) || true
+  local id format='{{.Id}} {{with index .Config.Labels "sm-local.job"}}{{.}}{{end}}'
+  read -r id holder < <(exec "$engine" inspect --format "$format" "$1" 2> /dev/null) || true
   if [[ ! $holder ]]; then
     holder=$(grep -lsx "$id" output/*/container-id | head -n 1) || true
     holder=${holder#output/}

@@ -4,7 +4,7 @@
 # nothing has to be reset. Its folder is output/.parked/ready, and becomes the job's by a rename,
 # which mounts follow; what is in it, code/ above all, is put there when the job takes it.
 # Docker on Linux only.
-# Reads $dir, $at, $job, $recipe, $name, $image, $built, $ending and, of the recipe's own, the arrays
+# Reads $dir, $at, $job, $recipe, $name, $image, $built, $ending, $large and the recipe's arrays:
 # $named (variables that differ from job to job), $options and $program (of `docker run`), $folders,
 # $lower and $bound (what is mounted, copy-on-write or as it is). Sets $parked, $how, $spoken.
 # shellcheck disable=SC2034,SC2154  # folder.sh and the recipe set what is read; container.sh reads
@@ -194,7 +194,8 @@ start_parked() {
     --label sm-local.project="$PWD" --label sm-local.parked="$job" \
     --label sm-local.recipe="$recipe" "${named[@]}" \
     "${others[@]//"sm-local.job=$job"/sm-local.parked=$job}" --entrypoint sh "${words[0]}" \
-    -c "$(< sm_local/libexec/wait.sh)" sh "$1" ${more[@]+"${more[@]}"} "${words[@]:1}" 2> "$new/record/said"
+    -c "$(< sm_local/libexec/wait.sh)" sh "$1" ${more[@]+"${more[@]}"} "${words[@]:1}" \
+    2> "$new/record/said"
 }
 
 # await_parked: until it waits; sets the caller's $why if it does not.

@@ -28,7 +28,7 @@ echo "sm-local: parked"
 while :; do
   IFS= read -r sm_local_line || exit 125
   [ "$sm_local_line" ] || break
-  export "$sm_local_line"
+  export "${sm_local_line?}"
 done
 kill "$sm_local_timer"
 wait "$sm_local_timer" 2> /dev/null
