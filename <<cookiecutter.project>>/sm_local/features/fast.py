@@ -9,8 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..machine import EngineFacts
-from ..plan import Code, Feed, Parking, Plan, Prefix
+from ..plan import Code, Container, Feed, Parking, Plan, Prefix
 
+NOT_TRAIN = (
+    "nothing is preloaded: PRELOAD is for scripts that `train` starts, and this job names another "
+    "program"
+)
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -20,8 +24,18 @@ def apply(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
         return plan
     if reason := why_cold(plan, facts):
         return plan.noting(f"FAST=1 starts this job cold: {reason}")
-    wanted = settings["PRELOAD"].split(",") if settings["PRELOAD"] else []
-    return replace(plan, parking=Parking(seconds(settings["PARK"]), tuple(wanted)))
+    parking = Parking(
+        seconds(settings["PARK"]), tuple(filter(None, settings["PRELOAD"].split(",")))
+    )
+    if parking.preload and not by_train(plan.containers[0]):
+        plan = plan.noting(NOT_TRAIN)
+        parking = replace(parking, preload=())
+    return replace(plan, parking=parking)
+
+
+def by_train(container: Container) -> bool:
+    """Return whether a host's program is `train` and nothing else."""
+    return not container.entrypoint and container.command == ("train",)
 
 
 def why_cold(plan: Plan, facts: EngineFacts) -> str:

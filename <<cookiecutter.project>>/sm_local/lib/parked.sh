@@ -23,7 +23,7 @@ take_parked() {
     read -r cold 2> /dev/null < output/.parked/why || true
     return 0
   fi
-  { read -r parked; read -r end; } 2> /dev/null < "$dir/record/parked" || true
+  { read -r parked; read -r end; read -r spoken; } 2> /dev/null < "$dir/record/parked" || true
   printf -v now '%(%s)T' -1
   if (( now + 10 > end )); then
     cold="what was parked has ended"
@@ -108,7 +108,7 @@ run_parked() {
     exec 9<> "$dir/record/go"
     rm -f "$dir/record/go"
     tell_parked &
-    spoken=$((${#waits} + ${#begins} + 2))
+    spoken=$((spoken + ${#begins} + 1))
     docker attach "$parked" <&9 2>&1 9<&- | begin_log || status=$?
     exec 9<&-
     if (( status > 128 )) && [[ -e $dir/record/told ]]; then
@@ -190,22 +190,33 @@ start_parked() {
       --format '{{range .Config.Entrypoint}}{{.}}{{"\x00"}}{{end}}' "${words[0]}" 2> /dev/null)
   fi
   local others=("${options[@]//"/$dir/"//$new/}")
+  local first=(sh -c "$(< sm_local/libexec/wait.sh)" sh "$1" ${more[@]+"${more[@]}"} "${words[@]:1}")
+  if [[ $2 && ${#more[@]} != 0 ]]; then
+    echo "PRELOAD is not for images with an ENTRYPOINT" > "$new/record/said"
+    return 1
+  fi
+  if [[ $2 ]]; then first=(python3 -u -c "$(< sm_local/libexec/preload.py)" "$1" "$2"); fi
   exec docker run --detach --interactive --rm --pull never --name "$job-$$-parked" \
     --label sm-local.project="$PWD" --label sm-local.parked="$job" \
     --label sm-local.recipe="$recipe" "${named[@]}" \
-    "${others[@]//"sm-local.job=$job"/sm-local.parked=$job}" --entrypoint sh "${words[0]}" \
-    -c "$(< sm_local/libexec/wait.sh)" sh "$1" ${more[@]+"${more[@]}"} "${words[@]:1}" \
-    2> "$new/record/said"
+    "${others[@]//"sm-local.job=$job"/sm-local.parked=$job}" \
+    --entrypoint "${first[0]}" "${words[0]}" "${first[@]:1}" 2> "$new/record/said"
 }
 
-# await_parked: until it waits; sets the caller's $why if it does not.
+# await_parked: until it waits, at most a minute; sets the caller's $why if it does not, and notes
+# how much it has said.
 await_parked() {
-  local said=''
-  until [[ $said ]]; do
+  local LC_ALL=C said='' tries=0
+  until [[ $said == *"$waits" ]] || (( tries++ >= 600 )); do
     sleep 0.1
-    said=$(docker logs "$id" 2>&1) || return 0          # some engines keep no logs
+    # some engines keep no logs
+    said=$(docker logs "$id" 2>&1) || { docker inspect "$id" || why="it ended at once"; return; }
+    if [[ $said == *'sm-local: no: '* ]]; then
+      why=${said##*sm-local: no: }
+      return
+    fi
   done
-  if [[ $said != "$waits"* ]]; then why=${said##*$'\n'}; fi
+  echo "$((${#said} + 1))" >> "$new/record/parked"
 }
 
 # replace_parked: put the folder $new in its place; what was there goes.

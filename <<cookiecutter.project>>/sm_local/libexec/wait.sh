@@ -6,7 +6,7 @@ trap 'exit 125' TERM
 
 # no: say why nothing can wait here. Stay a moment: what a container said goes when it ends.
 no() {
-  echo "$1"
+  echo "sm-local: no: $1"
   sleep 2
   exit 125
 }
