@@ -238,6 +238,47 @@ def test_clean_removes_what_is_parked(fast, docker):
     assert eventually(lambda: not containers(docker, fast, "parked"))
 
 
+PYTHON = """
+import json, threading
+print("imported", "decimal" in sys.modules)
+import decimal
+seen = [sys.argv, sys.path, __name__, __file__, sys.stdin.read(), dict(os.environ), os.getcwd(),
+        os.getpid(), threading.active_count(), sorted(globals()), list(sys.flags),
+        str(signal.getsignal(signal.SIGTERM)), decimal.__file__]
+pathlib.Path("/opt/ml/output/data/seen.json").write_text(json.dumps(seen))
+1 / (os.environ["SM_HP_EPOCHS"] == "20")
+"""
+
+
+def test_a_preloaded_script_is_like_any_other(fast):
+    """But for the modules; its variables are its own, and so is its traceback."""
+    with (fast / "job.yaml").open("a") as file:
+        file.write("Environment: {OMP_NUM_THREADS: '1', PYTHONPATH: /usr/games}\n")
+    script(fast, PYTHON)
+    assert "imported False" in make(fast, "train", "ENGINE=docker").stdout
+    expected = seen(fast)
+    park(fast, "PRELOAD=decimal")
+    said = train(fast, "PRELOAD=decimal")
+    assert ", parked, decimal preloaded\n" in said and "imported True" in said
+    assert seen(fast) == expected and expected[5]["OMP_NUM_THREADS"] == "1"
+    assert eventually(lambda: is_parked(fast))
+    said = train(fast, "PRELOAD=decimal", "HP=epochs=3", status=2)
+    assert "ZeroDivisionError" in said and "preload" not in said.partition("Traceback")[2]
+    assert eventually(lambda: is_parked(fast))
+    (fast / "code/decimal.py").write_text("")
+    said = train(fast, "PRELOAD=decimal")
+    assert "nothing is preloaded: /opt/ml/code/decimal.py is another module" in said
+    assert "imported False" in said and seen(fast)[-1] == "/opt/ml/code/decimal.py"
+
+
+def test_what_cannot_be_imported_is_said(fast):
+    script(fast, "pass")
+    train(fast, "PRELOAD=nowhere")
+    assert eventually(lambda: (fast / "output/.parked/why").exists())
+    said = train(fast, "PRELOAD=nowhere")
+    assert "starts this job cold: ModuleNotFoundError: No module named 'nowhere'" in said
+
+
 def test_the_sandbox_says_that_it_needs_none(project):
     script(project, "print('ran')")
     done = make(project, "train", "FAST=1", "ENGINE=sandbox")

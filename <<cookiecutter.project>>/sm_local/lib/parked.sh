@@ -190,7 +190,8 @@ start_parked() {
       --format '{{range .Config.Entrypoint}}{{.}}{{"\x00"}}{{end}}' "${words[0]}" 2> /dev/null)
   fi
   local others=("${options[@]//"/$dir/"//$new/}")
-  local first=(sh -c "$(< sm_local/libexec/wait.sh)" sh "$1" ${more[@]+"${more[@]}"} "${words[@]:1}")
+  local first=(sh -c "$(< sm_local/libexec/wait.sh)" sh "$1" ${more[@]+"${more[@]}"})
+  first+=("${words[@]:1}")
   if [[ $2 && ${#more[@]} != 0 ]]; then
     echo "PRELOAD is not for images with an ENTRYPOINT" > "$new/record/said"
     return 1
