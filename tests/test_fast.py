@@ -89,6 +89,21 @@ def test_a_parked_job_is_like_a_cold_one(fast):
     assert names == {path.name for path in jobs(fast)[0].iterdir()}
 
 
+def test_a_program_without_a_shell_has_no_variable_more(fast):
+    script(fast, SEEN)
+    with (fast / "job.yaml").open("a") as file:
+        file.write(
+            "AlgorithmSpecification:\n  TrainingInputMode: File\n"
+            "  ContainerEntrypoint: [python3, -u, -E]\n"
+            "  ContainerArguments: [/opt/ml/code/train.py, \"it's $x\", '']\n"
+        )
+    make(fast, "train", "ENGINE=docker")
+    expected = seen(fast)
+    park(fast)
+    assert ", parked\n" in train(fast)
+    assert seen(fast) == expected
+
+
 def test_a_job_sees_nothing_of_the_last_one(fast):
     script(
         fast,

@@ -13,6 +13,9 @@ how=''                 # what the headline says of it
 cold=''                # why the job gets none
 facts=()               # what a parked container is made for: a subject, a tab and its value each
 waits='sm-local: parked' begins='sm-local: begin'       # what its process 1, wait.sh, says
+# Python starts twice, as container/train starts it: the first finds out what the locale is.
+like_train='import os, sys
+os.execv(sys.executable, [sys.executable, "-u", "-c", *sys.argv[1:]])'
 
 # take_parked: let the parked folder be the job's; of two jobs that try, one gets it.
 take_parked() {
@@ -196,7 +199,9 @@ start_parked() {
     echo "PRELOAD is not for images with an ENTRYPOINT" > "$new/record/said"
     return 1
   fi
-  if [[ $2 ]]; then first=(python3 -u -c "$(< sm_local/libexec/preload.py)" "$1" "$2"); fi
+  if [[ $2 ]]; then
+    first=(python3 -S -c "$like_train" "$(< sm_local/libexec/preload.py)" "$1" "$2")
+  fi
   exec docker run --detach --interactive --rm --pull never --name "$job-$$-parked" \
     --label sm-local.project="$PWD" --label sm-local.parked="$job" \
     --label sm-local.recipe="$recipe" "${named[@]}" \

@@ -1,6 +1,6 @@
 """Process 1 of a parked container that imports modules while it waits for a job (PRELOAD).
 
-usage: python3 -u -c "$(cat preload.py)" SECONDS MODULE,MODULE    in the container
+usage: python3 -u -c "$(cat preload.py)" SECONDS MODULE,MODULE    by lib/parked.sh, in a container
 
 It speaks as wait.sh does. Then it does what container/train does, in this interpreter: used once,
 never forked. Where that would not be the same, it becomes a new interpreter, as `train` does: for
@@ -94,6 +94,7 @@ def decide(toolkit, run_script):
             execute(wanted)
         words.extend(wanted[3:])
 
+    os.environ.setdefault("PWD", os.getcwd())  # as the shell does that runs `train`
     toolkit.install, toolkit.execute = installing, becoming
     sys.argv = [toolkit.__file__]
     toolkit.main()

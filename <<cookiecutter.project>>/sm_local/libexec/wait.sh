@@ -34,6 +34,7 @@ kill "$sm_local_timer"
 wait "$sm_local_timer" 2> /dev/null
 trap - TERM
 echo "sm-local: begin"
-# Bash alone gives programs variables of its own
+# a shell gives programs variables of its own; Bash sets them again
+unset PWD OLDPWD
 if [ "${BASH_VERSION-}" ]; then set -- env -u _ -u SHLVL -u PWD -u OLDPWD "$@"; fi
 exec "$@" < /dev/null
