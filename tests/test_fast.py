@@ -5,14 +5,16 @@ import json
 import os
 import re
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import matrix
 import pytest
-from conftest import containers, jobs, last_job, make, script
+from conftest import USER, clean_environment, containers, jobs, last_job, make, script
 from sm_local.features import fast as fast_feature
 from terminal import background, eventually
+from test_ownership import as_user, hand_over, run
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 
@@ -292,6 +294,21 @@ def test_what_cannot_be_imported_is_said(fast):
     assert eventually(lambda: (fast / "output/.parked/why").exists())
     said = train(fast, "PRELOAD=nowhere")
     assert "starts this job cold: ModuleNotFoundError: No module named 'nowhere'" in said
+
+
+def test_nothing_of_root_s_is_left_to_others(fast):
+    script(fast, "open('/opt/ml/input/data/training/x', 'w'); open('/opt/ml/model/x', 'w')")
+    hand_over(fast, "FAST=1")
+    first = run(fast)
+    assert eventually(lambda: is_parked(fast))
+    second = run(fast)
+    assert (first.returncode, second.returncode) == (0, 0), first.stdout + second.stdout
+    assert ", parked\n" in second.stdout and "root's" not in first.stdout + second.stdout
+    assert eventually(lambda: is_parked(fast))
+    subprocess.run([*as_user(fast), "make", "stop"], cwd=fast, check=True, env=clean_environment())
+    owners = {path.lstat().st_uid for path in (fast / "output").rglob("*")}
+    assert owners == {USER if os.geteuid() == 0 else os.geteuid()}
+    assert not (fast / "output/.parked").exists()
 
 
 def test_the_sandbox_says_that_it_needs_none(project):

@@ -38,13 +38,13 @@
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
     "${mounts[@]}")
-  program=("$built" train)
+  starts=("$built" train)
   fit_parked ''
   say_start 'docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
   start_job run_parked \
     docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
     --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
-    "${named[@]}" "${options[@]}" "${program[@]}"
+    "${named[@]}" "${options[@]}" "${starts[@]}"
   start_helper "$built"
   listen
   ( warn_if_stale & ) || true

@@ -113,7 +113,7 @@ class OCI:
         process the same argument list.
         """
         if plan.parking:
-            arrays: list[str] = [array("named"), array("options"), array("program")]
+            arrays: list[str] = [array("named"), array("options"), array("starts")]
             return [["run_parked"], *self._client(), arrays]
         return [*self._options(plan, container), self._program(plan, container)]
 
@@ -128,7 +128,7 @@ class OCI:
         return [
             *fill_array("named", self._variables(container, named=True)),
             *fill_array("options", self._fixed(plan, container)),
-            *fill_array("program", [self._program(plan, container)]),
+            *fill_array("starts", [self._program(plan, container)]),
         ]
 
     def shell(self, plan: Plan, container: Container) -> list[list[str]]:

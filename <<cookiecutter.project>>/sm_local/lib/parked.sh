@@ -5,7 +5,7 @@
 # which mounts follow; what is in it, code/ above all, is put there when the job takes it.
 # Docker on Linux only.
 # Reads $dir, $at, $job, $recipe, $name, $image, $built, $ending, $large and the recipe's arrays:
-# $named (variables that differ from job to job), $options and $program (of `docker run`), $folders,
+# $named (variables that differ from job to job), $options and $starts (of `docker run`), $folders,
 # $lower and $bound (what is mounted, copy-on-write or as it is). Sets $parked, $how, $spoken.
 # shellcheck disable=SC2034,SC2154  # folder.sh and the recipe set what is read; container.sh reads
 
@@ -74,7 +74,7 @@ describe() {
   IFS= read -r -d '' data < <(list_data 2>&1) || true
   facts=()
   fact "the image" "$id"
-  fact "its program" "${program[@]}"
+  fact "its program" "${starts[@]}"
   fact "its environment" ${environment[@]+"${environment[@]}"}
   fact "its settings" "${others[@]//"sm-local.job=$job"/}"
   fact "PRELOAD" "$1"
@@ -184,7 +184,7 @@ park_next() {
 
 # start_parked SECONDS PRELOAD: print its ID. Its mounts are this job's, in another folder.
 start_parked() {
-  local words=("${program[@]}") more=() word
+  local words=("${starts[@]}") more=() word
   if [[ ${words[0]} == --entrypoint ]]; then
     more=("${words[1]}")
     words=("${words[@]:2}")
