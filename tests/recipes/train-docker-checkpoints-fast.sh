@@ -9,6 +9,7 @@
   bound=(opt/ml/checkpoints)
   folders=(config model output/data cow cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \)
   begin_job Churn-1
+  checkpoints_name
   take_parked
   furnish_job "${folders[@]}"
   record engine=docker verb=train stop_grace=120
@@ -29,7 +30,6 @@
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code copy cow
   bind opt/ml/checkpoints /opt/ml/checkpoints
-  checkpoints_name
   named=(--env TRAINING_JOB_NAME=Churn-1"$stamp" \
     --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp")
   options=(--hostname ip-10-0-0-1.us-west-2.compute.internal --add-host algo-1:127.0.0.1 \
@@ -45,6 +45,7 @@
     docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
     --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
     "${named[@]}" "${options[@]}" "${starts[@]}"
+  leave_parked
   start_helper "$built"
   listen
   ( warn_if_stale & ) || true

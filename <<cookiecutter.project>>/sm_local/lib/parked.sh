@@ -11,6 +11,7 @@
 
 how=''                 # what the headline says of it
 cold=''                # why the job gets none
+go='' heard='' named_now=''     # descriptors: its stdin, its output, and whether it has its name
 facts=()               # what a parked container is made for: a subject, a tab and its value each
 waits='sm-local: parked' begins='sm-local: begin'       # what its process 1, wait.sh, says
 # Python starts twice, as container/train starts it: the first finds out what the locale is.
@@ -31,14 +32,42 @@ take_parked() {
   if (( now + 10 > end )); then
     cold="what was parked has ended"
     drop_parked
+  else
+    reach_parked
   fi
 }
 
-# drop_parked: remove it.
+# reach_parked: connect to it and give it its name, which nobody else may have, while the job's files
+# are made: a client takes as long as they do. By FIFOs that have no names any more.
+reach_parked() {
+  local output
+  exec {go}<> "$dir/record/go" {output}<> "$dir/record/heard"
+  exec {named_now}< <(docker rename "$parked" "$name" > /dev/null 2>&1 && echo yes)
+  ( set -m
+    { trap '' HUP TTOU; without_sidecars attach_parked; } <&"$go" >&"$output" 2>&1 & )
+  exec {heard}< "$dir/record/heard" {output}>&-
+  rm -f "$dir/record/go" "$dir/record/heard"
+}
+
+# attach_parked: be its client; note how that ends. Who reads its output sees the end after that.
+attach_parked() {
+  local status=0
+  docker attach "$parked" || status=$?
+  echo "$status" > "$dir/record/detached"
+}
+
+# leave_parked: the job's process has it now.
+leave_parked() {
+  if [[ $heard ]]; then exec {go}>&- {heard}<&- {named_now}<&-; fi
+}
+
+# drop_parked: remove it, and wait for its client.
 drop_parked() {
   if [[ $parked ]]; then docker rm -f -v "$parked" > /dev/null 2>&1 || true; fi
-  parked=''
-  rm -f "$dir/record/go"
+  if [[ $heard ]]; then cat <&"$heard" > /dev/null; fi
+  leave_parked
+  parked='' heard=''
+  rm -f "$dir/record/go" "$dir/record/heard"
 }
 
 # fit_parked PRELOAD: is what is parked what the job needs? If not, it goes first: two overlays
@@ -102,18 +131,16 @@ say_start() {
   if [[ ! $parked ]]; then say "FAST=1 starts this job cold: $cold"; fi
 }
 
-# run_parked COMMAND...: be the client of the parked container; without one, run the command. The
-# container is told of the job when its output has a reader. It answers before it begins: one that
-# has ended meanwhile has run nothing. What of a client that was killed before? Nobody knows.
+# run_parked COMMAND...: be the parked container's client; without one, run the command. It answers
+# before it begins: one that has ended meanwhile has run nothing, and the job starts cold. If a
+# client was killed before it heard the answer, nobody knows.
 run_parked() {
-  local status=0
+  local status=137
   if [[ $parked ]]; then
-    exec 9<> "$dir/record/go"
-    rm -f "$dir/record/go"
-    tell_parked &
     spoken=$((spoken + ${#begins} + 1))
-    docker attach "$parked" <&9 2>&1 9<&- | begin_log || status=$?
-    exec 9<&-
+    tell_parked
+    begin_log <&"$heard"
+    read -r status < "$dir/record/detached" || true
     if (( status > 128 )) && [[ -e $dir/record/told ]]; then
       echo "$parked" > "$at/container-id"
     fi
@@ -124,17 +151,18 @@ run_parked() {
   "$@"
 }
 
-# tell_parked: give the container its name, which nobody else may have, and then the job.
+# tell_parked: tell it of the job, if it could have its name.
 tell_parked() {
-  local word
-  if docker rename "$parked" "$name" > /dev/null 2>&1; then
-    : > "$dir/record/told"
-    for word in "${named[@]}" ''; do
-      if [[ $word != --env ]]; then printf '%s\n' "$word"; fi
-    done >&9
-  else
-    drop_parked
+  local word answer=''
+  read -r answer <&"$named_now" || true
+  if [[ $answer != yes ]]; then
+    docker rm -f -v "$parked" > /dev/null 2>&1 || true
+    return 0
   fi
+  : > "$dir/record/told"
+  for word in "${named[@]}" ''; do
+    if [[ $word != --env ]]; then printf '%s\n' "$word"; fi
+  done >&"$go"
 }
 
 # begin_log: stdin to stdout, without the container's answer.
@@ -143,7 +171,8 @@ begin_log() {
   while IFS= read -r line; do
     if [[ $line == "$begins" ]]; then
       echo "$parked" > "$at/container-id"
-      exec cat
+      cat
+      return
     fi
     printf '%s\n' "$line"
   done
@@ -163,7 +192,7 @@ park() {
 park_next() {
   local new=output/.parked/$job id='' end why=''
   mkdir -p output/.parked && mkdir -m 700 "$new" || return 0
-  mkdir -p "$new/record" "${folders[@]/#/$new/}" && mkfifo "$new/record/go" || return 0
+  mkdir -p "$new/record" "${folders[@]/#/$new/}" && mkfifo "$new/record/"{go,heard} || return 0
   find_start "$BASHPID" && echo "$BASHPID $start $HOSTNAME" > "$new/record/parker"
   if [[ $large ]]; then
     why="code/ has $large MB, and is not copied"

@@ -104,7 +104,7 @@ sweep_folder() {
   if (( EUID )) && [[ $(find "$dir" -user 0 -print 2> /dev/null | head -n 1) ]]; then
     give_back
   fi
-  for path in "$dir"/{.in,.out,.feeders,record/go} \
+  for path in "$dir"/{.in,.out,.feeders,record/go,record/heard} \
     "$dir"/{,algo-*/}{cow,stage,pipes,views,manifests,.began}; do
     if [[ -e $path ]] && rm -rf "$path" 2> /dev/null; then what+=" ${path#output/},"; fi
   done

@@ -101,7 +101,7 @@ def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     ]
     folders += ["code"] if plan.runs_code else []
     if plan.parking:
-        take_parked(recipe, plan, folders)
+        take_parked(recipe, plan, engine, folders)
     else:
         recipe.command("", [["new_job", plan.stem], folders])
     facts = {"engine": engine.facts.name, "verb": recipe.verb, "stop_grace": plan.stop_grace}
@@ -145,7 +145,7 @@ def start(recipe: Recipe, plan: Plan, engine: Engine, container: Container) -> N
     recipe.command("start_job", engine.run(plan, container))
 
 
-def take_parked(recipe: Recipe, plan: Plan, folders: list[str]) -> None:
+def take_parked(recipe: Recipe, plan: Plan, engine: Engine, folders: list[str]) -> None:
     """Make the folder of a job whose container may be there already; say what that rests on."""
     outside = [mount for mount in plan.mounts if not mount.own]
     lower = [mount.source for mount in outside if mount.mode == "cow"]
@@ -155,7 +155,7 @@ def take_parked(recipe: Recipe, plan: Plan, folders: list[str]) -> None:
         folders = [*folders, "cow/+copy"]
     recipe.bash(*fill_array("folders", [folders]))
     recipe.call("begin_job", plan.stem)
-    recipe.call("take_parked")
+    recipe.bash(*engine.claim(plan, plan.containers[0]), "take_parked")
     recipe.call("furnish_job", array("folders"))
 
 
@@ -163,11 +163,11 @@ def start_parked(recipe: Recipe, plan: Plan, engine: Engine, parking: Parking) -
     """Start the one host of a job by its parked container, and then what may come later."""
     container = plan.containers[0]
     furnish(recipe, plan, engine, container)
-    recipe.bash(*engine.claim(plan, container), *engine.park(plan, container))
+    recipe.bash(*engine.park(plan, container))
     recipe.call("fit_parked", *parking_words(parking)[1:])
     recipe.call("say_start", engine.headline(plan))
     recipe.command("start_job", engine.run(plan, container))
-    recipe.bash(*engine.beside(plan))
+    recipe.bash("leave_parked", *engine.beside(plan))
 
 
 def parking_words(parking: Parking) -> tuple[str, str]:
