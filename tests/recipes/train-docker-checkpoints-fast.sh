@@ -7,7 +7,9 @@
   look_at_code
   lower=(opt/ml/input/data/extra opt/ml/input/data/stream opt/ml/input/data/training)
   bound=(opt/ml/checkpoints)
-  folders=(config model output/data cow cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \)
+  folders=(config model cow code \
+    output/data cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work cow/training/upper \
+    cow/training/work cow/+copy)
   begin_job Churn-1
   checkpoints_name
   take_parked

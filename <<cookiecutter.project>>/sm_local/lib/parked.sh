@@ -11,7 +11,8 @@
 
 how=''                 # what the headline says of it
 cold=''                # why the job gets none
-go='' heard='' named_now=''     # descriptors: its stdin, its output, and whether it has its name
+# descriptors: its stdin, its output, whether it has its name, what its data is now
+go='' heard='' named_now='' listed=''
 facts=()               # what a parked container is made for: a subject, a tab and its value each
 waits='sm-local: parked' begins='sm-local: begin'       # what its process 1, wait.sh, says
 # Python starts twice, as container/train starts it: the first finds out what the locale is.
@@ -38,15 +39,14 @@ take_parked() {
 }
 
 # reach_parked: connect to it and give it its name, which nobody else may have, while the job's files
-# are made: a client takes as long as they do. By FIFOs that have no names any more.
+# are made: a client takes as long as they do.
 reach_parked() {
   local output
   exec {go}<> "$dir/record/go" {output}<> "$dir/record/heard"
   exec {named_now}< <(docker rename "$parked" "$name" > /dev/null 2>&1 && echo yes)
   ( set -m
     { trap '' HUP TTOU; without_sidecars attach_parked; } <&"$go" >&"$output" 2>&1 & )
-  exec {heard}< "$dir/record/heard" {output}>&-
-  rm -f "$dir/record/go" "$dir/record/heard"
+  exec {heard}< "$dir/record/heard" {output}>&- {listed}< <(list_data 2>&1)
 }
 
 # attach_parked: be its client; note how that ends. Who reads its output sees the end after that.
@@ -58,7 +58,8 @@ attach_parked() {
 
 # leave_parked: the job's process has it now.
 leave_parked() {
-  if [[ $heard ]]; then exec {go}>&- {heard}<&- {named_now}<&-; fi
+  if [[ $heard ]]; then exec {go}>&- {heard}<&- {named_now}<&- {listed}<&-; fi
+  rm -f "$dir/record/go" "$dir/record/heard"
 }
 
 # drop_parked: remove it, and wait for its client.
@@ -67,7 +68,6 @@ drop_parked() {
   if [[ $heard ]]; then cat <&"$heard" > /dev/null; fi
   leave_parked
   parked='' heard=''
-  rm -f "$dir/record/go" "$dir/record/heard"
 }
 
 # fit_parked PRELOAD: is what is parked what the job needs? If not, it goes first: two overlays
@@ -86,7 +86,7 @@ fit_parked() {
   how=", parked${1:+, $1 preloaded}"
 }
 
-# describe PRELOAD: set $facts. The job's own name is in none of them.
+# describe PRELOAD: set $facts, of now or of when the list of data was begun. The job's own name is in none of them.
 describe() {
   local i id=$image data='' environment=() others=()
   for (( i = 0; i < ${#options[@]}; i++ )); do
@@ -100,7 +100,8 @@ describe() {
   if [[ ! $built ]]; then
     read -r id < <(exec docker image inspect --format '{{.Id}}' "$image" 2> /dev/null) || true
   fi
-  IFS= read -r -d '' data < <(list_data 2>&1) || true
+  if [[ ! $listed ]]; then exec {listed}< <(list_data 2>&1); fi
+  IFS= read -r -d '' data <&"$listed" || true
   facts=()
   fact "the image" "$id"
   fact "its program" "${starts[@]}"
@@ -197,6 +198,7 @@ park_next() {
   if [[ $large ]]; then
     why="code/ has $large MB, and is not copied"
   else
+    listed=''
     describe "$2"
     printf '%s\n' "${facts[@]}" > "$new/record/parked-for"
     printf -v end '%(%s)T' -1

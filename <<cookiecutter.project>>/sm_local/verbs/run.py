@@ -151,9 +151,10 @@ def take_parked(recipe: Recipe, plan: Plan, engine: Engine, folders: list[str]) 
     lower = [mount.source for mount in outside if mount.mode == "cow"]
     recipe.bash(assign_array("lower", lower))
     recipe.bash(assign_array("bound", [one.source for one in outside if one.source not in lower]))
-    if plan.runs_code:
-        folders = [*folders, "cow/+copy"]
-    recipe.bash(*fill_array("folders", [folders]))
+    folders = [*folders, *(["cow/+copy"] if plan.runs_code else [])]
+    flat = [name for name in folders if "/" not in name]
+    deep = [name for name in folders if "/" in name]
+    recipe.bash(*fill_array("folders", [flat, deep]))
     recipe.call("begin_job", plan.stem)
     recipe.bash(*engine.claim(plan, plan.containers[0]), "take_parked")
     recipe.call("furnish_job", array("folders"))
