@@ -38,8 +38,8 @@ take_parked() {
   fi
 }
 
-# reach_parked: connect to it and give it its name, which nobody else may have, while the job's files
-# are made: a client takes as long as they do.
+# reach_parked: connect to it and give it its name, which nobody else may have, while the job's
+# files are made: a client takes as long as they do.
 reach_parked() {
   local output
   exec {go}<> "$dir/record/go" {output}<> "$dir/record/heard"
@@ -86,7 +86,8 @@ fit_parked() {
   how=", parked${1:+, $1 preloaded}"
 }
 
-# describe PRELOAD: set $facts, of now or of when the list of data was begun. The job's own name is in none of them.
+# describe PRELOAD: set $facts, of now or of when the list of data was begun. The job's own name is
+# in none of them.
 describe() {
   local i id=$image data='' environment=() others=()
   for (( i = 0; i < ${#options[@]}; i++ )); do
@@ -195,7 +196,7 @@ park_next() {
   mkdir -p output/.parked && mkdir -m 700 "$new" || return 0
   mkdir -p "$new/record" "${folders[@]/#/$new/}" && mkfifo "$new/record/"{go,heard} || return 0
   find_start "$BASHPID" && echo "$BASHPID $start $HOSTNAME" > "$new/record/parker"
-  if [[ $large ]]; then
+  if [[ ${large-} ]]; then              # without code/ there is no code.sh
     why="code/ has $large MB, and is not copied"
   else
     listed=''

@@ -7,7 +7,7 @@ never forked. Where that would not be the same, it becomes a new interpreter, as
 a program that is no Python script, after pip has installed something, and if a module of the
 code's own has the name of one that is imported already.
 
-It needs Python 3.7 or newer, and toolkit.py and run_script.py of container/ in the image.
+It needs Python 3.8 or newer, and toolkit.py and run_script.py of container/ in the image.
 """
 
 import sys
@@ -86,11 +86,10 @@ def decide(toolkit, run_script):
         install(program)
 
     def becoming(wanted):
-        runs_here = wanted[:3] == [sys.executable, "-u", run_script.__file__]
-        taken = "" if installed or not runs_here else name_taken(toolkit.CODE)
-        if taken:
+        if installed or wanted[:3] != [sys.executable, "-u", run_script.__file__]:
+            execute(wanted)
+        if taken := name_taken(toolkit.CODE):
             print(f"sm-local: nothing is preloaded: {taken} is another module", file=sys.stderr)
-        if installed or taken or not runs_here:
             execute(wanted)
         words.extend(wanted[3:])
 
