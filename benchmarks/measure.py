@@ -6,6 +6,7 @@ cancel that. Standard library only.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ class Case:
     """A command to time.
 
     `prepare` is called before each run. `parts` gets a run's start and end and returns what the
-    run consisted of. Neither is on the clock.
+    run consisted of. Neither is on the clock. When `mark` is printed first is a part of its own.
     """
 
     name: str
@@ -31,28 +32,45 @@ class Case:
     environment: Mapping[str, str]
     prepare: Callable[[], None] = lambda: None
     parts: Callable[[float, float], dict[str, float]] = lambda start, end: {}
+    mark: str = ""
 
     def run(self) -> dict[str, float]:
         """Run once; return the seconds of the run and its parts. A failure ends the benchmark."""
         self.prepare()
         wait_until_quiet()
         epoch, start = time.time(), time.perf_counter()
-        done = subprocess.run(
+        status, said, marked = self._watch(start)
+        seconds = time.perf_counter() - start
+        if status:
+            raise SystemExit(
+                f"bench: {self.name} failed with {status}: "
+                f"{' '.join(self.command)[:400]}\n" + said.decode(errors="replace")[-3000:]
+            )
+        first = {first_line(self.name): marked} if self.mark else {}
+        return {self.name: seconds, **first, **self.parts(epoch, epoch + seconds)}
+
+    def _watch(self, start: float) -> tuple[int, bytes, float]:
+        """Return the exit status, what was said, and when `mark` was, in seconds."""
+        said, marked = b"", 0.0
+        with subprocess.Popen(
             self.command,
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            check=False,
-        )
-        seconds = time.perf_counter() - start
-        if done.returncode:
-            raise SystemExit(
-                f"bench: {self.name} failed with {done.returncode}: "
-                f"{' '.join(self.command)[:400]}\n" + done.stdout.decode(errors="replace")[-3000:]
-            )
-        return {self.name: seconds, **self.parts(epoch, epoch + seconds)}
+        ) as child:
+            assert child.stdout
+            while more := os.read(child.stdout.fileno(), 1 << 16):
+                said += more
+                if not marked and self.mark.encode() in said:
+                    marked = time.perf_counter() - start
+        return child.returncode, said, marked
+
+
+def first_line(name: str) -> str:
+    """Return what a case's part is called."""
+    return f"{name}: first line"
 
 
 @dataclass(frozen=True)

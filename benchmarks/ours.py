@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from measure import Case, Row, interleave, verdict
+from measure import Case, Row, first_line, interleave, verdict
 from workplace import TRIVIAL, TWO_SECONDS, Workplace
 
 BARE = "bare `docker run`"
@@ -428,6 +430,49 @@ def lines(place: Workplace, rounds: int) -> list[Row]:
     return [times.row(cases[1].name, cases[0].name)]
 
 
+def loop(place: Workplace, rounds: int) -> list[Row]:
+    """Compare a job from the start to its script's first line, and to its end: cold, and parked.
+
+    With a script that imports little, and one that imports what takes long.
+    """
+    rows = []
+    for kind, modules in (("", "json"), (f" with `import {SLOW}`", SLOW)):
+        names = [f"{BARE}{kind}", f"{TRAIN}{kind}", f"· FAST=1{kind}", f"· PRELOAD{kind}"]
+        words = [[], [], ["FAST=1"], ["FAST=1", f"PRELOAD={modules}"]]
+        cases = [
+            loop_case(place, name, f"import {modules}\n{TRIVIAL}", more)
+            for name, more in zip(names, words)
+        ]
+        times = interleave(cases, rounds, place.say)
+        limits = (None, 0.15, 0.1 if kind else 0.05), (None, 0.45, 0.45)
+        for name, first, end in zip(names[1:], *limits):
+            rows.append(times.row(first_line(name), first_line(names[0]), first))
+            rows.append(times.row(name, names[0], end))
+        for case in cases:
+            place.run("make", "stop", folder=case.folder)
+    return rows
+
+
+SLOW = "asyncio,multiprocessing.pool,unittest.mock,xmlrpc.server"  # what every image has
+
+
+def loop_case(place: Workplace, name: str, code: str, words: list[str]) -> Case:
+    """Return one way to run a job, in a project of its own: each has one parked container."""
+    project, here = place.trained(re.sub(r"\W+", "-", name), code), place.environment()
+    command = bare(project, place.image) if name.startswith(BARE) else ["make", "train", *words]
+    clean, ready = cleaner(project), project / "output/.parked/ready"
+
+    def prepare() -> None:
+        clean()
+        deadline = time.monotonic() + 20
+        while words and started and not ready.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        started.append(name)
+
+    started: list[str] = []
+    return Case(name, command, project, here, prepare, mark="training\n")
+
+
 GROUPS = {
     "train": train,
     "phases": phases,
@@ -442,4 +487,5 @@ GROUPS = {
     "pipe": pipe,
     "jobs": jobs,
     "lines": lines,
+    "loop": loop,
 }

@@ -154,9 +154,11 @@ class Workplace:
         return copy
 
     def trained(self, name: str, code: str, job: str | None = None) -> Path:
-        """Return such a project, with its image built."""
+        """Return such a project, with its image, which counts as built in that folder."""
         self.build()
-        return self.project(name, code, job=job)
+        project = self.project(name, code, job=job)
+        shutil.copy(self.folder / "image/recipes/.built-docker", project / "recipes")
+        return project
 
     def build(self) -> None:
         """Build the image once, with `make build` and the trivial script: peers mount no code."""

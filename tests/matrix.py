@@ -197,6 +197,8 @@ OPTIONS = {
     "platform": {"PLATFORM": "linux/arm64"},
     "docker-args": {"DOCKER_ARGS": "--env 'A=b c' --publish 127.0.0.1:1:1"},
     "split-gpus": {"HOST_GPUS": "split"},
+    "fast": {"FAST": "1"},
+    "preloaded": {"FAST": "1", "PRELOAD": "json,torch"},
     "mps": {"HOST_GPUS": "mps"},
     "credentials": {"CREDENTIALS": "session"},
     "role": {"CREDENTIALS": "role"},

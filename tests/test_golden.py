@@ -24,6 +24,7 @@ CHOSEN = [
     "train docker groups limits",
     "train docker plain company",
     "train docker plain slices",
+    "train docker checkpoints fast",
     "train desktop dlc",
     "train podman checkpoints",
     "train sandbox",

@@ -226,7 +226,8 @@ def test_a_setting_is_read_in_one_place(key):
 
 # One module prints errors and exits
 
-ALONE = {"libexec.pipe", "libexec.objects", "libexec.credentials"}  # programs of their own
+# programs of their own
+ALONE = {"libexec.pipe", "libexec.objects", "libexec.credentials", "libexec.preload"}
 SAYING = {"s3.wording"}  # how far `make data` is, in the words of a recipe
 
 

@@ -65,6 +65,14 @@ Piece = Union[Mount, Prefix, Feed, Code]
 
 
 @dataclass(frozen=True)
+class Parking:
+    """The next job's container is made when this one has ended, and waits for it."""
+
+    seconds: int  # then it ends by itself
+    preload: tuple[str, ...] = ()  # modules that it imports meanwhile
+
+
+@dataclass(frozen=True)
 class Container:
     """One host of a job."""
 
@@ -130,6 +138,7 @@ class Plan:
     nofile: str = ""
     platform: str = ""
     engine_arguments: tuple[str, ...] = ()
+    parking: Parking | None = None
     notes: tuple[str, ...] = ()  # said once, before the job starts
 
     @property

@@ -106,9 +106,9 @@ def assign_array(name: str, words: tuple[str, ...] | list[str]) -> str:
 
 def fill_array(name: str, lines: list[list[str]]) -> list[str]:
     """Return the assignment of an array over several lines."""
-    *text, last = command("", lines)
-    text = [f"{name}=({(text or [last])[0]}", *text[1:]]
-    return [*text, f"{last})"] if lines[1:] else [f"{text[0]})"]
+    text = command("", lines) or [""]
+    text[0], text[-1] = f"{name}=({text[0]}", f"{text[-1]})" if text[1:] else f"{name}=({text[0]})"
+    return text
 
 
 @dataclass

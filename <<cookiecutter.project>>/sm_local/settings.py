@@ -79,6 +79,13 @@ RULES = {
     "STOP_GRACE": Rule("120", r"0|[1-9]\d{0,5}", "a number of seconds, at most 999999"),
     "INTERRUPT_GRACE": Rule("10", r"0|[1-9]\d{0,5}", "a number of seconds, at most 999999"),
     "PACK": choice("auto", "always", "never"),
+    "FAST": choice("0", "1"),
+    "PARK": Rule("15m", r"[1-9]\d{0,4}[smh]", "how long, such as 90s, 15m or 2h"),
+    "PRELOAD": Rule(
+        "",
+        r"[A-Za-z_][\w.]*(,[A-Za-z_][\w.]*)*",
+        "Python's modules, such as torch or numpy,pandas",
+    ),
     "PLATFORM": Rule("", r"linux/[\w/]+", "a platform such as linux/amd64"),
     "DOCKER_ARGS": Rule("", r"[\s\S]*", "arguments of docker run, quoted as in a shell"),
     "BUILD_ARGS": Rule("", r"[\s\S]*", "arguments of docker build, quoted as in a shell"),

@@ -46,6 +46,9 @@ class Engine(Protocol):
     def claim(self, plan: Plan, container: Container) -> Lines:
         """Return what names a host's container and keeps a second job off the locked folder."""
 
+    def park(self, plan: Plan, container: Container) -> Lines:
+        """Return what `run` needs of a plan whose next container is made ahead."""
+
     def run(self, plan: Plan, container: Container) -> Words:
         """Return the command that runs a host."""
 

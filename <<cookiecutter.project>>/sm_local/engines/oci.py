@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass, replace
 
 from ..machine import EngineFacts
-from ..plan import Code, Container, Mount, Plan
+from ..plan import STAMP, Code, Container, Mount, Plan
 from ..script import JOB, NAME, Bash, array, assign, call, fill_array, glue, own
 
 ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (captured)
@@ -38,6 +38,7 @@ class OCI:
             ("company", plan.looked_up),
             ("credentials", plan.credentials),
             ("mps", plan.shares_gpus),
+            ("parked", plan.parking),
         )
         needed = (name for name, needed in optional if needed)
         return ("container", self.facts.name, "events", *needed)
@@ -112,11 +113,23 @@ class OCI:
         --entrypoint takes one word; further ones go in front of the arguments, which gives the
         process the same argument list.
         """
+        if plan.parking:
+            arrays: list[str] = [array("named"), array("options"), array("starts")]
+            return [["run_parked"], *self._client(), arrays]
+        return [*self._options(plan, container), self._program(plan, container)]
+
+    def _program(self, plan: Plan, container: Container) -> list[str]:
+        """Return the image and what it runs."""
         first, rest = container.entrypoint[:1], container.entrypoint[1:]
         entrypoint = [word for one in first for word in ("--entrypoint", one)]
+        return [*entrypoint, image(plan), *rest, *container.command]
+
+    def park(self, plan: Plan, container: Container) -> list[str]:
+        """Return the arrays of which `run` and the next job's container are made."""
         return [
-            *self._options(plan, container),
-            [*entrypoint, image(plan), *rest, *container.command],
+            *fill_array("named", self._variables(container, named=True)),
+            *fill_array("options", self._fixed(plan, container)),
+            *fill_array("starts", [self._program(plan, container)]),
         ]
 
     def shell(self, plan: Plan, container: Container) -> list[list[str]]:
@@ -144,19 +157,38 @@ class OCI:
 
     def _options(self, plan: Plan, container: Container) -> list[list[str]]:
         """Return all but the program: no TTY, no init process, no other user, as on SageMaker."""
-        platform = self._platform(plan)
-        environment = {**container.variables, **container.environment}
+        return [*self._client(), *self._fixed(plan, container)]
+
+    def _client(self) -> list[list[str]]:
+        """Return the client and how the container is known."""
         return [
             [self.facts.name, "run", "--rm", "--pull", "never", "--name", NAME]
             + ["--cidfile", own("container-id")],
             ["--label", Bash('sm-local.project="$PWD"'), "--label", glue("sm-local.job=", JOB)]
             + ["--label", Bash('sm-local.recipe="$recipe"')],
+        ]
+
+    def _variables(self, container: Container, named: bool) -> list[list[str]]:
+        """Return a container's variables: those with the job's own name in them, or the others."""
+        environment = {**container.variables, **container.environment}
+        return [
+            ["--env", glue(f"{name}=", value)]
+            for name, value in environment.items()
+            if (STAMP in value) == named
+        ]
+
+    def _fixed(self, plan: Plan, container: Container) -> list[list[str]]:
+        """Return what a container has, but for its names."""
+        platform = self._platform(plan)
+        named = [] if plan.parking else self._variables(container, named=True)
+        return [
             ["--hostname", container.hostname, *self._network(plan, container)],
             [*self._shared_memory(plan), array("limits")],
             self._limits(container),
             self.gpus(container.gpus),
             ["--platform", platform] if platform else [],
-            *[["--env", glue(f"{name}=", value)] for name, value in environment.items()],
+            *named,
+            *self._variables(container, named=False),
             [word for name in plan.passed for word in ("--env", name)],
             [array("credentials")] if plan.credentials else [],
             [array("mounts")],

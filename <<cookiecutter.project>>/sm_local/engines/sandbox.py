@@ -84,6 +84,10 @@ class Sandbox:
         first = container is plan.containers[0]
         return ["lock_checkpoints"] if plan.locked and first else []
 
+    def park(self, plan: Plan, container: Container) -> list[str]:
+        """Return nothing: there is no container."""
+        return []
+
     def run(self, plan: Plan, container: Container) -> list[list[str]]:
         """Return the job's program, or container/train, in a clean environment."""
         if container.entrypoint:

@@ -11,6 +11,7 @@ from . import (
     code,
     company,
     credentials,
+    fast,
     gpus,
     limits,
     network,
@@ -18,7 +19,10 @@ from . import (
     sample,
 )
 
-FEATURES = (credentials, network, company, limits, options, arguments, gpus, sample, channels, code)
+FEATURES = (
+    *(credentials, network, company, limits, options, arguments, gpus, sample, channels, code),
+    fast,
+)
 
 
 def apply(plan, settings, facts):

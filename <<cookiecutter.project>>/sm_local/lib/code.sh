@@ -57,7 +57,7 @@ show_code() {
       cow "$source" "$1" +code ;;
     readonly) bind "$source" "$1" readonly ;;
     *)
-      cp -pR "$source" "$copy" || die "$source could not be copied (above); is the disk full?"
+      cp -pR "$source/." "$copy" || die "$source could not be copied (above); is the disk full?"
       bind "$copy" "$1" ;;
   esac
 }

@@ -7,6 +7,8 @@
 
 mounts=()              # arguments of `run`
 built=''               # the ID of the project's own image
+parked=''              # a container that was made before the job and waits for it (parked.sh)
+spoken=0               # bytes that it has printed before it was the job
 
 # csv FIELD: set the caller's $field to it, quoted: --mount is CSV, and a field may hold a comma.
 csv() { printf -v field '"%s"' "${1//\"/\"\"}"; }
@@ -128,7 +130,7 @@ follow() {
   have=$(wc -c < "$at/log") || have=0
   # not said here, where it would be in the log, perhaps in the middle of a line
   { echo "$rc" > "$dir/record/client"; } 2> /dev/null || true
-  { "$engine" logs --follow "$1" 2>&1 | tail -c "+$((have + 1))"; } &
+  { "$engine" logs --follow "$1" 2>&1 | tail -c "+$((spoken + have + 1))"; } &
   code=$("$engine" wait "$1" 2> /dev/null) || true
   if [[ $code =~ ^[0-9]+$ ]]; then rc=$code; fi
   wait
@@ -174,6 +176,18 @@ need_image() {
     die "image '$image' is not here; $missing"
 }
 
+# name_holder CONTAINER: set the caller's $holder to its job. One that was parked has no such label.
+name_holder() {
+  local id format='{{.Id}} {{with index .Config.Labels "sm-local.job"}}{{.}}{{end}}'
+  read -r id holder < <(exec "$engine" inspect --format "$format" "$1" 2> /dev/null) || true
+  if [[ ! $holder ]]; then
+    holder=$(grep -lsx "$id" output/*/container-id | head -n 1) || true
+    holder=${holder#output/}
+    holder=${holder%%/*}
+  fi
+  holder=${holder:-that has just ended}
+}
+
 # explain_refusal ERROR: die with the engine's words, and what to do.
 explain_refusal() {
   local holder
@@ -183,8 +197,7 @@ explain_refusal() {
     *'is already in use by'*)
       holder=${1#*\"}
       holder=${holder%%\"*}
-      holder=$("$engine" inspect --format '{{index .Config.Labels "sm-local.job"}}' \
-        "${holder#/}" 2> /dev/null) || holder='that has just ended'
+      name_holder "${holder#/}"
       die "opt/ml/checkpoints is in use by job $holder; wait for it, or 'make stop'" ;;
     *'could not select device driver'* | *'nknown runtime'* | *'unknown or invalid runtime'* | \
       *nvidia* | *'CDI'*)

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the engine itself says of the job's containers. A script can print anything and exit with any
 # status, so whether it started, who ended it and whether memory ran out is read from here alone.
-# Reads $dir, $at, $job, $engine, $rc, $recipe. Sets $events, $why_stopped, $unswept.
+# Reads $dir, $at, $job, $engine, $rc, $recipe, $parked. Sets $events, $why_stopped, $unswept.
 # shellcheck disable=SC2034,SC2154  # folder.sh, job.sh and the recipe set what is read
 
 events=''              # lines of record/events: container, event, and its signal or exit status
@@ -31,9 +31,13 @@ keep_events() {
 # clock may be another than this machine's.
 tell_events() {
   local signal='{{index .Actor.Attributes "signal"}}{{index .Actor.Attributes "exitCode"}}'
-  local format="{{.Actor.ID}} {{.Action}} $signal" since=1
+  local format="{{.Actor.ID}} {{.Action}} $signal" since=1 whose="label=sm-local.job=$job"
   if [[ $engine == podman ]]; then format='{{.ID}} {{.Status}} ' since=24h; fi
-  "$engine" events --since "$since" --filter type=container --filter "label=sm-local.job=$job" \
+  if [[ $parked ]]; then
+    until [[ -s $at/container-id ]]; do sleep 0.1; done
+    whose=container=$(< "$at/container-id")     # it was made before the job, and has no such label
+  fi
+  "$engine" events --since "$since" --filter type=container --filter "$whose" \
     --format "$format" | pass_on_events || true
   echo '- closed '
 }

@@ -16,6 +16,13 @@ places=()              # where the job sees the project's folders: path there, p
 # model and output start empty, as on SageMaker. -P: labels and mounts get the folder's own path,
 # even where a link led here.
 new_job() {
+  begin_job "$1"
+  shift
+  furnish_job "$@"
+}
+
+# begin_job STEM: the name and the empty folder.
+begin_job() {
   [[ ${library-} == 1 ]] ||
     die "this recipe is of another version of sm_local/; 'make train' writes a new one"
   cd -P . || exit 1
@@ -27,7 +34,10 @@ new_job() {
   name_job "$1"
   leave_nothing
   { echo "$recipe" > "output/.open/$job"; } 2> /dev/null || true
-  shift
+}
+
+# furnish_job FOLDER...: what is in it from the start; a folder that is there already stays.
+furnish_job() {
   { mkdir -p "$dir/record" "${@/#/$dir/}" && reserve "$@" && keep_recipe; } 2> /dev/null || no_room
   { read -r began _ < /proc/uptime; } 2> /dev/null || true
   record recipe="$recipe" status=InProgress

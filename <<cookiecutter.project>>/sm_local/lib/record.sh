@@ -17,6 +17,10 @@
 #   old_model, old_output       where the links in opt/ml led before this job
 #   empty_model, empty_output   there was an empty folder in place of the link
 #
+#   parked      the container that was made before the job, when it ends by itself, and how many
+#               bytes it has printed by then; parked-for: what it is made for; parker: the process
+#               that made it; told, detached: it was told of the job, and how its client ended
+#
 #   reserve, reserve-algo-N   room for an exit status, should the disk be full by then
 #   cut_log     what was stop_grace: a log could not be written to its end
 #

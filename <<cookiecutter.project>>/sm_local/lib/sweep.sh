@@ -31,4 +31,20 @@ find_left() {
     recall recipe "$job" || IFS= read -r value 2> /dev/null < "output/.open/$job" || true
     if has_died "$value"; then left+=("$job"); fi
   done
+  if [[ -O output/.parked ]]; then find_outlived; fi
+}
+
+# find_outlived: add the folders in output/.parked that no job will take: their time is over, or who
+# made them was killed.
+find_outlived() {
+  local folder end now
+  printf -v now '%(%s)T' -1
+  for folder in output/.parked/*/; do
+    folder=${folder%/}
+    end='' value=''
+    { read -r _ && read -r end; } 2> /dev/null < "$folder/record/parked" || true
+    read -r value 2> /dev/null < "$folder/record/parker" || true
+    if [[ $folder == */ready ]]; then value=''; fi
+    if (( ${end:-now} < now )) || has_died "$value"; then left+=("${folder#output/}"); fi
+  done
 }

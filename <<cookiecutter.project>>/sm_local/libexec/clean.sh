@@ -25,6 +25,7 @@ main() {
     read -r -p 'delete these? [y/N] ' answer
     [[ $answer == [yY]* ]] || { say "nothing deleted"; exit 0; }
   fi
+  drop_all_parked
   why=$(rm -rf "${to_delete[@]}" 2>&1) || not_deleted "$why"
   mkdir -p opt/ml/model
 }
@@ -32,7 +33,7 @@ main() {
 # list_what_to_delete: set $to_delete; output/before-* are files of yours that a job moved there.
 list_what_to_delete() {
   local path
-  for path in output/*/ output/.open recipes sm_local/.venv sm_local/.venv.new.* \
+  for path in output/*/ output/.open output/.parked recipes sm_local/.venv sm_local/.venv.new.* \
     sm_local/__pycache__; do
     if [[ -e $path && $path != output/before-* ]]; then to_delete+=("${path%/}"); fi
   done

@@ -7,4 +7,6 @@ source sm_local/lib/process.sh
 source sm_local/lib/sweep.sh
 
 find_left
-for job in ${left[@]+"${left[@]}"}; do echo "$job"; done
+for job in ${left[@]+"${left[@]}"}; do
+  if [[ $job != .parked/* ]]; then echo "$job"; fi
+done

@@ -26,6 +26,7 @@ setting() {
 find_running() {
   cd -P . || exit 1
   find_containers
+  find_taken
   find_sandboxes
   find_recipes
 }
@@ -40,6 +41,36 @@ find_containers() {
     while read -r id job; do
       if [[ $id ]]; then running+=$engine$'\t'$id$'\t'$job$'\n'; fi
     done < <(printf '%s\n' "$found")
+  done
+}
+
+# find_taken: add the containers that were parked before their job was known: no label names it.
+find_taken() {
+  local job id parked there=''
+  while read -r job; do
+    { read -r parked < "output/$job/record/parked" && read -r id < "output/$job/container-id"; } \
+      2> /dev/null || continue
+    if [[ $id != "$parked" ]]; then continue; fi
+    if [[ ! $there ]]; then list_parked; fi
+    if [[ $there == *$id* ]]; then running+=docker$'\t'$id$'\t'$job$'\n'; fi
+  done < <(list_unfinished)
+}
+
+# list_parked: set the caller's $there to the containers that are parked, or were.
+list_parked() {
+  there=$(docker ps --all --no-trunc --quiet --filter "label=sm-local.project=$PWD" \
+    --filter label=sm-local.parked 2> /dev/null)
+}
+
+# drop_all_parked: remove what waits for a next job; says so. A job's own container stays.
+drop_all_parked() {
+  local id there=''
+  if [[ ! -d output/.parked ]]; then return 0; fi
+  list_parked || return 0
+  rm -rf output/.parked
+  for id in $there; do
+    if [[ $running == *"$id"* ]] || ! docker rm -f -v "$id" > /dev/null 2>&1; then continue; fi
+    say "removed the container that was parked for the next job"
   done
 }
 

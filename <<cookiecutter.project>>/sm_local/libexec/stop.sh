@@ -30,6 +30,7 @@ main() {
       "start $engine, then 'make stop' again"
   fi
   sweep
+  drop_all_parked
   if (( ! found )); then say "no job of this project is running"; fi
 }
 

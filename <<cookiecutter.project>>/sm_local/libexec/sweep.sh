@@ -20,6 +20,10 @@ main() {
   local job dir engine
   cd -P . || exit 1
   for job; do
+    if [[ $job == .parked/* ]]; then
+      sweep_parked
+      continue
+    fi
     dir=output/$job engine=sandbox
     if recall engine "$job"; then engine=$value; fi
     if sweep_processes; then
@@ -35,10 +39,28 @@ sweep_processes() {
   if [[ $engine == sandbox ]]; then
     if sandbox_lives; then return 1; fi
   else
-    sweep_containers "sm-local.job=$job" && sweep_containers "sm-local.helper=$job" || return 1
+    sweep_containers "sm-local.job=$job" && sweep_containers "sm-local.helper=$job" &&
+      sweep_taken || return 1
     sweep_things volume
     sweep_things network
   fi
+}
+
+# sweep_parked: remove a folder that no job will take, and its container, which may have ended.
+sweep_parked() {
+  local id=''
+  read -r id 2> /dev/null < "output/$job/record/parked" || true
+  if [[ $id ]]; then docker rm -f -v "$id" > /dev/null 2>&1 || true; fi
+  rm -rf "output/$job" 2> /dev/null || true
+}
+
+# sweep_taken: remove the container that was parked and has heard of no job; fails if it is the job.
+sweep_taken() {
+  local id='' state
+  read -r id 2> /dev/null < "$dir/record/parked" || return 0
+  state=$(docker container inspect --format '{{.State.Running}}' "$id" 2> /dev/null) || return 0
+  if [[ $state == true && -e $dir/record/told ]]; then return 1; fi
+  if docker rm -f -v "$id" > /dev/null 2>&1; then what+=" container ${id:0:12},"; fi
 }
 
 # sandbox_lives: does process 1 of one of the hosts run?
@@ -92,7 +114,7 @@ sweep_folder() {
   if (( EUID )) && [[ $(find "$dir" -user 0 -print 2> /dev/null | head -n 1) ]]; then
     give_back
   fi
-  for path in "$dir"/.{in,out,feeders} \
+  for path in "$dir"/{.in,.out,.feeders,record/go,record/heard} \
     "$dir"/{,algo-*/}{cow,stage,pipes,views,manifests,.began}; do
     if [[ -e $path ]] && rm -rf "$path" 2> /dev/null; then what+=" ${path#output/},"; fi
   done

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -175,6 +176,7 @@ PROBED = {
     "STOP_GRACE": "3",
     "INTERRUPT_GRACE": "3",
 }
+PARKING = threading.Lock()  # a project has one parked container
 FOLDERS = (
     "code",
     "container",
@@ -217,9 +219,24 @@ class Probe:
         except SmLocalError as error:
             return Run(untold=str(error).replace(f"{self.place / name}.json: ", ""))
         (self.place / f"{name}.sh").write_text(recipes.run("train", plan, self.engine).text())
-        status, said = execute_patiently(self.place, name)
+        with PARKING if plan.parking else contextlib.nullcontext():
+            status, said = execute_patiently(self.place, name)
+            if plan.parking:
+                status, said = self._by_the_parked_one(name)
         folders = sorted(self.place.glob(f"output/{job.stem}-2*"))
-        return Run(status, said, folders[0] if folders else Path())
+        return Run(status, said, folders[-1] if folders else Path())
+
+    def _by_the_parked_one(self, name: str) -> tuple[int, str]:
+        """Run a recipe again, when its container has been made ahead."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not self._is_parked():
+            time.sleep(0.1)
+        return execute_patiently(self.place, name)
+
+    def _is_parked(self) -> bool:
+        """Return whether a container waits for the next job, or why none does is known."""
+        parked = self.place / "output/.parked"
+        return (parked / "ready").exists() or (parked / "why").exists()
 
     def _without_the_image_s_own(self, name: str, plan: Plan) -> Plan:
         """Return the plan with what keeps an image's own training from running."""
@@ -365,6 +382,9 @@ def observed(root: Path, given: dict[str, str]) -> Iterator[Context]:
         furnish(place, root)
         yield Context(Probe(place, engine, values, image).run_all(), place, engine, values, image)
     finally:
+        if (place / "output/.parked").exists():
+            stop = ["bash", "-p", "sm_local/libexec/stop.sh"]
+            subprocess.run(stop, cwd=place, capture_output=True, check=False)
         shutil.rmtree(place, ignore_errors=True)
 
 

@@ -11,6 +11,7 @@ import json
 import platform
 import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +34,7 @@ def run(given: dict[str, str]) -> int:
     lines, missing = report(
         engine, values, aws.result(), machine.free_bytes(engine.root_dir or ".")
     )
-    lines += left_line(find_left())
+    lines += parked_line(find_parked()) + left_line(find_left())
     if given.get("JSON"):
         print(json.dumps(facts(engine, aws.result(), lines, missing), indent=1))
     else:
@@ -85,6 +86,23 @@ def find_left() -> list[str]:
     command = ["bash", "sm_local/libexec/left.sh"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.split()
+
+
+def find_parked() -> list[str]:
+    """Return when the container that is parked for the next job ends, and its MB; [] for none."""
+    if not Path("output/.parked/ready").exists():
+        return []
+    command = ["bash", "sm_local/libexec/parked.sh"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout.split()
+
+
+def parked_line(found: list[str]) -> list[str]:
+    """Say what is parked; nothing of most projects."""
+    if not found:
+        return []
+    until = time.strftime("%H:%M", time.localtime(int(found[0])))
+    hint = "'make stop' removes it"
+    return [f"{'parked':8}  a container for the next job, until {until}, {found[1]} MB; {hint}"]
 
 
 def left_line(jobs: list[str]) -> list[str]:

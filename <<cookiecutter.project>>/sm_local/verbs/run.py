@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from ..engines import Engine
-from ..plan import Code, Container, Feed, Mount, Piece, Plan, Prefix, View
-from ..script import DIR, JOB, VIEW, Recipe, assign, assign_array, call, glue, host_folder, own
+from ..plan import Code, Container, Feed, Mount, Parking, Piece, Plan, Prefix, View
+from ..script import (
+    DIR,
+    JOB,
+    VIEW,
+    Recipe,
+    array,
+    assign,
+    assign_array,
+    call,
+    fill_array,
+    glue,
+    host_folder,
+    own,
+)
 from . import planning
 
 LIBRARIES = (
@@ -40,15 +53,14 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     recipe.bash(*known(plan), "", *(["look_at_code"] if plan.runs_code else []))
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan))
-    recipe.say(glue(JOB, ":"), headline)
+    if not plan.parking:
+        recipe.say(glue(JOB, ":"), headline)
     for note in plan.notes:
         recipe.say(note)
     if plan.runs_code:
         recipe.call("take_code")
     make_views(recipe, plan)
-    recipe.bash(*engine.beside(plan), *deadline(plan))
-    for container in plan.containers:
-        start(recipe, plan, engine, container)
+    start_hosts(recipe, plan, engine)
     recipe.bash(*engine.meanwhile(plan), "sweep_beside")
     first = host_folder(plan.below(plan.containers[0], "").rstrip("/"))
     recipe.call("point_links", first, *plan.results)
@@ -82,6 +94,8 @@ def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     recipe.bash("if ! started; then not_started; fi")
     recipe.call("settle", DIR, *plan.handed_back)
     recipe.call("pack", plan.archives, DIR, otherwise="true")  # it has said why
+    if plan.parking:
+        recipe.call("trap", call("park", *parking_words(plan.parking)), "EXIT")
     recipe.call("verdict", plan.produces)
 
 
@@ -105,7 +119,10 @@ def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:
         for name in (*container.folders, *copied, *engine.scratch(container))
     ]
     folders += ["code"] if plan.runs_code else []
-    recipe.command("", [["new_job", plan.stem], folders])
+    if plan.parking:
+        take_parked(recipe, plan, engine, folders)
+    else:
+        recipe.command("", [["new_job", plan.stem], folders])
     facts = {"engine": engine.facts.name, "verb": recipe.verb, "stop_grace": plan.stop_grace}
     if plan.sample:
         facts["sample"] = plan.sample
@@ -132,11 +149,53 @@ def make_view(recipe: Recipe, view: View, objects: tuple[str, ...]) -> None:
     recipe.call(view.function, view.channel)
 
 
+def start_hosts(recipe: Recipe, plan: Plan, engine: Engine) -> None:
+    """Start all hosts, and what lives as long as they do."""
+    if plan.parking:
+        recipe.bash(*deadline(plan))
+        start_parked(recipe, plan, engine, plan.parking)
+        return
+    recipe.bash(*engine.beside(plan), *deadline(plan))
+    for container in plan.containers:
+        start(recipe, plan, engine, container)
+
+
 def start(recipe: Recipe, plan: Plan, engine: Engine, container: Container) -> None:
     """Start one host."""
     furnish(recipe, plan, engine, container)
     recipe.bash(*engine.claim(plan, container))
     recipe.command("start_job", engine.run(plan, container))
+
+
+def take_parked(recipe: Recipe, plan: Plan, engine: Engine, folders: list[str]) -> None:
+    """Make the folder of a job whose container may be there already; say what that rests on."""
+    outside = [mount for mount in plan.mounts if not mount.own]
+    lower = [mount.source for mount in outside if mount.mode == "cow"]
+    recipe.bash(assign_array("lower", lower))
+    recipe.bash(assign_array("bound", [one.source for one in outside if one.source not in lower]))
+    folders = [*folders, *(["cow/+copy"] if plan.runs_code else [])]
+    flat = [name for name in folders if "/" not in name]
+    deep = [name for name in folders if "/" in name]
+    recipe.bash(*fill_array("folders", [flat, deep]))
+    recipe.call("begin_job", plan.stem)
+    recipe.bash(*engine.claim(plan, plan.containers[0]), "take_parked")
+    recipe.call("furnish_job", array("folders"))
+
+
+def start_parked(recipe: Recipe, plan: Plan, engine: Engine, parking: Parking) -> None:
+    """Start the one host of a job by its parked container, and then what may come later."""
+    container = plan.containers[0]
+    furnish(recipe, plan, engine, container)
+    recipe.bash(*engine.park(plan, container))
+    recipe.call("fit_parked", *parking_words(parking)[1:])
+    recipe.call("say_start", engine.headline(plan))
+    recipe.command("start_job", engine.run(plan, container))
+    recipe.bash("leave_parked", *engine.beside(plan))
+
+
+def parking_words(parking: Parking) -> tuple[str, str]:
+    """Return what lib/parked.sh is told: how long, and what is imported."""
+    return str(parking.seconds), ",".join(parking.preload)
 
 
 def furnish(recipe: Recipe, plan: Plan, engine: Engine, container: Container) -> None:

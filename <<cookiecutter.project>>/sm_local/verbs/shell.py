@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..engines import Engine
 from ..features import code
 from ..plan import Plan
@@ -23,7 +25,7 @@ def write(given: dict[str, str]) -> str:
 
 def shell(plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a shell, from top to bottom as it runs."""
-    plan = code.live(plan)
+    plan = replace(code.live(plan), parking=None)
     headline, container = say_first(plan, engine), plan.containers[0]
     needed = (*data_libraries(plan), *engine.libraries(plan, shell=True))
     sidecar = ("sidecar",) if WITH_SIDECARS & set(needed) else ()
