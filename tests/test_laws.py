@@ -69,6 +69,7 @@ MAY_IMPORT = {
     "images": {"errors", "settings"},
     "request": {"errors", "request"},
     "libexec": {"libexec", "errors", "s3"},
+    "debug": set(),  # runs in the job
     "kinds": {*BASE, "settings", "images", "request", "libexec", "kinds"},
     "features": {*BASE, "settings", "machine", "features"},
     "engines": {*BASE, "script", "machine", "engines"},
@@ -227,6 +228,7 @@ def test_a_setting_is_read_in_one_place(key):
 # One module prints errors and exits
 
 ALONE = {"libexec.pipe", "libexec.objects", "libexec.credentials"}  # programs of their own
+ALONE |= {"debug.sitecustomize"}
 SAYING = {"s3.wording"}  # how far `make data` is, in the words of a recipe
 
 

@@ -72,6 +72,8 @@ RULES = {
     "STOP_GRACE": Rule("120", r"0|[1-9]\d{0,5}", "a number of seconds, at most 999999"),
     "INTERRUPT_GRACE": Rule("10", r"0|[1-9]\d{0,5}", "a number of seconds, at most 999999"),
     "PACK": choice("auto", "always", "never"),
+    "DEBUG_PORT": Rule("5678", r"[1-9]\d{0,4}", "the number of a port such as 5678"),
+    "WAIT": choice("1", "0"),
     "PLATFORM": Rule("", r"linux/[\w/]+", "a platform such as linux/amd64"),
     "DOCKER_ARGS": Rule("", r"[\s\S]*", "arguments of docker run, quoted as in a shell"),
     "BUILD_ARGS": Rule("", r"[\s\S]*", "arguments of docker build, quoted as in a shell"),

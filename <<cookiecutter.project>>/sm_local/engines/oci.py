@@ -54,6 +54,8 @@ class OCI:
             names.append("need_image")
         if plan.looked_up:
             names.append(call("look_up", *plan.looked_up))
+        if plan.debug_ports:
+            names.append("find_python_path")
         return names
 
     def before(self, plan: Plan) -> list[str]:
@@ -125,7 +127,7 @@ class OCI:
 
     def _options(self, plan: Plan, container: Container) -> list[list[str]]:
         """Return all but the program: no TTY, no init process, no other user, as on SageMaker."""
-        platform = self._platform(plan)
+        platform, port = self._platform(plan), container.port
         environment = {**container.variables, **container.environment}
         return [
             [self.facts.name, "run", "--rm", "--pull", "never", "--name", NAME]
@@ -133,6 +135,7 @@ class OCI:
             ["--label", Bash('sm-local.project="$PWD"'), "--label", glue("sm-local.job=", JOB)]
             + ["--label", Bash('sm-local.recipe="$recipe"')],
             ["--hostname", container.hostname, *self._network(plan, container)],
+            ["--publish", f"127.0.0.1:{port}:{port}"] if port else [],
             [*self._shared_memory(plan), array("limits")],
             self._limits(container),
             self.gpus(container.gpus),
