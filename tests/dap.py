@@ -107,7 +107,9 @@ class Session:
 
     def stopped(self, body: dict) -> None:
         """Read the expression where a thread stopped, and go on."""
-        frame = self.ask("stackTrace", threadId=body["threadId"])["stackFrames"][0]
+        frames = self.ask("stackTrace", threadId=body["threadId"])["stackFrames"]
+        if __import__("os").environ.get("TRACE"): print([(f["name"], f["source"]["path"], f["line"]) for f in frames], body)
+        frame = frames[0]
         value = self.ask(
             "evaluate", expression=self.editor.expression, frameId=frame["id"], context="watch"
         )["result"]

@@ -78,6 +78,7 @@ def start():
             listen()
             state.truncate(0)
             state.write(address())
+    stop_once()
 
 
 def lock(state):
@@ -167,6 +168,21 @@ def uncaught(kind, value, trace):
         else:
             post_mortem((kind, value, trace))
     sys.__excepthook__(kind, value, trace)
+
+
+def stop_once():
+    """Stop once for an exception: where a breakpoint was hit before, debugpy finds it too."""
+    import pydevd
+
+    debugger = pydevd.get_global_debugger()
+    stop, last = debugger.do_stop_on_unhandled_exception, [None]
+
+    def stop_unless_done(thread, frame, frames, error):
+        if error[1] is not last[0]:
+            last[0] = error[1]
+            stop(thread, frame, frames, error)
+
+    debugger.do_stop_on_unhandled_exception = stop_unless_done
 
 
 def post_mortem(error):

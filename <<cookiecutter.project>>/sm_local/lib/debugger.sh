@@ -38,7 +38,8 @@ show_debugger() {
 
 # look_for_debugger: say so where no script has met it.
 look_for_debugger() {
-  if ! grep -qs '^sm-local: .* debugger .*' "$at/log"; then
+  if ! grep -qs '^sm-local: .*debugger' "$at/log"; then
+    under=''
     say "nothing was debugged: no Python process ran a script of code/, or it ran with -I, -E or -S"
   fi
 }
