@@ -1,6 +1,6 @@
 """An editor's part of the Debug Adapter Protocol, as VS Code and nvim-dap speak it to debugpy.
 
-Editor(port, …) attaches, follows the processes that the debugger tells of, and at each stop reads
+Editor(configuration, …) attaches, follows the processes that the debugger tells of, and at each stop reads
 an expression and goes on, unless it is to hold.
 """
 
@@ -107,47 +107,36 @@ class Session:
 
     def stopped(self, body: dict) -> None:
         """Read the expression where a thread stopped, and go on."""
-        frames = self.ask("stackTrace", threadId=body["threadId"])["stackFrames"]
-        if __import__("os").environ.get("TRACE"): print([(f["name"], f["source"]["path"], f["line"]) for f in frames], body)
-        frame = frames[0]
+        frame = self.ask("stackTrace", threadId=body["threadId"])["stackFrames"][0]
         value = self.ask(
             "evaluate", expression=self.editor.expression, frameId=frame["id"], context="watch"
         )["result"]
         stop = Stop(body["reason"], frame["source"]["path"], frame["line"], value)
-        if not self.editor.hold:
+        if self.editor.hold:
+            self.editor.held.put((self, body["threadId"]))
+        else:
             self.send("continue", threadId=body["threadId"])
         self.editor.stops.put(stop)
 
 
 class Editor:
-    """An editor with breakpoints, `{file: lines}`, that joins the debugger at a port."""
+    """An editor with breakpoints, `{file: lines}`, that attaches as a launch.json says."""
 
     def __init__(
         self,
-        port: int,
-        code: Path,
+        configuration: dict,
         breakpoints: dict[Path, list[int]],
         expression: str,
         *,
         exceptions: tuple[str, ...] = (),
         hold: bool = False,
-        remote: str = "/opt/ml/code",
     ):
         self.breakpoints, self.expression = breakpoints, expression
         self.exceptions, self.hold = exceptions, hold
         self.stops: queue.Queue[Stop] = queue.Queue()
+        self.held: queue.Queue[tuple[Session, int]] = queue.Queue()
         self.sessions: list[Session] = []
-        self.join(
-            {
-                "name": "algo-1",
-                "type": "debugpy",
-                "request": "attach",
-                "connect": {"host": "127.0.0.1", "port": port},
-                "pathMappings": [{"localRoot": str(code), "remoteRoot": remote}],
-                "subProcess": True,
-                "justMyCode": True,
-            }
-        )
+        self.join(configuration)
 
     def join(self, arguments: dict) -> None:
         """Debug one more process."""
@@ -158,6 +147,11 @@ class Editor:
     def stop(self) -> Stop:
         """Return the next stop."""
         return self.stops.get(timeout=TIMEOUT)
+
+    def go_on(self) -> None:
+        """Let what is held go on."""
+        session, thread = self.held.get(timeout=TIMEOUT)
+        session.send("continue", threadId=thread)
 
     def close(self) -> None:
         for session in self.sessions:
