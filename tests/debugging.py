@@ -50,6 +50,14 @@ def free_port(count: int = 1) -> int:
             return port
 
 
+def listening(port: int) -> set[str]:
+    """Return the addresses of this machine at which somebody listens on a port."""
+    text = "".join(Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
+    places = [row[1].split(":") for row in map(str.split, text.splitlines()) if row[3] == "0A"]
+    found = {address for address, number in places if number == f"{port:04X}"}
+    return {HERE if address == "0100007F" else address for address in found}
+
+
 def launch(project: Path, name: str, port: int) -> dict:
     """Return a configuration of the project's launch.json as VS Code reads it, at another port."""
     text = (project / ".vscode/launch.json").read_text()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import matrix
 import pytest
 from conftest import PROJECT, clean_environment, containers, jobs, last_job, make
-from debugging import HERE, at, debugged, free_port, link_debugger
+from debugging import HERE, at, debugged, free_port, link_debugger, listening
 from sm_local.errors import SmLocalError
 from sm_local.features import debugger
 from sm_local.plan import Plan
@@ -39,15 +38,6 @@ def write(project: Path, text: str, name: str = "train.py") -> None:
     (project / "code" / name).write_text(text)
 
 
-def listening(port: int) -> set[str]:
-    """Return the addresses of this machine that a port listens on, as the kernel writes them."""
-    text = "".join(Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
-    rows = [line.split() for line in text.splitlines()]
-    return {
-        row[1].split(":")[0] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"
-    }
-
-
 @pytest.mark.engine
 @on_both
 def test_a_breakpoint_is_hit_and_nothing_else_is_different(workplace, docker, engine):
@@ -61,7 +51,7 @@ def test_a_breakpoint_is_hit_and_nothing_else_is_different(workplace, docker, en
     with debugged(workplace, command=["sh", "-c", task["command"]], **offline) as job:
         editor = job.join({"train.py": [line]}, "dropped", name="make debug", hold=True)
         assert at(editor.stop()) == ("breakpoint", "train.py", line, "2")
-        assert listening(job.port) == {"0100007F"}
+        assert listening(job.port) == {HERE}
         editor.go_on()
         assert job.end() == 0, job.text
     assert re.search(task["problemMatcher"]["background"]["endsPattern"], job.text)
@@ -136,8 +126,7 @@ broken("script")
 
 
 @pytest.mark.engine
-@on_both
-@pytest.mark.parametrize("points", [[], [9]], ids=["", "after a breakpoint"])
+@pytest.mark.parametrize("engine, points", [("docker", [9]), ("sandbox", [])])
 def test_an_exception_that_nobody_catches_stops_where_it_was_raised(workplace, engine, points):
     write(workplace, RAISES)
     with debugged(workplace, f"ENGINE={engine}") as job:
@@ -164,10 +153,9 @@ print("here")
 
 
 @pytest.mark.engine
-@on_both
-def test_a_stop_at_a_breakpoint_runs_the_handler(workplace, docker, engine):
+def test_a_stop_at_a_breakpoint_runs_the_handler(workplace, docker):
     write(workplace, HANDLER)
-    with debugged(workplace, f"ENGINE={engine}") as job:
+    with debugged(workplace, "ENGINE=docker") as job:
         editor = job.join({"train.py": [8]}, "1", hold=True)
         editor.stop()
         assert make(workplace, "stop").returncode == 0
@@ -185,28 +173,31 @@ def test_ctrl_c_ends_a_job_that_waits_without_its_grace_time(workplace, docker, 
     terminal = Terminal(argv, workplace, clean_environment())
     terminal.wait_for("waiting for a debugger on")
     terminal.type(CTRL_C)
-    assert terminal.wait() == 2, terminal.text
-    assert "Stopped after" in terminal.text
+    assert terminal.wait() != 0 and "Stopped after" in terminal.text
     # killed after the grace time it would be 137
     assert (last_job(workplace) / "exit-code").read_text() == "143\n"
     assert containers(docker, workplace) == [] and listening(port) == set()
 
 
-@pytest.mark.engine
-@on_both
-def test_a_job_that_need_not_wait_runs_as_if_nobody_were_there(workplace, engine):
-    write(workplace, PROCESSES + "        breakpoint()\n")
-    entry = "ContainerEntrypoint: [python3, /opt/ml/code/train.py, all]"
-    (workplace / "job.yaml").write_text(f"AlgorithmSpecification: {{{entry}}}\n")
-    write(
-        workplace,
-        (workplace / "code/train.py").read_text().replace("train.py", "/opt/ml/code/train.py"),
-    )
-    done = make(
-        workplace, "debug", f"ENGINE={engine}", "WAIT=0", f"DEBUG_PORT={(port := free_port())}"
-    )
+ALONE = """\
+import multiprocessing, subprocess
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=print, args=("spawned",))
+    process.start(); process.join()
+    subprocess.run("python3 child.py", shell=True, check=True)
+    breakpoint()
+"""
+
+
+@pytest.mark.linux
+def test_a_job_that_need_not_wait_runs_as_if_nobody_were_there(workplace):
+    write(workplace, ALONE)
+    write(workplace, "print('child')\n", "child.py")
+    port = free_port()
+    done = make(workplace, "debug", "ENGINE=sandbox", "WAIT=0", f"DEBUG_PORT={port}")
     assert done.returncode == 0, done.stdout
     assert f"sm-local: a debugger may connect on {HERE}:{port}\n" in done.stdout
+    assert "spawned\nchild\n" in done.stdout
 
 
 @pytest.mark.engine
@@ -214,13 +205,10 @@ def test_each_of_two_hosts_has_a_port(workplace, docker):
     (workplace / "job.yaml").write_text(
         "ResourceConfig: {InstanceType: ml.m5.xlarge, InstanceCount: 2}\n"
     )
-    write(
-        workplace,
-        "import json\nconfig = json.load(open('/opt/ml/input/config/resourceconfig.json'))\nprint(1)\n",
-    )
+    write(workplace, "import os\nhost = os.environ['SM_CURRENT_HOST']\nprint(host)\n")
     with debugged(workplace, "ENGINE=docker") as job:
         for name in ("algo-1", "algo-2"):
-            editor = job.join({"train.py": [3]}, "config['current_host']", name=name)
+            editor = job.join({"train.py": [3]}, "host", name=name)
             assert at(editor.stop()) == ("breakpoint", "train.py", 3, repr(name))
         assert job.end() == 0, job.text
     assert containers(docker, workplace) == []
@@ -270,26 +258,17 @@ def test_a_processing_job_is_debugged_too(workplace):
         assert job.end() == 0, job.text
 
 
-def pythons(*versions: str) -> list[str]:
-    """Return the folders of those Pythons that are here; a fresh machine has none of them."""
-    found = [
-        subprocess.run(
-            [sys.executable, "-m", "uv", "python", "find", "--no-python-downloads", version],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout.strip()
-        for version in versions
-    ]
-    return [str(Path(path).parent) for path in found if path]
-
-
 @pytest.mark.linux
-@pytest.mark.parametrize("folder", pythons("3.8", "3.9", "3.13"))
-def test_other_pythons_have_a_debugger_that_runs_there(workplace, folder):
+def test_python_3_8_and_3_9_have_the_last_debugger_that_runs_there(workplace, tmp_path):
+    """It runs in any newer Python as well, here in this machine's."""
+    kept = next(workplace.glob("sm_local/.debugpy/*"))
+    older = next(kept.glob("older/debugpy-*"))
+    assert not list(kept.glob(f"newer/{older.name}"))
+    shutil.copytree(kept / "older", tmp_path / "kit/newer")
+    kept.unlink()
+    kept.symlink_to(tmp_path / "kit")
     write(workplace, RAISES)
-    path = f"{folder}:{os.environ['PATH']}"
-    with debugged(workplace, "ENGINE=sandbox", PATH=path) as job:
+    with debugged(workplace, "ENGINE=sandbox") as job:
         editor = job.join({"train.py": [4]}, "what", exceptions=("uncaught",))
         stops = [at(editor.stop())[::2] for _ in range(4)]
         assert job.end() == 2
@@ -328,7 +307,7 @@ def test_code_that_would_run_in_the_debugger_s_place_is_refused(project):
 
 REFUSED = [
     pytest.param("docker", "isolated", {}, "EnableNetworkIsolation", id="isolated"),
-    pytest.param("sandbox", "two-hosts", {}, "several hosts in the sandbox", id="sandbox"),
+    pytest.param("sandbox", "shards", {}, "several hosts in the sandbox", id="sandbox"),
     pytest.param("docker", "two-hosts", {"DEBUG_PORT": "65535"}, "no port 65536", id="port"),
     pytest.param("docker", "plain", {"DOCKER_ARGS": "-ePYTHONPATH=x"}, "DOCKER_ARGS", id="path"),
 ]

@@ -11,7 +11,6 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KIT = os.path.dirname(HERE)
-MODERN = sys.version_info >= (3, 10)
 PATIENCE = 50  # tenths of a second until a port is free that an earlier script of the job had
 
 
@@ -64,7 +63,7 @@ def is_script(word, before, is_program):
 
 def start():
     """Make this process the first that is debugged, or one more beside those there are."""
-    version = "newer" if MODERN else "older"
+    version = "newer" if sys.version_info >= (3, 10) else "older"
     sys.path.append(os.path.join(KIT, "debugpy", version))
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # its warning, in the job's log
     import debugpy.server  # noqa: F401  (puts pydevd on sys.path)
@@ -163,7 +162,7 @@ def uncaught(kind, value, trace):
     import debugpy
 
     if not issubclass(kind, (KeyboardInterrupt, SystemExit)) and debugpy.is_client_connected():
-        if MODERN:
+        if hasattr(debugpy, "trigger_exception_handler"):
             debugpy.trigger_exception_handler((kind, value, trace), as_uncaught=True)
         else:
             post_mortem((kind, value, trace))
