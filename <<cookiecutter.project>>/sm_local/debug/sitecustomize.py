@@ -139,11 +139,12 @@ def wait():
 
     import debugpy
 
-    if os.getpid() == 1:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    if os.getpid() != 1:
+        debugpy.wait_for_client()
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     debugpy.wait_for_client()
-    if os.getpid() == 1:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, before)
 
 
 def address():
