@@ -21,6 +21,7 @@ from sm_local.features import debugger
 from sm_local.plan import Plan
 from terminal import CTRL_C, Terminal
 
+pytestmark = pytest.mark.linux
 ENGINES = ["docker", "sandbox"]
 on_both = pytest.mark.parametrize("engine", ENGINES)
 
@@ -189,7 +190,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.linux
+@pytest.mark.engine
 def test_a_job_that_need_not_wait_runs_as_if_nobody_were_there(workplace):
     write(workplace, ALONE)
     write(workplace, "print('child')\n", "child.py")
@@ -225,6 +226,14 @@ def test_a_port_that_is_in_use_is_named_and_leaves_nothing(workplace):
                 f"sm-local: port {port} is in use on this machine; 'make stop' ends another "
                 f"'make debug', 'make debug DEBUG_PORT={port + 10}' takes another port\n"
             ) in done.stdout
+    with socket.socket() as taken:  # nobody answers there, so it is the engine that finds it in use
+        taken.bind((HERE, 0))
+        port = taken.getsockname()[1]
+        done = make(workplace, "debug", "ENGINE=docker", f"DEBUG_PORT={port}")
+        assert (
+            f"sm-local: docker cannot publish {HERE}:{port}, which is in use; choose another port: "
+            "DEBUG_PORT of 'make debug', or that in DOCKER_ARGS\n"
+        ) in done.stdout
     assert jobs(workplace) == []
 
 
@@ -248,7 +257,7 @@ def test_the_images_own_python_path_and_sitecustomize_stay(workplace, docker, tm
         docker.images.remove(image, force=True)
 
 
-@pytest.mark.linux
+@pytest.mark.engine
 def test_a_processing_job_is_debugged_too(workplace):
     lines = (workplace / "code/process.py").read_text().split("\n")
     line = next(number for number, text in enumerate(lines, 1) if "rows to" in text)
@@ -258,7 +267,7 @@ def test_a_processing_job_is_debugged_too(workplace):
         assert job.end() == 0, job.text
 
 
-@pytest.mark.linux
+@pytest.mark.engine
 def test_python_3_8_and_3_9_have_the_last_debugger_that_runs_there(workplace, tmp_path):
     """It runs in any newer Python as well, here in this machine's."""
     kept = next(workplace.glob("sm_local/.debugpy/*"))
@@ -282,7 +291,6 @@ def test_what_starts_the_debugger_is_python_3_6():
     assert "annotations" not in text and "list[" not in text
 
 
-@pytest.mark.linux
 def test_without_a_network_the_debugger_is_asked_for_in_one_line(project):
     nowhere = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null", "UV_OFFLINE": "1"}
     environment = clean_environment(**nowhere, UV_CACHE_DIR=str(project / ".uv"))
