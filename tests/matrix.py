@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from sm_local import settings as setting
+from sm_local.features import debugger
 from sm_local.machine import AVAILABLE, EngineFacts, Gpu
 from sm_local.plan import Plan
 from sm_local.verbs import build, planning, pull, run, shell
@@ -244,4 +245,6 @@ def write(verb: str, engine: str, job: str = "plain", option: str = "defaults") 
     planned = plan(engine, job, option, alone=verb == "shell")
     if verb == "shell":
         return shell.shell(planned, where).text()
+    if verb == "debug":
+        planned = debugger.debugged(planned, values, where.facts)
     return run.run(verb, planned, where).text()

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from conftest import last_job, make, script
+from debugging import at, debugged, link_debugger
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 DLC = "pytorch:2.13-cpu-amzn2023-sagemaker"
@@ -226,3 +227,15 @@ def test_a_dlc_that_is_not_here_names_pull_dlc(project, docker):
         "image 'sm-local/dlc/pytorch:9.9-cpu-amzn2023-sagemaker' is not here; run 'make pull-dlc'"
         in done.stdout
     )
+
+
+def test_the_toolkit_s_script_is_debugged_and_the_toolkit_is_not(project, toolkit):
+    """The image has a PYTHONPATH of its own, by which the toolkit is found."""
+    link_debugger(project)
+    (project / "job.yaml").write_text("HyperParameters: {epochs: '3'}\n")
+    (project / "code/train.py").write_text("import sys\nprint(sys.argv)\n")
+    with debugged(project, "ENGINE=docker", f"IMAGE={toolkit}") as job:
+        editor = job.join({"train.py": [2]}, "sys.argv[1:]")
+        assert at(editor.stop()) == ("breakpoint", "train.py", 2, "['--epochs', '3']")
+        assert job.end() == 0, job.text
+    assert job.text.count("waiting for a debugger") == 1

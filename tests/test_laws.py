@@ -69,6 +69,7 @@ MAY_IMPORT = {
     "images": {"errors", "settings"},
     "request": {"errors", "request"},
     "libexec": {"libexec", "errors", "s3"},
+    "debug": set(),  # runs in the job
     "kinds": {*BASE, "settings", "images", "request", "libexec", "kinds"},
     "features": {*BASE, "settings", "machine", "features"},
     "engines": {*BASE, "script", "machine", "engines"},
@@ -228,6 +229,7 @@ def test_a_setting_is_read_in_one_place(key):
 
 # programs of their own
 ALONE = {"libexec.pipe", "libexec.objects", "libexec.credentials", "libexec.preload"}
+ALONE |= {"debug.sitecustomize"}
 SAYING = {"s3.wording"}  # how far `make data` is, in the words of a recipe
 
 

@@ -241,7 +241,7 @@ def test_a_verb_without_a_recipe_is_one_line(project, verb):
     done = make(project, "recipe", f"VERB={verb}")
     assert (
         done.returncode == 2
-        and "sm-local: VERB is a verb that has a recipe: train process shell build pull-dlc\n"
+        and "sm-local: VERB is a verb that has a recipe: train process debug shell build pull-dlc\n"
         in done.stdout
     )
     assert len(done.stdout.splitlines()) == 2 and not (project / "pwned").exists()

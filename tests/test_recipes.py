@@ -64,7 +64,8 @@ def recipes(tmp_path_factory) -> dict[str, str]:
             patch.chdir(bare if job == "no-channels" else folder)
             name = f"{engine}/{job}/{option}"
             try:
-                for what in ("train", "shell"):
+                plain = (job, option) == ("plain", "defaults")
+                for what in ("train", "shell", *(["debug"] if plain else [])):
                     texts[f"{what}/{name}"] = matrix.write(what, engine, job, option)
             except SmLocalError:
                 refused.add(name)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from conftest import CACHE, REPO, jobs, last_job, make, script
+from debugging import at, debugged, link_debugger
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 TORCH = "torch==2.13.0"
@@ -48,6 +49,11 @@ def torch_folder(docker, base_image):
             check=True,
         )
         (folder / "ready").touch()
+    if not (folder / "compiled").exists():  # else each import of a read-only folder compiles it
+        compile_all = ["python3", "-m", "compileall", "-q", "-j", "0", "/opt/torch"]
+        mount = f"--mount=type=bind,source={folder},target=/opt/torch"
+        subprocess.run(["docker", "run", "--rm", mount, base_image, *compile_all], check=False)
+        (folder / "compiled").touch()
     return folder
 
 
@@ -116,14 +122,19 @@ def run_unchanged(project, torch_folder, name, hyperparameters, count=1):
 
 def run(project, torch_folder, hyperparameters, count=1):
     """Run the project's code with PyTorch."""
+    mount = with_torch(project, torch_folder, hyperparameters, count)
+    return make(project, "train", "ENGINE=docker", mount, timeout=300)
+
+
+def with_torch(project, torch_folder, hyperparameters, count=1) -> str:
+    """Write a job that finds PyTorch; return the argument that mounts it."""
     request = {
         "HyperParameters": hyperparameters,
         "ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": count},
         "Environment": {"PYTHONPATH": "/opt/torch"},
     }
     (project / "job.yaml").write_text(json.dumps(request))
-    mount = f"--mount type=bind,source={torch_folder},target=/opt/torch,readonly"
-    return make(project, "train", "ENGINE=docker", f"DOCKER_ARGS={mount}", timeout=300)
+    return f"DOCKER_ARGS=--mount type=bind,source={torch_folder},target=/opt/torch,readonly"
 
 
 def test_a_script_with_workers_of_a_data_loader_runs_unchanged(project, built, torch_folder):
@@ -154,3 +165,25 @@ def test_a_failing_rank_gives_the_reason(project, built, torch_folder):
     assert done.returncode == 2
     reason = (last_job(project) / "output/failure").read_text()
     assert reason == "ValueError: 0\n  at /opt/ml/code/train.py:2 in <module>"
+
+
+def test_each_rank_and_no_launcher_stops_at_a_breakpoint(project, built, torch_folder):
+    """The workers of the ranks' data loaders are followed too, and end."""
+    link_debugger(project)
+    (project / "code/train.py").write_text("""
+import os
+from torch.utils.data import DataLoader
+rank = int(os.environ["RANK"])
+total = sum(batch.item() for batch in DataLoader(range(8), num_workers=2))
+print(total)
+""")
+    given = {
+        "sagemaker_torch_distributed_enabled": "true",
+        "sagemaker_mpi_num_of_processes_per_host": "2",
+    }
+    mount = with_torch(project, torch_folder, given)
+    with debugged(project, "ENGINE=docker", mount) as job:
+        editor = job.join({"train.py": [6]}, "(rank, total)")
+        stops = {at(editor.stop()) for _ in range(2)}
+        assert stops == {("breakpoint", "train.py", 6, f"({rank}, 28)") for rank in (0, 1)}
+        assert job.end() == 0, job.text

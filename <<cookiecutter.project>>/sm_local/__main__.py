@@ -24,6 +24,7 @@ from .script import quote
 VERBS = {
     "train": ("verbs.run", "train"),
     "process": ("verbs.run", "process"),
+    "debug": ("verbs.debug", "write"),
     "shell": ("verbs.shell", "write"),
     "build": ("verbs.build", "write"),
     "pull-dlc": ("verbs.pull", "write"),

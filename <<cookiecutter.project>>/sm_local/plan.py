@@ -12,6 +12,8 @@ from typing import Union
 # Stands for the time at the end of a job's name, which only the running recipe knows. It cannot
 # clash: no value of a request has a NUL.
 STAMP = "\0\0"
+# Stands for the PYTHONPATH that the image sets, behind a colon, which it is not asked for before.
+IMAGES_PATH = "\0\1"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,12 @@ class Code:
     large: str = "cow"  # how code/ itself is mounted where it is too large: cow or readonly
 
 
-Piece = Union[Mount, Prefix, Feed, Code]
+@dataclass(frozen=True)
+class Debugger:
+    """What starts the debugger, and the debugger itself."""
+
+
+Piece = Union[Mount, Prefix, Feed, Code, Debugger]
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ class Container:
     gpu_limit: int | None = None  # at most so many
     cpus: int = 0  # 0: no limit
     memory: int = 0  # GiB; 0: no limit
+    port: int = 0  # published on this machine's loopback alone; 0: none
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -139,6 +147,7 @@ class Plan:
     platform: str = ""
     engine_arguments: tuple[str, ...] = ()
     parking: Parking | None = None
+    debug_ports: tuple[int, ...] = ()  # where the hosts' debuggers are; () without
     notes: tuple[str, ...] = ()  # said once, before the job starts
 
     @property

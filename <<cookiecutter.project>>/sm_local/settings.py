@@ -86,6 +86,8 @@ RULES = {
         r"[A-Za-z_][\w.]*(,[A-Za-z_][\w.]*)*",
         "Python's modules, such as torch or numpy,pandas",
     ),
+    "DEBUG_PORT": Rule("5678", r"[1-9]\d{0,4}", "the number of a port such as 5678"),
+    "WAIT": choice("1", "0"),
     "PLATFORM": Rule("", r"linux/[\w/]+", "a platform such as linux/amd64"),
     "DOCKER_ARGS": Rule("", r"[\s\S]*", "arguments of docker run, quoted as in a shell"),
     "BUILD_ARGS": Rule("", r"[\s\S]*", "arguments of docker build, quoted as in a shell"),

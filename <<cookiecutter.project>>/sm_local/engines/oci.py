@@ -56,6 +56,8 @@ class OCI:
             names.append("need_image")
         if plan.looked_up:
             names.append(call("look_up", *plan.looked_up))
+        if plan.debug_ports:
+            names.append("find_python_path")
         return names
 
     def before(self, plan: Plan) -> list[str]:
@@ -179,10 +181,11 @@ class OCI:
 
     def _fixed(self, plan: Plan, container: Container) -> list[list[str]]:
         """Return what a container has, but for its names."""
-        platform = self._platform(plan)
+        platform, port = self._platform(plan), container.port
         named = [] if plan.parking else self._variables(container, named=True)
         return [
             ["--hostname", container.hostname, *self._network(plan, container)],
+            ["--publish", f"127.0.0.1:{port}:{port}"] if port else [],
             [*self._shared_memory(plan), array("limits")],
             self._limits(container),
             self.gpus(container.gpus),

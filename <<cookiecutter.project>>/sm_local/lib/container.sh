@@ -199,6 +199,10 @@ explain_refusal() {
       holder=${holder%%\"*}
       name_holder "${holder#/}"
       die "opt/ml/checkpoints is in use by job $holder; wait for it, or 'make stop'" ;;
+    *'port is already allocated'* | *'address already in use'*)
+      [[ $1 =~ [0-9.]+:[0-9]+ ]] || true
+      die "$engine cannot publish ${BASH_REMATCH[0]:-a port}, which is in use;" \
+        "choose another port: DEBUG_PORT of 'make debug', or that in DOCKER_ARGS" ;;
     *'could not select device driver'* | *'nknown runtime'* | *'unknown or invalid runtime'* | \
       *nvidia* | *'CDI'*)
       die "$engine cannot hand out a GPU (${1#*: });" \

@@ -13,6 +13,7 @@ unwritten=''           # the exit status is not known: its file could not be wri
 sample=''              # which part of its channels the job sees, where that is not all
 oom=''                 # the kernel killed something in the container to get its memory
 empty=''               # what the verdict says about a folder without files
+under=''               # what it says about the time that the job took
 
 # start_job COMMAND...: start it as the job, or as one of its hosts, log it, and pass signals on as
 # SageMaker does.
@@ -362,12 +363,12 @@ say_verdict() {
   case $1 in
     Completed)
       emptiness "$2"
-      say "Completed in $seconds s$part; $2: $at/$2$empty" ;;
+      say "Completed in $seconds s$under$part; $2: $at/$2$empty" ;;
     Stopped)
-      say "Stopped after $seconds s$part, exit code $rc$(meaning "$rc"):" \
+      say "Stopped after $seconds s$under$part, exit code $rc$(meaning "$rc"):" \
         "${why_stopped:+$why_stopped; }$dir" ;;
     Failed)
-      say "Failed after $seconds s$part: $(failure_reason "$rc")$(meaning "$rc");" \
+      say "Failed after $seconds s$under$part: $(failure_reason "$rc")$(meaning "$rc");" \
         "log, model and output are in $dir" ;;
   esac
 }

@@ -34,7 +34,7 @@ main() {
 list_what_to_delete() {
   local path
   for path in output/*/ output/.open output/.parked recipes sm_local/.venv sm_local/.venv.new.* \
-    sm_local/__pycache__; do
+    sm_local/.debugpy sm_local/.debugpy.new.* sm_local/__pycache__; do
     if [[ -e $path && $path != output/before-* ]]; then to_delete+=("${path%/}"); fi
   done
   for path in opt/ml/model opt/ml/output; do

@@ -19,6 +19,7 @@ from .reasons import OURS, Rule
 
 LIBRARY = Path(__file__).parent.parent / "lib"
 INDENT = "      # "
+ARRAY = re.compile(r"(named|options|starts)=\(")  # of FAST=1: what follows is a container's
 Reason = tuple[str, Rule]  # what is explained, and why it is so
 
 
@@ -114,7 +115,10 @@ class Reader:
     def read(self, words: list[str]) -> Iterator[Reason]:
         """Yield what is to say of a row's words."""
         if not self.seen and words:
-            yield from self.begin(words)
+            if ARRAY.match(words[0]):
+                self.part, words[0] = "options", ARRAY.sub("", words[0])
+            else:
+                yield from self.begin(words)
         self.seen += words
         if self.part in ("options", "more", "program"):
             yield from self.of_container(words)
@@ -122,7 +126,7 @@ class Reader:
     def begin(self, words: list[str]) -> Iterator[Reason]:
         """Yield what is to say of the first row."""
         name, *rest = words
-        if "run" in words[:3] or "env" in words[:3]:
+        if "run" in words[:3] or "env" in words[:3] or "run_parked" in words:
             self.part = "options"
         if name == "write_config":
             yield rest[0], reasons.FILES[rest[0]]

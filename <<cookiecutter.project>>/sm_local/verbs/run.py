@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..engines import Engine
-from ..plan import Code, Container, Feed, Mount, Parking, Piece, Plan, Prefix, View
+from ..plan import Code, Container, Debugger, Feed, Mount, Parking, Piece, Plan, Prefix, View
 from ..script import (
     DIR,
     JOB,
@@ -92,6 +92,8 @@ def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     recipe.bash(*(["drop_deadline"] if plan.max_seconds else []))
     recipe.bash(*engine.after(plan), *drop_inputs(plan))
     recipe.bash("if ! started; then not_started; fi")
+    if plan.debug_ports:
+        recipe.call("look_for_debugger")
     recipe.call("settle", DIR, *plan.handed_back)
     recipe.call("pack", plan.archives, DIR, otherwise="true")  # it has said why
     if plan.parking:
@@ -100,11 +102,12 @@ def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
 
 
 def data_libraries(plan: Plan) -> tuple[str, ...]:
-    """Return the files of lib/ for code/, and for channels that are more than folders."""
+    """Return the files of lib/ for code/, channels that are more than folders, a debugger."""
     feeds = any(isinstance(piece, Feed) for one in plan.containers for piece in one.layout)
     views = plan.checks or any(container.views for container in plan.containers)
     pipes = feeds or "drop_pipes" in drop_inputs(plan)
-    needed = (("code", plan.runs_code), ("view", views), ("pipe", pipes))
+    debugs = bool(plan.debug_ports)
+    needed = (("code", plan.runs_code), ("view", views), ("pipe", pipes), ("debugger", debugs))
     return tuple(name for name, is_needed in needed if is_needed)
 
 
@@ -112,6 +115,8 @@ def make_folders(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     """Refuse a job whose data is not here; make its folder, and in it what its hosts mount."""
     for check in plan.checks:
         recipe.call(*check)
+    if plan.debug_ports:
+        recipe.call("need_debugger", *map(str, plan.debug_ports))
     copied = ("cow",) if plan.runs_code else ()
     folders = [
         plan.below(container, name)
@@ -218,6 +223,8 @@ def lay_out(recipe: Recipe, piece: Piece) -> None:
         recipe.call("view_or_folder", piece.channel, piece.folder)
     elif isinstance(piece, Code):
         recipe.call("show_code", piece.target, piece.small, piece.large)
+    elif isinstance(piece, Debugger):
+        recipe.call("show_debugger")
     else:
         mount(recipe, piece)
 

@@ -1,0 +1,105 @@
+# docker 28.2.2, CPU (GPU runtime not found), image churn:latest
+  engine=docker image=churn:latest
+  missing="run 'make build'"
+  find_built
+  need_image
+  find_python_path
+  stop_grace=120 interrupt_grace=10
+
+  look_at_code
+  need_debugger 5678 5679
+  new_job Churn-1 \
+    algo-1/config algo-1/model algo-1/output/data algo-1/cow algo-1/cow/extra/upper \
+    algo-1/cow/extra/work algo-1/cow/stream/upper algo-1/cow/stream/work algo-1/cow/training/upper \
+    algo-1/cow/training/work algo-2/config algo-2/model algo-2/output/data algo-2/cow \
+    algo-2/cow/extra/upper algo-2/cow/extra/work algo-2/cow/stream/upper algo-2/cow/stream/work \
+    algo-2/cow/training/upper algo-2/cow/training/work code
+  record engine=docker verb=debug stop_grace=120
+  [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints
+  hand_back opt/ml/checkpoints checkpoints
+  limit 65536
+  own_network --driver bridge
+  say "$job": 'docker 28.2.2, CPU (GPU runtime not found), image churn:latest'
+  take_code
+  start_helper "$built"
+  on_host algo-1
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+  write_config resourceconfig.json '{"current_host":"algo-1","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
+  write_config checkpointconfig.json '{"LocalPath":"/state"}'
+  bind "$at/config" /opt/ml/input/config
+  cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
+  cow opt/ml/input/data/stream /opt/ml/input/data/stream stream
+  cow opt/ml/input/data/training /opt/ml/input/data/training training
+  bind "$at/model" /opt/ml/model
+  bind "$at/output" /opt/ml/output
+  show_code /opt/ml/code copy cow
+  bind opt/ml/checkpoints /state
+  show_debugger
+  checkpoints_name
+  start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
+    --hostname ip-10-0-0-1.us-west-2.compute.internal --network "$job-$$" --network-alias algo-1 \
+    --publish 127.0.0.1:5678:5678 \
+    --shm-size 2g "${limits[@]}" \
+    --env TRAINING_JOB_NAME=Churn-1"$stamp" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
+    --env AWS_REGION=us-west-2 \
+    --env DMLC_INTERFACE=eth0 \
+    --env NVIDIA_VISIBLE_DEVICES=void \
+    --env SM_DEBUG_PORT=5678 \
+    --env SM_DEBUG_CODE=/opt/ml/code:/opt/ml/input/data/code \
+    --env SM_DEBUG_BIND=0.0.0.0 \
+    --env SM_DEBUG_STATE=/tmp/.sm-debug \
+    --env SM_DEBUG_WAIT=1 \
+    --env PYTHONPATH=/opt/sm-local/debug"$python_path" \
+    "${mounts[@]}" \
+    "$built" train
+  on_host algo-2
+  write_config hyperparameters.json '{}'
+  write_config inputdataconfig.json '{"extra":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"stream":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"},"training":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None"}}'
+  write_config resourceconfig.json '{"current_host":"algo-2","current_instance_type":"ml.c5.xlarge","current_group_name":"homogeneousCluster","hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.c5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0","topology":null}'
+  write_config metric-definition-regex.json '[]'
+  write_config checkpointconfig.json '{"LocalPath":"/state"}'
+  bind "$at/config" /opt/ml/input/config
+  cow opt/ml/input/data/extra /opt/ml/input/data/extra extra
+  cow opt/ml/input/data/stream /opt/ml/input/data/stream stream
+  cow opt/ml/input/data/training /opt/ml/input/data/training training
+  bind "$at/model" /opt/ml/model
+  bind "$at/output" /opt/ml/output
+  show_code /opt/ml/code copy cow
+  bind opt/ml/checkpoints /state
+  show_debugger
+  name=$job-$$-algo-2
+  start_job docker run --rm --pull never --name "$name" --cidfile "$at/container-id" \
+    --label sm-local.project="$PWD" --label sm-local.job="$job" --label sm-local.recipe="$recipe" \
+    --hostname ip-10-0-0-2.us-west-2.compute.internal --network "$job-$$" --network-alias algo-2 \
+    --publish 127.0.0.1:5679:5679 \
+    --shm-size 2g "${limits[@]}" \
+    --env TRAINING_JOB_NAME=Churn-1"$stamp" \
+    --env TRAINING_JOB_ARN=arn:aws:sagemaker:us-west-2:111122223333:training-job/churn-1"$stamp" \
+    --env AWS_REGION=us-west-2 \
+    --env DMLC_INTERFACE=eth0 \
+    --env NVIDIA_VISIBLE_DEVICES=void \
+    --env SM_DEBUG_PORT=5679 \
+    --env SM_DEBUG_CODE=/opt/ml/code:/opt/ml/input/data/code \
+    --env SM_DEBUG_BIND=0.0.0.0 \
+    --env SM_DEBUG_STATE=/tmp/.sm-debug \
+    --env SM_DEBUG_WAIT=1 \
+    --env PYTHONPATH=/opt/sm-local/debug"$python_path" \
+    "${mounts[@]}" \
+    "$built" train
+  listen
+  ( warn_if_stale & ) || true
+  sweep_beside
+  point_links "$dir/algo-1" model output
+  wait_job
+  drop_network
+  finish_helper "$built"
+  drop_volumes
+  if ! started; then not_started; fi
+  look_for_debugger
+  settle "$dir" opt/ml/checkpoints
+  pack auto "$dir" || true
+  verdict model
