@@ -255,6 +255,23 @@ def test_clean_removes_what_is_parked(fast, docker):
     assert eventually(lambda: not containers(docker, fast, "parked"))
 
 
+def test_a_shell_opens_where_a_parked_job_has_ended(fast):
+    script(fast, "open('/opt/ml/model/m', 'w').write('trained')")
+    park(fast)
+    assert ", parked" in train(fast)
+    done = subprocess.run(
+        ["make", "shell", "JOB=last"],
+        cwd=fast,
+        input="echo $TRAINING_JOB_NAME; cat /opt/ml/model/m; ls /opt/ml/code\n",
+        text=True,
+        capture_output=True,
+        env=clean_environment(),
+        check=False,
+    )
+    assert done.stdout.startswith(f"{last_job(fast).name}\ntrained"), done
+    assert "train.py" in done.stdout and len(jobs(fast)) == 2
+
+
 PYTHON = """
 import json, threading
 print("imported", "decimal" in sys.modules)

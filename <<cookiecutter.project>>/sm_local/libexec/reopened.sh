@@ -6,23 +6,28 @@
 # shellcheck disable=SC2034,SC2154  # so shellcheck misses a use and an assignment here
 
 source sm_local/lib/shell.sh
-make_folder=$(declare -f new_job)
+make_begin=$(declare -f begin_job) make_furnish=$(declare -f furnish_job)
 # `source <( )` would read nothing in Bash 3.2
-source /dev/stdin <<< "make_folder${make_folder#new_job}"
+source /dev/stdin <<< "make_begin${make_begin#begin_job}"
+source /dev/stdin <<< "make_furnish${make_furnish#furnish_job}"
 
 old=output/$reopened   # the job's folder; $dir is the shell's
 rc=0                   # the shell's exit status
 shell_here='if command -v bash > /dev/null; then exec bash; else exec sh; fi'
 
-# new_job STEM FOLDER...: make a folder for the shell, with copies of what the job has left in these
-# folders. The job's name stays its own.
-new_job() {
-  local folder
+# begin_job STEM: make a folder for the shell. The job's name stays its own.
+begin_job() {
   if [[ -d $old/algo-1 && ! $reopened_host ]]; then reopened_host=algo-1; fi
   [[ -d $old/$reopened_host ]] || die "$reopened has no host $reopened_host"
-  make_folder "$@"
+  make_begin "$1"
   stamp=${reopened#"$1"}
-  for folder in "${@:2}"; do
+}
+
+# furnish_job FOLDER...: make these in it, with copies of what the job has left there.
+furnish_job() {
+  local folder
+  make_furnish "$@"
+  for folder; do
     case /$folder/ in
       */config/* | */cow/* | */code/* | */pipes/*) continue ;;
       */output/*) folder=${folder%%output/*}output ;;
@@ -59,7 +64,9 @@ checkpoints_name() { name=$job-$$-shell; }
 
 # start_job COMMAND...: open the shell in the place of the job's program, on one host.
 start_job() {
-  local command=("$1") terminal=(--interactive) checkpoints=''
+  local command terminal=(--interactive) checkpoints=''
+  if [[ $1 == run_parked ]]; then shift; fi
+  command=("$1")
   if [[ $at != "$dir" && ${at##*/} != "$reopened_host" ]]; then return 0; fi
   record verb=shell
   if [[ -t 0 && -t 1 ]]; then terminal+=(--tty); fi
@@ -132,3 +139,11 @@ point_links() { :; }
 wait_job() { :; }
 settle() { :; }
 pack() { :; }
+look_for_debugger() { :; }
+
+# say_start HEADLINE: and what follows: nothing is parked for a shell.
+say_start() { say "$job: $1"; }
+take_parked() { :; }
+fit_parked() { :; }
+leave_parked() { :; }
+park() { :; }

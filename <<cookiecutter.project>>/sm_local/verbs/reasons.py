@@ -130,6 +130,10 @@ OPTIONS = {
         "what bind, cow and show_code have added above; /opt/ml itself never", "captured"
     ),
     "${terminal[@]}": Rule("a terminal for you; a job has none", OURS),
+    "--publish": Rule("DEBUG_PORT, on this machine's own address alone", OURS),
+    "${named[@]}": Rule("FAST: the variables above, which differ from job to job", OURS),
+    "${options[@]}": Rule("FAST: the options above, which a parked container has already", OURS),
+    "${starts[@]}": Rule("FAST: the image and the program above", OURS),
 }
 DOCKER_ARGS = Rule("yours, from DOCKER_ARGS", OURS)
 ENTRYPOINT = Rule("ContainerEntrypoint replaces the image's; no `train` then", "DG")
