@@ -294,6 +294,7 @@ def test_the_next_verb_clears_away_what_a_killed_recipe_has_left(project, docker
     docker.containers.create(built, labels={**mine, "sm-local.helper": job.name})
     docker.volumes.create(labels={**mine, "sm-local.job": job.name})
     os.mkfifo(job / ".in")
+    (job / "status.new.1").touch()
     cleared = f"sm-local: cleared away what {job.name} had left behind: "
     assert f"left      by recipes that were killed: {job.name}; " in make(project, "doctor").stdout
     assert cleared not in make(project, "chown").stdout  # it runs
@@ -306,7 +307,8 @@ def test_the_next_verb_clears_away_what_a_killed_recipe_has_left(project, docker
     said = make(project, verb, *["YES=1"][: verb == "clean"]).stdout
     assert cleared in said and "FIFO" not in said, said
     assert of_project(docker, project) == []
-    assert (job / ".in").exists() is False and job.exists() == (verb != "clean")
+    assert not (job / ".in").exists() and not (job / "status.new.1").exists()
+    assert job.exists() == (verb != "clean")
     assert list((project / "output/.open").glob("*")) == []
     assert (" Abandoned " in make(project, "jobs").stdout) == (verb != "clean")
 

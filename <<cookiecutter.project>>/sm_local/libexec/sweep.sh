@@ -118,6 +118,7 @@ sweep_folder() {
     "$dir"/{,algo-*/}{cow,stage,pipes,views,manifests,.began}; do
     if [[ -e $path ]] && rm -rf "$path" 2> /dev/null; then what+=" ${path#output/},"; fi
   done
+  rm -f "$dir"/*.new.* "$dir"/record/*.new.*       # facts that were being written
   disarm "$dir"
   if is_unfinished "$job"; then
     rm -f "$dir"/*.tar.gz.part*
