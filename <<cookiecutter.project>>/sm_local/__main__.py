@@ -25,6 +25,7 @@ VERBS = {
     "train": ("verbs.run", "train"),
     "process": ("verbs.run", "process"),
     "shell": ("verbs.shell", "write"),
+    "watch": ("verbs.watch", "run"),
     "build": ("verbs.build", "write"),
     "pull-dlc": ("verbs.pull", "write"),
     "data": ("verbs.data", "run"),

@@ -5,6 +5,7 @@
 #
 #   recipe      the process that runs the job's recipe: its number, start time and machine
 #   verb        train, process or shell
+#   watch       which run of `make watch` it is
 #   engine      docker, podman or sandbox
 #   stop_grace  seconds between SIGTERM and SIGKILL
 #   failed      the folder of the first of several hosts to fail
