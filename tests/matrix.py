@@ -204,6 +204,7 @@ OPTIONS = {
     "manifests": {"MANIFESTS": "on"},
     "graces": {"STOP_GRACE": "7", "INTERRUPT_GRACE": "3", "SHM": "8g", "NOFILE": "99"},
     "region": {"REGION": "us-east-1"},
+    "pdb": {"PDB": "1"},
     "company": {"HTTPS_PROXY": "http://me:secret@p:3128", "CA_BUNDLE": "/etc/ca.pem"},
 }
 

@@ -24,6 +24,8 @@ CHOSEN = [
     "train docker groups limits",
     "train docker plain company",
     "train desktop dlc",
+    "train docker plain pdb",
+    "train sandbox plain pdb",
     "train podman checkpoints",
     "train sandbox",
     "train sandbox shards manifests",

@@ -71,6 +71,7 @@ MAY_IMPORT = {
     "libexec": {"libexec", "errors", "s3"},
     "kinds": {*BASE, "settings", "images", "request", "libexec", "kinds"},
     "watch": {"errors", "request", "watch"},
+    "pdb": set(),  # a job's own Python runs it
     "features": {*BASE, "settings", "machine", "features"},
     "engines": {*BASE, "script", "machine", "engines"},
     "s3": {*BASE, "settings", "machine", "images", "request", "libexec", "kinds", "progress", "s3"},
@@ -227,7 +228,8 @@ def test_a_setting_is_read_in_one_place(key):
 
 # One module prints errors and exits
 
-ALONE = {"libexec.pipe", "libexec.objects", "libexec.credentials"}  # programs of their own
+# programs of their own
+ALONE = {"libexec.pipe", "libexec.objects", "libexec.credentials", "libexec.terminal"}
 # how far `make data` is, in the words of a recipe; how a run ended that was watched
 SAYING = {"s3.wording", "verbs.watch"}
 

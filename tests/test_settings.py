@@ -41,6 +41,7 @@ DEFAULTS = {
     "KEEP": "5",
     "UPDATE": "0",
     "BUILD": "0",
+    "PDB": "0",
 }
 ALL = ", ".join(DEFAULTS)
 
@@ -250,6 +251,7 @@ WANTED = {
     "KEEP": "a number of jobs, or all",
     "UPDATE": "0 or 1",
     "BUILD": "0 or 1",
+    "PDB": "0 or 1",
 }
 VALUES = {
     "ENGINE": ("auto docker podman sandbox", ["Docker", "dock", "docker,podman", "auto|docker"]),
@@ -297,6 +299,7 @@ VALUES = {
     "KEEP": ("1 20 all", ["0", "none", "-1", "1e3", "5 jobs"]),
     "UPDATE": ("0 1", ["2", "yes"]),
     "BUILD": ("0 1", ["2", "yes"]),
+    "PDB": ("0 1", ["2", "on"]),
 }
 
 

@@ -12,6 +12,8 @@ from typing import Union
 # Stands for the time at the end of a job's name, which only the running recipe knows. It cannot
 # clash: no value of a request has a NUL.
 STAMP = "\0\0"
+# Stands for the PYTHONPATH that the image sets, behind a colon, which it is not asked for before.
+IMAGES_PATH = "\0\1"
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Plan:
     nofile: str = ""
     platform: str = ""
     engine_arguments: tuple[str, ...] = ()
+    at_terminal: bool = False  # what is typed is for the job
     notes: tuple[str, ...] = ()  # said once, before the job starts
 
     @property

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .plan import STAMP
+from .plan import IMAGES_PATH, STAMP
 
 WIDTH = 100  # columns, where no single word is wider
 LIBRARY = 1  # raise it when lib/ stops understanding older recipes; lib/folder.sh compares
@@ -18,6 +18,8 @@ class Bash(str):
     """A word that is Bash already, such as "$at/model". Every other word is quoted."""
 
 
+# What only the running recipe knows, and the Bash in its place.
+LATER = {STAMP: '"$stamp"', IMAGES_PATH: '"$python_path"'}
 AT, DIR, JOB, NAME = Bash('"$at"'), Bash('"$dir"'), Bash('"$job"'), Bash('"$name"')
 VIEW = Bash('"$view"')
 
@@ -38,14 +40,15 @@ def array(name: str) -> Bash:
 
 
 def quote(value: str) -> str:
-    """Return a value as one Bash word, the time of the job's name in the place of STAMP.
+    """Return a value as one Bash word, what LATER has in the place of its marks.
 
     Values with quotes or `$` get double quotes: `'"'"'` is unreadable, and shellcheck flags it.
     """
     if isinstance(value, Bash):
         return value
-    if STAMP in value:
-        return '"$stamp"'.join(quote(part) if part else "" for part in value.split(STAMP))
+    for mark, variable in LATER.items():
+        if mark in value:
+            return variable.join(quote(part) if part else "" for part in value.split(mark))
     if re.search(r"['$`]", value):
         return '"' + re.sub(r'[\\"$`]', r"\\\g<0>", value) + '"'
     return shlex.quote(value)

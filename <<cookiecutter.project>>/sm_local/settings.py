@@ -83,6 +83,7 @@ RULES = {
     "KEEP": Rule("5", r"all|[1-9]\d{0,5}", "a number of jobs, or all"),
     "UPDATE": choice("0", "1"),
     "BUILD": choice("0", "1"),
+    "PDB": choice("0", "1"),
 }
 
 

@@ -13,6 +13,8 @@ ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (capt
 OWN_CODE = "+code"  # as lib/code.sh calls it: no channel can have that name
 ARM = ("arm64", "aarch64")
 BUILT = Bash('"$built"')
+# no keys leave a job without a terminal: ^P^Q would, and is a person's "the line before"
+TERMINAL = ["--interactive", "--tty", "--detach-keys", "ctrl-@,ctrl-@"]
 SHELL = "if command -v bash >/dev/null; then exec bash; else exec sh; fi"
 
 
@@ -37,6 +39,7 @@ class OCI:
             ("company", plan.looked_up),
             ("credentials", plan.credentials),
             ("mps", plan.shares_gpus),
+            ("python_path", plan.at_terminal),
         )
         needed = (name for name, needed in optional if needed)
         return ("container", self.facts.name, "events", *needed)
@@ -54,6 +57,8 @@ class OCI:
             names.append("need_image")
         if plan.looked_up:
             names.append(call("look_up", *plan.looked_up))
+        if plan.at_terminal:
+            names.append("find_python_path")
         return names
 
     def before(self, plan: Plan) -> list[str]:
@@ -115,6 +120,7 @@ class OCI:
         entrypoint = [word for one in first for word in ("--entrypoint", one)]
         return [
             *self._options(plan, container),
+            TERMINAL if plan.at_terminal else [],
             [*entrypoint, image(plan), *rest, *container.command],
         ]
 

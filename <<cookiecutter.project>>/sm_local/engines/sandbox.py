@@ -11,6 +11,8 @@ from ..script import Bash, array, call, glue
 from .oci import overlay_folders
 
 ALONE = "the hosts reach each other and nothing else: the sandbox has no way out of their network"
+TERM = Bash('TERM="${TERM:-dumb}"')
+RELAY = ["python3", "-B", "sm_local/libexec/terminal.py"]
 NO_IMAGE = (
     "the sandbox needs no image: it runs container/train with the Python of this machine; "
     "nothing to build"
@@ -89,11 +91,13 @@ class Sandbox:
             program = [*container.entrypoint, *container.arguments]
         else:
             program = [Bash('"$PWD"/container/train')]
+        if plan.at_terminal:
+            return [RELAY, *self._environment(plan, container, [TERM]), program]
         return [*self._environment(plan, container, []), program]
 
     def shell(self, plan: Plan, container: Container) -> list[list[str]]:
         """Return a shell in the same environment, in which `train` starts the script."""
-        more: list[str] = [Bash('PATH="$PWD/container:$PATH"'), Bash('TERM="${TERM:-dumb}"')]
+        more: list[str] = [Bash('PATH="$PWD/container:$PATH"'), TERM]
         return [*self._environment(plan, container, more), ["bash"]]
 
     def _environment(self, plan: Plan, container: Container, more: list[str]) -> list[list[str]]:

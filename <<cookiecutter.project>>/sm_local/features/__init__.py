@@ -5,9 +5,9 @@ They run in this order. One raises SmLocalError for what cannot be; a setting is
 
 from __future__ import annotations
 
-from . import arguments, channels, code, company, credentials, gpus, limits, network, options
+from . import arguments, channels, code, company, credentials, gpus, limits, network, options, pdb
 
-FEATURES = (credentials, network, company, limits, options, arguments, gpus, channels, code)
+FEATURES = (credentials, network, company, limits, options, arguments, gpus, channels, code, pdb)
 
 
 def apply(plan, settings, facts):

@@ -33,11 +33,11 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a job, from top to bottom as it runs."""
     headline = engine.headline(plan)
     libraries = (*LIBRARIES, *data_libraries(plan), *engine.libraries(plan))
+    libraries += ("terminal",) if plan.at_terminal else ()
     recipe = Recipe(verb, headline, libraries)
     recipe.bash(*engine.opening(plan))
     recipe.bash(assign(stop_grace=plan.stop_grace, interrupt_grace=plan.interrupt_grace), "")
-    if plan.runs_code:
-        recipe.call("look_at_code")
+    recipe.bash(*before_anything(plan))
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan))
     recipe.say(glue(JOB, ":"), headline)
@@ -56,9 +56,17 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     return recipe
 
 
+def before_anything(plan: Plan) -> list[str]:
+    """Return what refuses a job, or looks at what it runs, before its folder is made."""
+    found = (("need_terminal", plan.at_terminal), ("look_at_code", plan.runs_code))
+    return [function for function, needed in found if needed]
+
+
 def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     """Wait for the job's end; keep what it wrote, and nothing else."""
     recipe.call("wait_job")
+    if plan.at_terminal:
+        recipe.call("leave_terminal")
     recipe.bash(*engine.after(plan), *drop_inputs(plan))
     recipe.bash("if ! started; then not_started; fi")
     recipe.call("settle", DIR, *plan.handed_back)
