@@ -16,7 +16,7 @@ def inner(x):
     raise ValueError(f"bad {y}")
 inner(21)
 """
-pytestmark = [pytest.mark.linux, pytest.mark.usefixtures("image_if_docker")]
+pytestmark = [pytest.mark.linux, pytest.mark.engine, pytest.mark.usefixtures("built")]
 
 
 @pytest.fixture
@@ -70,15 +70,14 @@ def test_an_error_stops_in_the_frame_that_raised_it(project, at_terminal, engine
     assert "(Pdb) p y\n42\n" in log and "\r" not in log
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_breakpoint_stops_and_the_job_goes_on(project, at_terminal, engine):
+def test_a_breakpoint_stops_and_the_job_goes_on(project, at_terminal):
     script(
         project,
         "x = 20; print('epochs', sys.argv.count('--epochs'))\n"
         "breakpoint()\n"
         "open('/opt/ml/model/m', 'w').write(str(x))",
     )
-    terminal = at_terminal(engine)
+    terminal = at_terminal("sandbox")
     answers(terminal, "!x = 22", "")
     answers(terminal, "c", "(.*\n)?sm-local: Completed")
     assert terminal.wait() == 0
@@ -86,10 +85,9 @@ def test_a_breakpoint_stops_and_the_job_goes_on(project, at_terminal, engine):
     assert (last_job(project) / "log").read_text().startswith("epochs 1\n")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_who_quits_is_told_nothing_new(project, at_terminal, engine):
+def test_who_quits_is_told_nothing_new(project, at_terminal):
     script(project, "breakpoint()\nprint('on')")
-    terminal = at_terminal(engine)
+    terminal = at_terminal("sandbox")
     answers(terminal, "q", "(.*\n)*sm-local: Failed")
     assert terminal.wait() == 2
     assert terminal.text.count("(Pdb)") == 1 and "no terminal" not in terminal.text
@@ -119,10 +117,9 @@ def test_closing_the_terminal_at_a_breakpoint_stops_the_job(project, at_terminal
     terminal.reap(time.monotonic() + 40)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_make_stop_ends_a_job_at_a_prompt(project, at_terminal, engine):
+def test_make_stop_ends_a_job_at_a_prompt(project, at_terminal):
     script(project, "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n" + RAISES)
-    terminal = at_terminal(engine)
+    terminal = at_terminal("docker")
     terminal.wait_for(r"\(Pdb\) ")
     make(project, "stop")
     terminal.wait_for("sm-local: Stopped")
@@ -130,9 +127,8 @@ def test_make_stop_ends_a_job_at_a_prompt(project, at_terminal, engine):
     assert (last_job(project) / "model.tar.gz").exists()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_without_a_terminal_it_is_refused_and_nothing_is_made(project, engine):
-    done = make(project, "train", "PDB=1", f"ENGINE={engine}")
+def test_without_a_terminal_it_is_refused_and_nothing_is_made(project):
+    done = make(project, "train", "PDB=1", "ENGINE=sandbox")
     assert done.returncode == 2 and done.stdout.splitlines()[0] == (
         "sm-local: PDB=1 needs a terminal, where pdb is typed into; without one leave it out, "
         "or use 'make debug'"
@@ -140,10 +136,9 @@ def test_without_a_terminal_it_is_refused_and_nothing_is_made(project, engine):
     assert jobs(project) == []
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_breakpoint_without_a_terminal_does_not_wait_and_says_what_stops(project, engine):
+def test_a_breakpoint_without_a_terminal_does_not_wait_and_says_what_stops(project):
     script(project, "breakpoint()")
-    done = make(project, "train", f"ENGINE={engine}")
+    done = make(project, "train", "ENGINE=sandbox")
     assert done.returncode == 2 and done.stdout.splitlines()[-2] == (
         "sm-local: a job has no terminal for breakpoint(), here or on SageMaker: "
         "'make train PDB=1' stops there at yours, 'make debug' in an editor"
@@ -187,3 +182,14 @@ def test_nothing_is_left_of_a_job_whose_client_is_killed(project, at_terminal, d
         os.kill(process, signal.SIGKILL)
     terminal.wait()
     assert eventually(lambda: containers(docker, project) == [])
+
+
+def test_a_shell_has_it_too(project, at_terminal):
+    script(project, RAISES)
+    terminal = at_terminal("docker", "shell")
+    terminal.wait_for("# $")
+    terminal.type(b"train\n")
+    answers(terminal, "p y", "42\n")
+    answers(terminal, "q", ".*# $")
+    terminal.type(b"exit\n")
+    terminal.wait()

@@ -1,12 +1,14 @@
 """The same job on Podman."""
 
 import json
+import re
 import shutil
 import subprocess
 
 import pytest
 from conftest import clean_environment, jobs, last_job, make, need_podman, script
 from sm_local.kinds.job import Channel
+from terminal import Terminal
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 
@@ -30,6 +32,21 @@ open("/opt/ml/model/m", "w").write("m"); sys.exit(7)
     assert "exit code: 7" in done.stdout and (job / "exit-code").read_text() == "7\n"
     assert (project / "opt/ml/input/data/training/train.csv").exists()
     assert (job / "model.tar.gz").exists()
+
+
+def test_pdb_on_podman(project, in_podman):
+    script(project, "x = 41\nbreakpoint()\nraise ValueError('bad')")
+    command = ["make", "train", "PDB=1", "ENGINE=podman", f"IMAGE={in_podman}"]
+    terminal = Terminal(command, project, clean_environment())
+    for typed, answer in (("p x + 1", "42"), ("c", "ValueError: bad"), ("p x", "41"), ("q", "")):
+        terminal.wait_for(r"\(Pdb\) \Z")
+        terminal.type(f"{typed}\n".encode())
+        terminal.wait_for(rf"(?s)\(Pdb\) {re.escape(typed)}\n.*{answer}")
+    assert terminal.wait() == 2
+    job = last_job(project)
+    assert (job / "exit-code").read_text() == "1\n" and "(Pdb) p x\n41\n" in (
+        job / "log"
+    ).read_text()
 
 
 def test_views_and_whole_prefixes_of_s3_on_podman(project, in_podman):
