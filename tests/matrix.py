@@ -208,6 +208,7 @@ OPTIONS = {
     "graces": {"STOP_GRACE": "7", "INTERRUPT_GRACE": "3", "SHM": "8g", "NOFILE": "99"},
     "region": {"REGION": "us-east-1"},
     "slices": {"SAMPLE": "1%", "MAX_SECONDS": "60"},
+    "pdb": {"PDB": "1"},
     "company": {"HTTPS_PROXY": "http://me:secret@p:3128", "CA_BUNDLE": "/etc/ca.pem"},
 }
 

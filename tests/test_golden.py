@@ -26,6 +26,8 @@ CHOSEN = [
     "train docker plain slices",
     "train docker checkpoints fast",
     "train desktop dlc",
+    "train docker plain pdb",
+    "train sandbox plain pdb",
     "train podman checkpoints",
     "train sandbox",
     "train sandbox shards manifests",

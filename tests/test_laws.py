@@ -71,6 +71,8 @@ MAY_IMPORT = {
     "libexec": {"libexec", "errors", "s3"},
     "debug": set(),  # runs in the job
     "kinds": {*BASE, "settings", "images", "request", "libexec", "kinds"},
+    "watch": {"errors", "request", "watch"},
+    "pdb": set(),  # a job's own Python runs it
     "features": {*BASE, "settings", "machine", "features"},
     "engines": {*BASE, "script", "machine", "engines"},
     "s3": {*BASE, "settings", "machine", "images", "request", "libexec", "kinds", "progress", "s3"},
@@ -229,8 +231,9 @@ def test_a_setting_is_read_in_one_place(key):
 
 # programs of their own
 ALONE = {"libexec.pipe", "libexec.objects", "libexec.credentials", "libexec.preload"}
-ALONE |= {"debug.sitecustomize"}
-SAYING = {"s3.wording"}  # how far `make data` is, in the words of a recipe
+ALONE |= {"debug.sitecustomize", "libexec.terminal"}
+# how far `make data` is, in the words of a recipe; how a run ended that was watched
+SAYING = {"s3.wording", "verbs.watch"}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - {"__main__"} - ALONE))

@@ -1,6 +1,7 @@
 """The same job on Podman."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -8,6 +9,7 @@ import pytest
 from conftest import clean_environment, jobs, last_job, make, need_podman, script
 from debugging import HERE, at, debugged, link_debugger, listening
 from sm_local.kinds.job import Channel
+from terminal import Terminal
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 
@@ -66,6 +68,21 @@ time.sleep(60)
     assert shell.stdout.split() == [*sorted(files), *files], shell.stderr
     assert f"; output/{job.name} is as it was\n" in shell.stderr
     assert not (job / "model/x").exists()
+
+
+def test_pdb_on_podman(project, in_podman):
+    script(project, "x = 41\nbreakpoint()\nraise ValueError('bad')")
+    command = ["make", "train", "PDB=1", "ENGINE=podman", f"IMAGE={in_podman}"]
+    terminal = Terminal(command, project, clean_environment())
+    for typed, answer in (("p x + 1", "42"), ("c", "ValueError: bad"), ("p x", "41"), ("q", "")):
+        terminal.wait_for(r"\(Pdb\) \Z")
+        terminal.type(f"{typed}\n".encode())
+        terminal.wait_for(rf"(?s)\(Pdb\) {re.escape(typed)}\n.*{answer}")
+    assert terminal.wait() == 2
+    job = last_job(project)
+    assert (job / "exit-code").read_text() == "1\n" and "(Pdb) p x\n41\n" in (
+        job / "log"
+    ).read_text()
 
 
 def test_views_and_whole_prefixes_of_s3_on_podman(project, in_podman):

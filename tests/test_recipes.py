@@ -48,6 +48,7 @@ REFUSED = {
     *(f"desktop/{job}/defaults" for job in ("from-s3", "groups", "pipe", "shards")),
     *(f"podman/plain/{option}" for option in ("credentials", "role")),
     *(f"sandbox/plain/{option}" for option in ("credentials", "limits", "role", "some-limits")),
+    "docker-with-gpu/two-hosts/pdb",
     "sandbox/arguments/defaults",
     "sandbox/two-hosts/defaults",
 }

@@ -46,7 +46,10 @@ DEFAULTS = {
     "NO_PROXY": "",
     "PIP_INDEX_URL": "",
     "CA_BUNDLE": "",
+    "KEEP": "5",
     "UPDATE": "0",
+    "BUILD": "0",
+    "PDB": "0",
 }
 ALL = ", ".join(DEFAULTS)
 
@@ -261,7 +264,10 @@ WANTED = {
     "NO_PROXY": "hosts such as localhost,.example.com",
     "PIP_INDEX_URL": "an index such as https://pypi.example.com/simple",
     "CA_BUNDLE": "the path of a file with certificates (PEM), from / on",
+    "KEEP": "a number of jobs, or all",
     "UPDATE": "0 or 1",
+    "BUILD": "0 or 1",
+    "PDB": "0 or 1",
 }
 VALUES = {
     "ENGINE": ("auto docker podman sandbox", ["Docker", "dock", "docker,podman", "auto|docker"]),
@@ -317,7 +323,10 @@ VALUES = {
     "NO_PROXY": ("localhost localhost,.example.com,10.0.0.0/8", ["a, b", ",a", "a,"]),
     "PIP_INDEX_URL": ("https://me:token@h/simple", ["h/simple", "file:///wheels", "https://'h"]),
     "CA_BUNDLE": ("/etc/ssl/ca.pem", ["ca.pem", "~/ca.pem"]),
+    "KEEP": ("1 20 all", ["0", "none", "-1", "1e3", "5 jobs"]),
     "UPDATE": ("0 1", ["2", "yes"]),
+    "BUILD": ("0 1", ["2", "yes"]),
+    "PDB": ("0 1", ["2", "on"]),
 }
 
 

@@ -26,6 +26,7 @@ VERBS = {
     "process": ("verbs.run", "process"),
     "debug": ("verbs.debug", "write"),
     "shell": ("verbs.shell", "write"),
+    "watch": ("verbs.watch", "run"),
     "build": ("verbs.build", "write"),
     "pull-dlc": ("verbs.pull", "write"),
     "data": ("verbs.data", "run"),

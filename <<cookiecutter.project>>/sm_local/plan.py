@@ -148,6 +148,7 @@ class Plan:
     engine_arguments: tuple[str, ...] = ()
     parking: Parking | None = None
     debug_ports: tuple[int, ...] = ()  # where the hosts' debuggers are; () without
+    at_terminal: bool = False  # what is typed is for the job
     notes: tuple[str, ...] = ()  # said once, before the job starts
 
     @property

@@ -96,7 +96,10 @@ RULES = {
     "NO_PROXY": Rule("", r"[^\s,]+(,[^\s,]+)*", "hosts such as localhost,.example.com"),
     "PIP_INDEX_URL": Rule("", URL, "an index such as https://pypi.example.com/simple"),
     "CA_BUNDLE": Rule("", r"/.*", "the path of a file with certificates (PEM), from / on"),
+    "KEEP": Rule("5", r"all|[1-9]\d{0,5}", "a number of jobs, or all"),
     "UPDATE": choice("0", "1"),
+    "BUILD": choice("0", "1"),
+    "PDB": choice("0", "1"),
 }
 
 

@@ -14,6 +14,8 @@ ENDPOINT = "169.254.170.2"  # where SDKs ask for a container's credentials (capt
 OWN_CODE = "+code"  # as lib/code.sh calls it: no channel can have that name
 ARM = ("arm64", "aarch64")
 BUILT = Bash('"$built"')
+# no keys leave a job without a terminal: ^P^Q would, and is a person's "the line before"
+TERMINAL = ["--interactive", "--tty", "--detach-keys", "ctrl-@,ctrl-@"]
 SHELL = "if command -v bash >/dev/null; then exec bash; else exec sh; fi"
 
 
@@ -39,6 +41,7 @@ class OCI:
             ("credentials", plan.credentials),
             ("mps", plan.shares_gpus),
             ("parked", plan.parking),
+            ("python_path", plan.at_terminal or plan.debug_ports),
         )
         needed = (name for name, needed in optional if needed)
         return ("container", self.facts.name, "events", *needed)
@@ -56,7 +59,7 @@ class OCI:
             names.append("need_image")
         if plan.looked_up:
             names.append(call("look_up", *plan.looked_up))
-        if plan.debug_ports:
+        if plan.at_terminal or plan.debug_ports:
             names.append("find_python_path")
         return names
 
@@ -118,7 +121,8 @@ class OCI:
         if plan.parking:
             arrays: list[str] = [array("named"), array("options"), array("starts")]
             return [["run_parked"], *self._client(), arrays]
-        return [*self._options(plan, container), self._program(plan, container)]
+        terminal = TERMINAL if plan.at_terminal else []
+        return [*self._options(plan, container), terminal, self._program(plan, container)]
 
     def _program(self, plan: Plan, container: Container) -> list[str]:
         """Return the image and what it runs."""

@@ -12,6 +12,8 @@ from .oci import overlay_folders
 
 ALONE = "the hosts reach each other and nothing else: the sandbox has no way out of their network"
 NO_CONTAINER = "the sandbox has no container for an editor; use ENGINE=docker or ENGINE=podman"
+TERM = Bash('TERM="${TERM:-dumb}"')
+RELAY = ["python3", "-B", "sm_local/libexec/terminal.py"]
 NO_IMAGE = (
     "the sandbox needs no image: it runs container/train with the Python of this machine; "
     "nothing to build"
@@ -94,11 +96,13 @@ class Sandbox:
             program = [*container.entrypoint, *container.arguments]
         else:
             program = [Bash('"$PWD"/container/train')]
+        if plan.at_terminal:
+            return [RELAY, *self._environment(plan, container, [TERM]), program]
         return [*self._environment(plan, container, []), program]
 
     def shell(self, plan: Plan, container: Container) -> list[list[str]]:
         """Return a shell in the same environment, in which `train` starts the script."""
-        more: list[str] = [Bash('PATH="$PWD/container:$PATH"'), Bash('TERM="${TERM:-dumb}"')]
+        more: list[str] = [Bash('PATH="$PWD/container:$PATH"'), TERM]
         return [*self._environment(plan, container, more), ["bash"]]
 
     def _environment(self, plan: Plan, container: Container, more: list[str]) -> list[list[str]]:

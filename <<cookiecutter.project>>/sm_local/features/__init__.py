@@ -16,12 +16,13 @@ from . import (
     limits,
     network,
     options,
+    pdb,
     sample,
 )
 
 FEATURES = (
     *(credentials, network, company, limits, options, arguments, gpus, sample, channels, code),
-    fast,
+    *(pdb, fast),
 )
 
 

@@ -47,6 +47,8 @@ def debugged(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
 
 def refuse(plan: Plan, facts: EngineFacts) -> None:
     """Raise SmLocalError for a job that no debugger reaches."""
+    if plan.at_terminal:
+        raise SmLocalError("PDB=1 is for 'make train'; leave it out for 'make debug'")
     if plan.isolated:
         raise SmLocalError(
             f"{plan.file}: no debugger reaches a job with EnableNetworkIsolation; "

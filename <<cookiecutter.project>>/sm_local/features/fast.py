@@ -49,6 +49,7 @@ def why_cold(plan: Plan, facts: EngineFacts) -> str:
         (plan.isolated, "its network is isolated"),
         (plan.own_network, "NETWORK=own is made for each job"),
         (plan.looked_up, "it gets what settings.env says of your company's network"),
+        (plan.at_terminal, "PDB=1 gives it your terminal"),
         (plan.engine_arguments, "DOCKER_ARGS may mean something else each time"),
         *in_layout(plan),
         *in_command(plan),

@@ -1,14 +1,15 @@
 # shellcheck shell=bash
 # What a failed job's verdict adds: the line of the script that raised, as editors read it, and at
 # most one hint.
-# Reads $at, $job, $rc, $oom, $places and is_broken. Sets $path, $line, $error and $evidence.
+# Reads $at, $job, $rc, $oom, $input, $places and is_broken.
+# Sets $path, $line, $error and $evidence.
 # shellcheck disable=SC2154  # folder.sh and job.sh set what is read
 
 # What people meet daily, and what to do: an extended regular expression for the error and the log
-# lines after it; where it holds (any, or in an image or the sandbox alone); the hint, in which @ is
-# the expression's first group. The first row that matches speaks. A hint names what is known and
-# what can be done, never a cause that nobody has seen. tests/lib/test_lib_answer.py has the real
-# message for each row.
+# lines after it; where it holds (any, or in an image or the sandbox alone, or with that stdin); the
+# hint, in which @ is the expression's first group. The first row that matches speaks. A hint names
+# what is known and what can be done, never a cause that nobody has seen.
+# tests/lib/test_lib_answer.py has the real message for each row.
 hints=(
   "No module named ['\"]?([A-Za-z0-9_.]+)" image
   "Python finds '@' neither in code/ nor in the image: put its package into \
@@ -36,9 +37,9 @@ SM_* variables"
   "'make doctor' says how much disk is free, 'make clean' deletes old jobs, and SHM=8g makes \
 /dev/shm larger"
 
-  "bdb\.BdbQuit" any
-  "a job has no terminal for breakpoint(), here or on SageMaker: start the script in 'make shell', \
-which has one"
+  "bdb\.BdbQuit" /dev/null
+  "a job has no terminal for breakpoint(), here or on SageMaker: 'make train PDB=1' stops there at \
+yours, 'make debug' in an editor"
 
   "Torch not compiled with CUDA enabled" any
   "this PyTorch is a build without CUDA; 'make doctor' says whether jobs get a GPU here"
@@ -139,10 +140,11 @@ find_here() {
 
 # give_hint: say the first hint whose expression matches.
 give_hint() {
-  local i found host=image text="$evidence"$'\n'"exit code: $rc"
+  local i found where host=image text="$evidence"$'\n'"exit code: $rc"
   if recall engine "$job" && [[ $value == sandbox ]]; then host=sandbox; fi
   for (( i = 0; i < ${#hints[@]}; i += 3 )); do
-    if [[ ${hints[i + 1]} == any || ${hints[i + 1]} == "$host" ]] &&
+    where=${hints[i + 1]}
+    if [[ $where == any || $where == "$host" || $where == "$input" ]] &&
       [[ $text =~ ${hints[i]} ]]; then
       found=${BASH_REMATCH[1]-} text=${hints[i + 2]}
       while [[ $text == *@* ]]; do text=${text%%@*}$found${text#*@}; done

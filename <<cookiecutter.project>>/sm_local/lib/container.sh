@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What Docker and Podman have in common.
 # Reads $engine, $image and $missing (what to do when the image is not here), which the recipe sets,
-# $dir, $at, $job, $recipe, $rc, and $built where build.sh has set it.
+# $dir, $at, $job, $recipe, $rc, $input, $interrupt_grace, and $built where build.sh has set it.
 # Sets $at, $mounts, $ids, $limits, $name, and $field for its callers.
 # shellcheck disable=SC2034,SC2154  # the recipe and folder.sh set what is read, and read the rest
 
@@ -111,11 +111,13 @@ look_again() {
   local id=''
   if (( rc == 125 )) && [[ ! -s $at/container-id ]] && is_name_taken && remove_dead_holder; then
     rc=0
-    { "$@" < /dev/null 2>&3 3>&- || rc=$?; } 3>&2 2> /dev/null
+    { "$@" < "$input" 2>&3 3>&- || rc=$?; } 3>&2 2> /dev/null
   fi
   if (( rc != 125 && rc <= 128 )) || [[ ! -s $at/container-id ]]; then return 0; fi
   read -r id < "$at/container-id" || true       # it has no newline
   if [[ $("$engine" inspect --format '{{.State.Running}}' "$id" 2> /dev/null) == true ]]; then
+    # nobody can type into it any more
+    if [[ $input == /dev/tty ]]; then engine_stop "$interrupt_grace" > /dev/null 2>&1 || true; fi
     follow "$id"
   elif ! "$engine" ps --quiet > /dev/null 2>&1; then
     { echo "$rc" > "$dir/record/silent"; } 2> /dev/null || true

@@ -1,12 +1,11 @@
 # shellcheck shell=bash
 # The debugger of `make debug`: debugpy, fetched once for all jobs and images, and what starts it.
-# Reads $engine, $image and $built, where the engine has images, and $at.
-# Sets $under, which the verdict says, and $python_path.
+# Reads $at.
+# Sets $under, which the verdict says.
 # shellcheck disable=SC2034,SC2154  # the recipe and job.sh set what is read, and read the rest
 
 debugpy=sm_local/.debugpy/1.8.22       # libexec/debugpy.sh makes it
 under=' under the debugger'            # the time includes that at breakpoints
-python_path=''                         # the image's own PYTHONPATH, behind a colon
 
 # need_debugger PORT...: before anything is made, get the debugger, and see that its ports are free.
 need_debugger() {
@@ -20,14 +19,6 @@ need_debugger() {
     fi
   done
   if [[ ! -d $debugpy ]]; then bash -p sm_local/libexec/debugpy.sh "$debugpy" || exit 1; fi
-}
-
-# find_python_path: set $python_path; the job's variable replaces the image's.
-find_python_path() {
-  local line format='{{range .Config.Env}}{{println .}}{{end}}'
-  while IFS= read -r line; do
-    if [[ $line == PYTHONPATH=?* ]]; then python_path=:${line#*=}; fi
-  done < <(exec "$engine" image inspect --format "$format" "${built:-$image}" 2> /dev/null)
 }
 
 # show_debugger: mount it for a host.

@@ -40,7 +40,7 @@ begin_job() {
 furnish_job() {
   { mkdir -p "$dir/record" "${@/#/$dir/}" && reserve "$@" && keep_recipe; } 2> /dev/null || no_room
   { read -r began _ < /proc/uptime; } 2> /dev/null || true
-  record recipe="$recipe" status=InProgress
+  record recipe="$recipe" status=InProgress ${SM_LOCAL_WATCH:+"watch=$SM_LOCAL_WATCH"}
   if [[ $unkept ]]; then exit 1; fi
 }
 

@@ -14,6 +14,8 @@ sample=''              # which part of its channels the job sees, where that is 
 oom=''                 # the kernel killed something in the container to get its memory
 empty=''               # what the verdict says about a folder without files
 under=''               # what it says about the time that the job took
+input=/dev/null        # what the job reads as its stdin, and the function that starts it;
+begin=beside           # terminal.sh has others
 
 # start_job COMMAND...: start it as the job, or as one of its hosts, log it, and pass signals on as
 # SageMaker does.
@@ -25,14 +27,7 @@ start_job() {
   trap 'early=HUP' HUP
   trap 'early=USR1' USR1
   trap - EXIT
-  set -m               # a process group of its own: Ctrl-C reaches this script alone
-  if [[ $at == "$dir" ]]; then
-    run_here "$@" 2>&1 | keep_log "$at" &
-  else
-    run_here "$@" 2>&1 | keep_log "$at" | show_host &
-  fi
-  running+=($!)
-  set +m
+  "$begin" "$@"
   heed_signals
   case $early in       # it came before there was a job to stop
     INT) interrupt ;;
@@ -40,6 +35,18 @@ start_job() {
     HUP) stop_job 129 "$stop_grace" ;;
     USR1) host_failed ;;
   esac
+}
+
+# beside COMMAND...: start it in a process group of its own: Ctrl-C reaches this script alone.
+beside() {
+  set -m
+  if [[ $at == "$dir" ]]; then
+    run_here "$@" 2>&1 | keep_log "$at" &
+  else
+    run_here "$@" 2>&1 | keep_log "$at" | show_host &
+  fi
+  running+=($!)
+  set +m
 }
 
 # heed_signals: what signals mean while the job runs.
@@ -88,7 +95,7 @@ give_up() {
 # program that was killed does not belong in the log.
 run_here() {
   rc=0
-  { "$@" < /dev/null 2>&3 3>&- || rc=$?; } 3>&2 2> /dev/null
+  { "$@" < "$input" 2>&3 3>&- || rc=$?; } 3>&2 2> /dev/null
   if (( rc )); then look_again "$@"; fi
   keep "$at/exit-code" "$rc" || { : > "$at/exit-code"; } 2> /dev/null || true
   if [[ $at != "$dir" ]] && (( rc )); then tell_failure; fi

@@ -5,6 +5,7 @@
 #
 #   recipe      the process that runs the job's recipe: its number, start time and machine
 #   verb        train, process or shell
+#   watch       which run of `make watch` it is
 #   engine      docker, podman or sandbox
 #   stop_grace  seconds between SIGTERM and SIGKILL
 #   sample      which part of the channels' files the job sees, where that is not all

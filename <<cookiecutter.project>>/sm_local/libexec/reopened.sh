@@ -65,7 +65,10 @@ checkpoints_name() { name=$job-$$-shell; }
 # start_job COMMAND...: open the shell in the place of the job's program, on one host.
 start_job() {
   local command terminal=(--interactive) checkpoints=''
-  if [[ $1 == run_parked ]]; then shift; fi
+  case $1 in
+    run_parked) shift ;;
+    python3) shift 3 ;;               # PDB=1's own terminal
+  esac
   command=("$1")
   if [[ $at != "$dir" && ${at##*/} != "$reopened_host" ]]; then return 0; fi
   record verb=shell
@@ -93,12 +96,13 @@ in_image() {
     say "the image was built anew since $reopened ran"
   fi
   while (( $# )) && [[ $1 != "$own" ]]; do
-    if [[ $1 == --entrypoint ]]; then
-      shift 2
-    else
-      command+=("$1")
-      shift
-    fi
+    case $1 in
+      --entrypoint) shift 2 ;;
+      --interactive | --tty) shift ;;
+      *)
+        command+=("$1")
+        shift ;;
+    esac
   done
   command+=("${terminal[@]}" --entrypoint sh "$own" -c "$shell_here")
 }
@@ -140,6 +144,8 @@ wait_job() { :; }
 settle() { :; }
 pack() { :; }
 look_for_debugger() { :; }
+need_terminal() { :; }
+leave_terminal() { :; }
 
 # say_start HEADLINE: and what follows: nothing is parked for a shell.
 say_start() { say "$job: $1"; }

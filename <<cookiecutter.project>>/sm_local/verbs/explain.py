@@ -126,7 +126,7 @@ class Reader:
     def begin(self, words: list[str]) -> Iterator[Reason]:
         """Yield what is to say of the first row."""
         name, *rest = words
-        if "run" in words[:3] or "env" in words[:3] or "run_parked" in words:
+        if name == "start_job" or "run" in words[:3]:
             self.part = "options"
         if name == "write_config":
             yield rest[0], reasons.FILES[rest[0]]
@@ -181,7 +181,7 @@ class Reader:
             yield "container/train", reasons.PROGRAM
         elif word.startswith("looked-up:"):
             yield word, reasons.COMPANY
-        elif "env" in self.seen[:3] and re.match(r"\w+=", word):
+        elif "env" in self.seen and re.match(r"\w+=", word):
             yield word.partition("=")[0], reasons.variable(word.partition("=")[0])
         if word == "${mounts[@]}":
             self.part = "more"

@@ -46,11 +46,9 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a job, from top to bottom as it runs."""
     headline = say_first(plan, engine, plan.max_seconds)
     libraries = (*LIBRARIES, *data_libraries(plan), *engine.libraries(plan))
-    if plan.max_seconds:
-        libraries = ("deadline", *libraries)
-    recipe = Recipe(verb, headline, libraries)
+    recipe = Recipe(verb, headline, (*optional_libraries(plan), *libraries))
     recipe.bash(*engine.opening(plan))
-    recipe.bash(*known(plan), "", *(["look_at_code"] if plan.runs_code else []))
+    recipe.bash(*known(plan), "", *before_anything(plan))
     make_folders(recipe, plan, engine)
     recipe.bash(*engine.before(plan))
     if not plan.parking:
@@ -81,14 +79,28 @@ def known(plan: Plan) -> list[str]:
     return [graces, *([assign(sample=plan.sample)] if plan.sample else [])]
 
 
+def optional_libraries(plan: Plan) -> tuple[str, ...]:
+    """Return the files of lib/ that few jobs need."""
+    needed = (("deadline", plan.max_seconds), ("terminal", plan.at_terminal))
+    return tuple(name for name, is_needed in needed if is_needed)
+
+
 def deadline(plan: Plan) -> list[str]:
     """Return what limits a job's time."""
     return [call("limit_time", plan.max_seconds)] if plan.max_seconds else []
 
 
+def before_anything(plan: Plan) -> list[str]:
+    """Return what refuses a job, or looks at what it runs, before its folder is made."""
+    found = (("need_terminal", plan.at_terminal), ("look_at_code", plan.runs_code))
+    return [function for function, needed in found if needed]
+
+
 def finish(recipe: Recipe, plan: Plan, engine: Engine) -> None:
     """Wait for the job's end; keep what it wrote, and nothing else."""
     recipe.call("wait_job")
+    if plan.at_terminal:
+        recipe.call("leave_terminal")
     recipe.bash(*(["drop_deadline"] if plan.max_seconds else []))
     recipe.bash(*engine.after(plan), *drop_inputs(plan))
     recipe.bash("if ! started; then not_started; fi")
