@@ -29,7 +29,7 @@ take_parked() {
     return 0
   fi
   { read -r parked; read -r end; read -r spoken; } 2> /dev/null < "$dir/record/parked" || true
-  printf -v now '%(%s)T' -1
+  find_now
   if (( now + 10 > end )); then
     cold="what was parked has ended"
     drop_parked
@@ -73,10 +73,10 @@ drop_parked() {
 # fit_parked PRELOAD: is what is parked what the job needs? If not, it goes first: two overlays
 # cannot share a folder, nor two containers a port.
 fit_parked() {
-  local i was=()
+  local i line was=()
   if [[ ! $parked ]]; then return 0; fi
   describe "$1"
-  mapfile -t was < "$dir/record/parked-for"
+  while IFS= read -r line; do was+=("$line"); done < "$dir/record/parked-for"
   for i in "${!facts[@]}"; do
     if [[ ${was[i]-} == "${facts[i]}" ]]; then continue; fi
     cold="since the last job ${facts[i]%%$'\t'*} changed"
@@ -192,7 +192,7 @@ park() {
 
 # park_next SECONDS PRELOAD: the process itself.
 park_next() {
-  local new=output/.parked/$job id='' end why=''
+  local now new=output/.parked/$job id='' end why=''
   mkdir -p output/.parked && mkdir -m 700 "$new" || return 0
   mkdir -p "$new/record" "${folders[@]/#/$new/}" && mkfifo "$new/record/"{go,heard} || return 0
   find_start "$BASHPID" && echo "$BASHPID $start $HOSTNAME" > "$new/record/parker"
@@ -202,8 +202,8 @@ park_next() {
     listed=''
     describe "$2"
     printf '%s\n' "${facts[@]}" > "$new/record/parked-for"
-    printf -v end '%(%s)T' -1
-    end=$((end + $1))
+    find_now
+    end=$((now + $1))
     id=$(start_parked "$@") || id=''
     printf '%s\n' "$id" "$end" > "$new/record/parked"
     if [[ $id ]]; then await_parked; else why=$(tail -n 1 "$new/record/said"); fi

@@ -38,7 +38,7 @@ find_left() {
 # made them was killed.
 find_outlived() {
   local folder end now
-  printf -v now '%(%s)T' -1
+  find_now
   for folder in output/.parked/*/; do
     folder=${folder%/}
     end='' value=''
@@ -47,4 +47,13 @@ find_outlived() {
     if [[ $folder == */ready ]]; then value=''; fi
     if (( ${end:-now} < now )) || has_died "$value"; then left+=("${folder#output/}"); fi
   done
+}
+
+# find_now: set the caller's $now to the seconds since 1970; by Bash itself where it can.
+find_now() {
+  if (( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 402 )); then
+    printf -v now '%(%s)T' -1
+  else
+    now=$(date +%s)
+  fi
 }
