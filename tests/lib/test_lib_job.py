@@ -12,6 +12,7 @@ START = """job=j dir=output/j at=output/j
 out_of_memory() { false; }
 ended_outside() { false; }
 look_again() { :; }
+engine_gone() { return 1; }
 wait_for_containers() { :; }
 """
 
