@@ -259,6 +259,17 @@ def test_nothing_runs_on_whoever_is_ended(project, watched, how):
 
 
 @LINUX
+def test_a_terminal_that_was_closed_before_it_began_is_told_from_none(project):
+    closed = "while true < /dev/tty; do sleep 0.1; done"
+    command = f"trap : HUP; echo up; {closed}; exec make watch ENGINE=sandbox"
+    terminal = Terminal(["sh", "-c", command], project, clean_environment())
+    terminal.wait_for("up")
+    terminal.close()
+    terminal.reap(time.monotonic() + 30)
+    assert ours(project) == []
+
+
+@LINUX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_without_a_terminal_it_ends_with_its_make(project, watched, number):
     script(project, SLOW)

@@ -6,9 +6,11 @@ What is typed and each signal come through descriptors, so nothing is missed bet
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
+import termios
 from collections.abc import Iterator
 
 # a child's end is no event of its own: the wait is over, and that is enough
@@ -66,7 +68,19 @@ class Events:
 
         The kernel tells the session's leader alone, and that may be make, which waits for us.
         """
-        return os.getppid() != self.parent or (self.has_terminal and not _has_terminal())
+        closed = (self.has_terminal and not _has_terminal()) or _is_closed()
+        return os.getppid() != self.parent or (closed and not self.is_lasting)
+
+
+def _is_closed() -> bool:
+    """Return whether we read or write a terminal that was closed, perhaps before we looked."""
+    for descriptor in (0, 1, 2):
+        try:
+            termios.tcgetattr(descriptor)
+        except termios.error as error:  # of what is no terminal it is another
+            if error.args[0] == errno.EIO:
+                return True
+    return False
 
 
 def _has_terminal() -> bool:

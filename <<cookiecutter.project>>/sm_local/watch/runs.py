@@ -12,8 +12,11 @@ from pathlib import Path
 
 OUTPUT = Path("output")
 MAKES_OWN = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR")
-# It is told which run there is, and reads to the end when whoever tells is gone, by whatever end.
+# It is told which run there is, and reads to the end when whoever tells is gone, by whatever end. A
+# run tells itself before it begins: whoever starts it may be killed in that moment.
 GUARD = 'while read -r now; do run=$now; done; [ ! "$run" ] || kill -s INT -- "-$run"'
+
+BEGIN = 'echo $$ >&0; exec "$@" < /dev/null'
 
 
 def environment(given: dict[str, str]) -> dict[str, str]:
@@ -35,10 +38,10 @@ class Guard:
             text=True,
         )
 
-    def tell(self, group: str) -> None:
-        """Say which process group is the run; '' after its end."""
+    def forget(self) -> None:
+        """Say that the run has ended."""
         with contextlib.suppress(OSError):
-            print(group, file=self.process.stdin, flush=True)
+            print(file=self.process.stdin, flush=True)
 
     def close(self) -> None:
         """Let it end."""
@@ -55,12 +58,11 @@ class Run:
         self.before = set(os.listdir(OUTPUT))
         self.is_orphaned = False
         self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
+            ["sh", "-c", BEGIN, "sh", *command],
+            stdin=guard.process.stdin,
             env={**variables, "SM_LOCAL_WATCH": self.mark},
             start_new_session=True,
         )
-        guard.tell(str(self.process.pid))
 
     @property
     def seconds(self) -> float:
@@ -81,7 +83,7 @@ class Run:
                 self.is_orphaned = True
                 self.stop()
             return False
-        self.guard.tell("")
+        self.guard.forget()
         return True
 
     def _is_left(self) -> bool:
