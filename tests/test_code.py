@@ -130,8 +130,9 @@ def test_a_sandbox_that_cannot_overlay_copies_once_more(project, tmp_path):
     assert (project / "code/deep/kept").exists()
 
 
-def test_a_path_with_a_colon(engine, project, tmp_path):
-    project = project.rename(tmp_path / "a:b")
+@pytest.mark.parametrize("name", ["a:b", "a,b", "a\\b"])
+def test_a_path_that_not_every_engine_can_overlay(engine, project, tmp_path, name):
+    project = project.rename(tmp_path / name)
     script(project, "open('/opt/ml/code/new', 'w')")
     done = make(project, "train", *engine)
     assert done.returncode == 0, done.stdout

@@ -50,7 +50,8 @@ show_code() {
   local source=$dir/code how=$2 copy=$at/cow/+copy       # no channel can have that name
   remember_place code "$1"
   if [[ $large ]]; then source=code how=$3; fi
-  if [[ $how == cow && $PWD == *:* && ! $large ]]; then how=copy; fi    # as podman.sh's cow says
+  # as podman.sh's cow says
+  if [[ $how == cow && $PWD == *[:,\\]* && ! $large ]]; then how=copy; fi
   case $how in
     cow)
       if [[ $large ]]; then mkdir -p "$at/cow/+code/upper" "$at/cow/+code/work"; fi
