@@ -218,6 +218,19 @@ def test_a_running_job_has_ended_before_the_next_one_starts(project, watched, en
 
 
 @LINUX
+def test_a_job_whose_recipe_is_killed_has_ended_before_the_next_one_starts(project, watched):
+    script(project, SLOW)
+    terminal = watched()
+    terminal.wait_for("ready")
+    (job,) = jobs(project)
+    os.kill(int((job / "record/recipe").read_text().split()[0]), signal.SIGKILL)
+    assert ends(terminal, 1) == ["first run: Abandoned after N s"]
+    assert (job / "model/end").exists()
+    script(project, "print('last')")
+    assert ends(terminal, 2)[1] == "code/train.py: Completed in N s"
+
+
+@LINUX
 def test_a_second_ctrl_c_kills(project, watched):
     script(project, "print('ready', flush=True); time.sleep(60)")
     terminal = watched("INTERRUPT_GRACE=60")

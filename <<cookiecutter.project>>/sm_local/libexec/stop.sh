@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # usage: make stop [STOP_GRACE=seconds]    stop this project's running jobs as StopTrainingJob does
+#        stop.sh JOB    stop that one alone: `make watch` does, where the job's recipe was killed
 # SIGTERM, and SIGKILL after the grace time: the one typed, else the one that the job was started
 # with. Needs neither Python nor a valid job.yaml.
 set -euo pipefail
@@ -16,7 +17,7 @@ main() {
     die "STOP_GRACE=$STOP_GRACE: must be a number of seconds"
   find_running
   while IFS=$'\t' read -r engine what job; do
-    if is_shell "$job"; then continue; fi
+    if is_shell "$job" || [[ ${1:-$job} != "$job" ]]; then continue; fi
     found=1
     if [[ $engine == recipe && -e output/$job/exit-code ]]; then
       say "$job has ended, and is being packed"
@@ -30,6 +31,7 @@ main() {
       "start $engine, then 'make stop' again"
   fi
   sweep
+  if [[ ${1-} ]]; then return 0; fi
   drop_all_parked
   if (( ! found )); then say "no job of this project is running"; fi
 }

@@ -16,6 +16,8 @@ MAKES_OWN = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT"
 # run tells itself before it begins: whoever starts it may be killed in that moment.
 GUARD = 'while read -r now; do run=$now; done; [ ! "$run" ] || kill -s INT -- "-$run"'
 
+OPEN = ("InProgress", "Stopping")
+GRACE = "10"  # seconds for a job whose recipe was killed; Make takes no value from here
 BEGIN = 'echo $$ >&0; exec "$@" < /dev/null'
 
 
@@ -56,13 +58,9 @@ class Run:
         self.began = time.monotonic()
         self.mark = f"{os.getpid()}-{time.time_ns()}"
         self.before = set(os.listdir(OUTPUT))
-        self.is_orphaned = False
-        self.process = subprocess.Popen(
-            ["sh", "-c", BEGIN, "sh", *command],
-            stdin=guard.process.stdin,
-            env={**variables, "SM_LOCAL_WATCH": self.mark},
-            start_new_session=True,
-        )
+        self.is_orphaned = self.is_swept = False
+        self.variables = {**variables, "SM_LOCAL_WATCH": self.mark, "STOP_GRACE": GRACE}
+        self.process = self._begin(command)
 
     @property
     def seconds(self) -> float:
@@ -72,7 +70,8 @@ class Run:
     def stop(self) -> None:
         """Do what Ctrl-C does: once stops the job, twice kills it."""
         with contextlib.suppress(OSError):
-            os.killpg(self.process.pid, signal.SIGINT)
+            if not self.is_swept:
+                os.killpg(self.process.pid, signal.SIGINT)
 
     def has_ended(self) -> bool:
         """Return whether the child has ended, and with it the recipe; what is left is told."""
@@ -83,8 +82,22 @@ class Run:
                 self.is_orphaned = True
                 self.stop()
             return False
+        folder = self.folder()
+        if folder and status(folder) in OPEN and not self.is_swept:
+            self.is_swept = True  # its recipe was killed, and the job may run on
+            self.process = self._begin(["bash", "-p", "sm_local/libexec/stop.sh", folder.name])
+            return False
         self.guard.forget()
         return True
+
+    def _begin(self, command: list[str]) -> subprocess.Popen:
+        """Start a child in a session of its own."""
+        return subprocess.Popen(
+            ["sh", "-c", BEGIN, "sh", *command],
+            stdin=self.guard.process.stdin,
+            env=self.variables,
+            start_new_session=True,
+        )
 
     def _is_left(self) -> bool:
         """Return whether a process of the run lives, and is no zombie that nobody waits for."""
