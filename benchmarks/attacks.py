@@ -386,7 +386,9 @@ def bad_input(files: dict[str, Callable]) -> Callable[[Trial], None]:
         kind = [*files][trial.number % len(files)]
         path = trial.project / "bad.yaml"
         files[kind](path)
-        for verb in (("train", *trial.engine.words), ("jobs",)):
+        # IMAGE would take the place of the request's
+        words = [word for word in trial.engine.words if not word.startswith("IMAGE=")]
+        for verb in (("train", *words), ("jobs",)):
             done = trial.arena.make(trial.project, trial.engine, *verb, "JOB=bad.yaml", timeout=20)
             trial.said += done.stdout
             if done.returncode == 124:

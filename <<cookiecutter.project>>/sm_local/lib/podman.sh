@@ -4,7 +4,7 @@
 # shellcheck disable=SC2154  # folder.sh and job.sh set them
 
 # cow SOURCE TARGET NAME: Podman's own overlay; what the job writes there goes with the container.
-# --volume splits at colons and cannot quote one, nor can Podman what the kernel's overlay splits at.
+# --volume splits at colons, the kernel's overlay at commas; Podman quotes neither.
 cow() {
   if [[ $PWD/$1 == *[:,\\]* ]]; then
     say "channel $3 is read-only: Podman overlays no path with a colon, a comma or a backslash"
