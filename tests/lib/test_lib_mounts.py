@@ -64,6 +64,8 @@ def test_cow_is_one_field_of_options(tmp_path):
     [
         ("plain", ["--volume", "{0}/in:/t:O"]),
         ("a:b", ["--mount", 'type=bind,"source={0}/in","target=/t",readonly']),
+        ("a,b", ["--mount", 'type=bind,"source={0}/in","target=/t",readonly']),
+        ("a\\b", ["--mount", 'type=bind,"source={0}/in","target=/t",readonly']),
     ],
 )
 def test_podman_overlays_what_it_can(tmp_path, name, mounts):
@@ -73,8 +75,9 @@ def test_podman_overlays_what_it_can(tmp_path, name, mounts):
     done = bash(place, "lib/say lib/folder lib/container lib/podman", body)
     assert done.stdout.splitlines() == [text.format(place) for text in mounts]
     assert done.stderr == (
-        "sm-local: channel n is read-only: Podman cannot overlay a path with a colon\n"
-        if ":" in name
+        "sm-local: channel n is read-only: Podman overlays no path with a colon, a comma or a "
+        "backslash\n"
+        if name != "plain"
         else ""
     )
 
