@@ -1,7 +1,7 @@
 """An editor's part of the Debug Adapter Protocol, as VS Code and nvim-dap speak it to debugpy.
 
-Editor(configuration, …) attaches and follows the processes that the debugger tells of. At each stop
-it reads an expression and goes on, unless it is to hold.
+Editor attaches and follows the processes that the debugger tells of. At each stop it reads an
+expression and goes on, unless it is to hold.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from conftest import USER, clean_environment, containers, jobs, last_job, make, 
 from sm_local.features import fast as fast_feature
 from terminal import background, eventually
 from test_ownership import as_user, hand_over, run
+from test_reopen import shell
 
 pytestmark = [pytest.mark.engine, pytest.mark.linux]
 
@@ -259,15 +260,7 @@ def test_a_shell_opens_where_a_parked_job_has_ended(fast):
     script(fast, "open('/opt/ml/model/m', 'w').write('trained')")
     park(fast)
     assert ", parked" in train(fast)
-    done = subprocess.run(
-        ["make", "shell", "JOB=last"],
-        cwd=fast,
-        input="echo $TRAINING_JOB_NAME; cat /opt/ml/model/m; ls /opt/ml/code\n",
-        text=True,
-        capture_output=True,
-        env=clean_environment(),
-        check=False,
-    )
+    done = shell(fast, "echo $TRAINING_JOB_NAME; cat /opt/ml/model/m; ls /opt/ml/code\n", "last")
     assert done.stdout.startswith(f"{last_job(fast).name}\ntrained"), done
     assert "train.py" in done.stdout and len(jobs(fast)) == 2
 

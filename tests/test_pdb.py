@@ -2,12 +2,12 @@
 
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
 from terminal import CTRL_C, Terminal, eventually, processes
+from test_reopen import shell
 
 ENGINES = ["docker", "sandbox"]
 RAISES = """
@@ -69,15 +69,7 @@ def test_an_error_stops_in_the_frame_that_raised_it(project, at_terminal, engine
     log = (job / "log").read_bytes().decode()
     assert "ValueError: bad 42\n> /opt/ml/code/train.py(6)inner()" in log
     assert "(Pdb) p y\n42\n" in log and "\r" not in log
-    done = subprocess.run(
-        ["make", "shell", "JOB=last"],
-        cwd=project,
-        input="cat /opt/ml/model/m\n",
-        text=True,
-        capture_output=True,
-        env=clean_environment(),
-        check=False,
-    )
+    done = shell(project, "cat /opt/ml/model/m\n", "last")
     assert done.stdout == "m", done.stderr
 
 
