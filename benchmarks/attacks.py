@@ -650,6 +650,7 @@ ROWS = [
         moments=(END,),
         afterwards=seconds_are_few,
         needs="cc",
+        quick=("sandbox",),
     ),
     Row("no file as request", bad_input(NO_FILES), (), "one line, soon; nothing runs"),
     Row("bad input", bad_input(BAD), (), "one line, soon; nothing runs", quick=("sandbox",)),

@@ -66,6 +66,22 @@ def test_two_hosts_exchange_data_by_name(project, docker):
     assert_nothing_left(docker, project)
 
 
+@pytest.mark.linux
+def test_what_hosts_print_is_not_read_byte_by_byte(project):
+    """Once it was, and 100 MB took a minute: a count of reads tells, and no clock is needed."""
+    script(project, "sys.stdout.write(('x' * 99 + chr(10)) * 20_000)")
+    (project / "job.yaml").write_text(TWO)
+    command = ["sh", "-c", 'make train > shown; cat "/proc/$$/io"']
+    done = subprocess.run(
+        command, cwd=project, env=clean_environment(), capture_output=True, text=True, check=True
+    )
+    reads = int(dict(line.split(": ") for line in done.stdout.splitlines())["syscr"])
+    lines = (project / "shown").read_text().splitlines()
+    for host in ("algo-1", "algo-2"):
+        assert lines.count(f"{host} | {'x' * 99}") == 20_000
+    assert reads < 400_000, reads  # of 4 MB, through several pipes; it was 4.1 million
+
+
 @pytest.mark.parametrize("failing", ["algo-1", "algo-2"])
 def test_one_host_that_fails_ends_the_others(project, docker, failing):
     script(
