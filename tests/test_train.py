@@ -10,7 +10,7 @@ import tarfile
 import time
 
 import pytest
-from conftest import clean_environment, containers, jobs, last_job, make, script
+from conftest import PROJECT, clean_environment, containers, jobs, last_job, make, script
 from terminal import background, eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("built")]
@@ -199,9 +199,16 @@ def test_a_missing_image_is_one_line_and_nothing_is_left(project, docker):
     assert "docker: " not in done.stdout
 
 
-def test_a_changed_container_folder_is_a_warning(project):
-    (project / "recipes").mkdir(exist_ok=True)
-    shutil.rmtree(project / "recipes")
+@pytest.fixture
+def image_of_its_own(project, docker):
+    """Give a project an image that it may build again: the tests' one stays as it is."""
+    name = f"{PROJECT}-changed:latest"
+    (project / "settings.local.env").write_text(f"IMAGE={name}\n")
+    yield
+    docker.images.remove(name, force=True)
+
+
+def test_a_changed_container_folder_is_a_warning(project, image_of_its_own):
     assert make(project, "build").returncode == 0
     assert "changed since" not in make(project, "train").stdout
     with open(project / "container/requirements.txt", "a") as file:
