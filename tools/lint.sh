@@ -12,7 +12,7 @@ main() {
   mypy --config-file "$top/pyproject.toml" --cache-dir "$top/build/.mypy_cache" \
     --no-error-summary -p sm_local
   mypy --config-file "$top/pyproject.toml" --cache-dir "$top/build/.mypy_cache" \
-    --no-error-summary container/toolkit.py container/run_script.py
+    --no-error-summary container/toolkit.py container/run_script.py container/failure.py
   echo "lint: clean"
 }
 
