@@ -144,7 +144,7 @@ class Recipe:
 
     def text(self) -> str:
         """Return the whole file. Bash reads all of it before main() on its last line runs."""
-        libraries = ("environment", *self.libraries)
+        libraries = dict.fromkeys(("environment", *self.libraries))
         sources = "\n".join(f"source sm_local/lib/{name}.sh" for name in libraries)
         version = f"library={LIBRARY}\n" if "folder" in self.libraries else ""
         comment = "\n# ".join(fold(self.comment, WIDTH - 2))

@@ -95,7 +95,7 @@ def test_a_new_job_has_its_folders_its_recipe_and_what_stop_needs(tmp_path):
     job = tmp_path / "output" / name
     assert re.fullmatch(r"J-\d{8}-\d{6}", name)
     assert sorted(os.listdir(job)) == ["config", "output", "recipe.sh", "record", "status"]
-    assert (job / "recipe.sh").read_text() == (tmp_path / "recipe").read_text() + "\n"
+    assert (job / "recipe.sh").read_text() == (tmp_path / "recipe").read_text()
     assert (job / "record/recipe").read_text() == f"{process}\n"
     assert (job / "status").read_text() == "InProgress\n"
 

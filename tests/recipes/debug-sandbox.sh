@@ -1,12 +1,11 @@
 # sandbox 6.1, CPU (GPU runtime not found), this machine's Python
-  if [[ ${1-} == inside ]]; then inside "${@:2}"; fi
   stop_grace=120 interrupt_grace=10
 
   look_at_code
   need_debugger 5678
   new_job Churn-1 \
-    config model output/data cow cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \
-    cow/training/upper cow/training/work cow/+code/upper cow/+code/work code
+    config model output/data cow stage cow/extra/upper cow/extra/work cow/stream/upper \
+    cow/stream/work cow/training/upper cow/training/work cow/+code/upper cow/+code/work code
   record engine=sandbox verb=debug stop_grace=120
   say "$job": "sandbox 6.1, CPU (GPU runtime not found), this machine's Python"
   take_code

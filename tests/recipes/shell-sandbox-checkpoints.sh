@@ -1,8 +1,7 @@
 # sandbox 6.1, CPU (GPU runtime not found), this machine's Python
-  if [[ ${1-} == inside ]]; then inside "${@:2}"; fi
 
   new_job Churn-1 \
-    config model output/data cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \
+    config model output/data stage cow/extra/upper cow/extra/work cow/stream/upper cow/stream/work \
     cow/training/upper cow/training/work
   record engine=sandbox verb=shell stop_grace=120
   [[ -d opt/ml/checkpoints ]] || mkdir -p opt/ml/checkpoints

@@ -1,6 +1,4 @@
 # sandbox 6.1, CPU (GPU runtime not found), this machine's Python
-  if [[ ${1-} == plugged ]]; then plugged "${@:2}"; fi
-  if [[ ${1-} == inside ]]; then inside "${@:2}"; fi
   stop_grace=120 interrupt_grace=10
 
   look_at_code
@@ -9,10 +7,10 @@
   need_data other s3://b/p/m.jsonl data/s3/.ready/764d0c438fcfb7b2 'make data'
   need_python other
   new_job Churn-1 \
-    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow \
+    algo-1/config algo-1/model algo-1/output/data algo-1/pipes algo-1/cow algo-1/stage \
     algo-1/cow/training/upper algo-1/cow/training/work algo-1/cow/many/upper algo-1/cow/many/work \
     algo-1/cow/+code/upper algo-1/cow/+code/work algo-2/config algo-2/model algo-2/output/data \
-    algo-2/pipes algo-2/cow algo-2/cow/training/upper algo-2/cow/training/work \
+    algo-2/pipes algo-2/cow algo-2/stage algo-2/cow/training/upper algo-2/cow/training/work \
     algo-2/cow/many/upper algo-2/cow/many/work algo-2/cow/+code/upper algo-2/cow/+code/work code
   record engine=sandbox verb=train stop_grace=120
   make_switch

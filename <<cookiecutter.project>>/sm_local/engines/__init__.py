@@ -28,6 +28,10 @@ class Engine(Protocol):
     def headline(self, plan: Plan) -> str:
         """Say what runs where, in one line."""
 
+    @property
+    def first(self) -> tuple[str, ...]:
+        """Return the files of lib/ that a recipe sources before all others."""
+
     def libraries(self, plan: Plan, shell: bool = False) -> tuple[str, ...]:
         """Return the engine's files of lib/ that the plan needs, or a shell in its place."""
 

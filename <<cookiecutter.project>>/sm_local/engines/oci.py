@@ -24,6 +24,7 @@ class OCI:
     """An engine that runs images."""
 
     facts: EngineFacts
+    first = ()
 
     def accept(self, plan: Plan) -> Plan:
         """Return the plan: an engine of images can do all that features have let through."""

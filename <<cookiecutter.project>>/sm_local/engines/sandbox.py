@@ -25,6 +25,7 @@ class Sandbox:
     """Namespaces of util-linux in which the job's folders are /opt/ml."""
 
     facts: EngineFacts
+    first = ("process", "overlay", "sandbox")  # all that the recipe needs inside the namespaces
 
     def accept(self, plan: Plan) -> Plan:
         """Refuse what would need an image, or folders outside /opt; note what is left out."""
@@ -50,15 +51,12 @@ class Sandbox:
         return f"{name} {version}, {plan.gpu_words}, this machine's Python"
 
     def libraries(self, plan: Plan, shell: bool = False) -> tuple[str, ...]:
-        """Return the sandbox's files of lib/."""
-        return ("sandbox", "overlay", *(("company",) if plan.looked_up else ()))
+        """Return the sandbox's files of lib/, beside those that come first."""
+        return ("sandbox", *(("company",) if plan.looked_up else ()))
 
     def opening(self, plan: Plan) -> list[str]:
-        """Let the recipe's copy be the program that runs inside the namespaces."""
-        lines = ['if [[ ${1-} == inside ]]; then inside "${@:2}"; fi']
-        if plan.several:
-            lines.insert(0, 'if [[ ${1-} == plugged ]]; then plugged "${@:2}"; fi')
-        return [*lines, *([call("look_up", *plan.looked_up)] if plan.looked_up else [])]
+        """Look up what settings.env names by a variable."""
+        return [call("look_up", *plan.looked_up)] if plan.looked_up else []
 
     def before(self, plan: Plan) -> list[str]:
         """Make the network that joins several hosts."""
@@ -128,8 +126,8 @@ class Sandbox:
         return ["drop_scratch"]
 
     def scratch(self, container: Container) -> tuple[str, ...]:
-        """Return the folders for what a job writes into its channels."""
-        return overlay_folders(container)
+        """Return the folders for what a job writes into its channels, and for its /opt."""
+        return ("stage", *overlay_folders(container))
 
     def before_shell(self, plan: Plan) -> list[str]:
         """Refuse nothing: no image is needed."""

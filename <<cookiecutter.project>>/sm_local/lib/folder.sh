@@ -129,7 +129,7 @@ utc_time() {
 
 # keep_recipe: copy the recipe into the job's folder, without a process.
 keep_recipe() {
-  local line='' text=''
-  while IFS= read -r line || [[ $line ]]; do text+=$line$'\n'; done < "$0"
+  local text=''
+  IFS= read -r -d '' text < "$0" || true
   printf %s "$text" > "$dir/recipe.sh"
 }

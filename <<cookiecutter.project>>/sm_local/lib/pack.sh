@@ -112,7 +112,7 @@ archive_one() {
   local compress=gzip
   list_entries "${full[0]}"
   if command -v pigz > /dev/null; then compress=pigz; fi
-  why=$( { add_entries c - "${full[0]}" | "$compress" > "$1"; } 2>&1)
+  why=$( { add_entries c - "${full[0]}" | exec "$compress" > "$1"; } 2>&1)
 }
 
 # archive_several FILE: of those in $full, one after the other.

@@ -28,7 +28,6 @@ on_host() { at=$dir/$1 mounts=(); }
 in_namespaces() {
   sandbox=(unshare --mount --pid --uts --ipc ${4:+"$4"})
   if (( EUID )) && [[ ! $switch ]]; then sandbox+=(--user --map-root-user); fi
-  mkdir "$at/stage"
   sandbox+=(bash -p "$dir/recipe.sh" inside "$PWD/$at" "$1" "$2" "$3" "${mounts[@]}" --)
 }
 
@@ -273,3 +272,9 @@ drop_scratch() {
   rm -rf "$dir/cow" "$dir/stage" "$dir/.began" \
     "$dir"/algo-*/cow "$dir"/algo-*/stage "$dir"/algo-*/.began
 }
+
+# The recipe's copy is the program inside the namespaces, too, which needs nothing but this file and
+# those that are sourced before it.
+case ${1-} in
+  inside | plugged) "$@" ;;
+esac

@@ -46,7 +46,7 @@ def run(verb: str, plan: Plan, engine: Engine) -> Recipe:
     """Return the recipe of a job, from top to bottom as it runs."""
     headline = say_first(plan, engine, plan.max_seconds)
     libraries = (*LIBRARIES, *data_libraries(plan), *engine.libraries(plan))
-    recipe = Recipe(verb, headline, (*optional_libraries(plan), *libraries))
+    recipe = Recipe(verb, headline, (*engine.first, *optional_libraries(plan), *libraries))
     recipe.bash(*engine.opening(plan))
     recipe.bash(*known(plan), "", *before_anything(plan))
     make_folders(recipe, plan, engine)

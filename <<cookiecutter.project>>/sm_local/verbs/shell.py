@@ -29,7 +29,7 @@ def shell(plan: Plan, engine: Engine) -> Recipe:
     headline, container = say_first(plan, engine), plan.containers[0]
     needed = (*data_libraries(plan), *engine.libraries(plan, shell=True))
     sidecar = ("sidecar",) if WITH_SIDECARS & set(needed) else ()
-    libraries = (*LIBRARIES, *sidecar, *needed)
+    libraries = (*engine.first, *LIBRARIES, *sidecar, *needed)
     recipe = Recipe("shell", headline, libraries)
     recipe.bash(*engine.opening(plan), "", *engine.before_shell(plan))
     make_folders(recipe, plan, engine)
