@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Protocol
 
 QUIET = 0.1  # share of the machine that other processes may use
 PATIENCE = 1.0  # seconds to wait for that
@@ -116,8 +117,19 @@ def verdict(value: float, limit: float | None, unit: str = "") -> str:
     )
 
 
+class Timed(Protocol):
+    """What interleave() can run: a Case, or what is like one."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called."""
+
+    def run(self) -> dict[str, float]:
+        """Run once; return the seconds of the run and its parts."""
+
+
 def interleave(
-    cases: list[Case], rounds: int, say: Callable[[str], None] = lambda _: None
+    cases: Sequence[Timed], rounds: int, say: Callable[[str], None] = lambda _: None
 ) -> Times:
     """Run all cases rounds + 1 times, every second round backwards, and drop the first round."""
     seconds: dict[str, list[float]] = {}

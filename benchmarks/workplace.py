@@ -183,6 +183,14 @@ class Workplace:
             "one, --base names another"
         )
 
+    def imports(self, module: str) -> bool:
+        """Return whether the base image's Python has a module."""
+        command = ["docker", "run", "--rm", "--pull", "never", self.base_image()]
+        done = subprocess.run(
+            [*command, "python3", "-c", f"import {module}"], capture_output=True, check=False
+        )
+        return done.returncode == 0
+
     def as_user(self, project: Path) -> list[str]:
         """Give a project to a member of the docker group; return that user's command prefix."""
         if os.geteuid():

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -196,6 +197,22 @@ def test_checkpoints_have_one_job_at_a_time(project, built, docker):
     assert f"opt/ml/checkpoints is in use by job {name}; wait for it" in said
     make(project, "stop")
     job.wait(30)
+
+
+def test_what_is_parked_gives_checkpoints_to_a_job_that_starts_cold(project, built, docker):
+    """It has the name that is their lock; a job of another project may want it, too."""
+    script(project, "pass")
+    park(project)
+    other = project.parent / "other" / project.name
+    shutil.copytree(project, other, symlinks=True, ignore=shutil.ignore_patterns("output"))
+    shutil.rmtree(other / "opt/ml/checkpoints", ignore_errors=True)
+    (other / "opt/ml/checkpoints").symlink_to(project / "opt/ml/checkpoints")
+    for place in (project, other):
+        done = make(place, "train", "ENGINE=docker")
+        assert done.returncode == 0, done.stdout
+        assert not (project / "output/.parked/ready").exists()
+        park(project)
+    make(project, "stop")
 
 
 def change_data(project: Path) -> list[str]:

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # What a job runs: a copy of code/, as on SageMaker. $dir/code is the record of what ran. Each host
 # may change what it sees; that goes with the container.
-# Reads $dir, $at; bind and cow are the engine's. Sets $in_code, $large.
+# Reads $dir, $at; bind and cow are the engine's. Sets $in_code, $large, $copying.
 # shellcheck disable=SC2154  # folder.sh sets what is read
 
 large=''               # MB in code/ where these are too many to be copied for each job
 in_code=()             # what is copied of code/
+copying='' copied_to=''         # the process that copies, beside the recipe, and where to
 
 # look_at_code: find out what a job runs of code/: not a repository, caches, and virtual
 # environments, which work only where they were made. Its size is told on descriptor 3, for
@@ -25,9 +26,23 @@ look_at_code() {
 # take_code: copy it into the job's folder.
 take_code() {
   if (( ! ${#in_code[@]} )) || is_too_large; then return 0; fi
-  cp -pR -- "${in_code[@]}" "$dir/code/" ||
-    die "code/ could not be copied to $dir/code (above); is the disk full? 'make chown' gives" \
+  begin_copy "$dir/code" "${in_code[@]}"
+}
+
+# begin_copy FOLDER FROM...: copy beside the recipe, until end_copy.
+begin_copy() {
+  copied_to=$1
+  cp -pR -- "${@:2}" "$1" &
+  copying=$!
+}
+
+# end_copy: wait for what is copied, without which no job may start.
+end_copy() {
+  if [[ ! $copying ]]; then return 0; fi
+  wait "$copying" ||
+    die "code/ could not be copied to $copied_to (above); is the disk full? 'make chown' gives" \
       "back what is root's"
+  copying=''
 }
 
 # is_too_large: set $large if there are more than 64 MB; says so. A name may have a newline, and a
@@ -49,6 +64,7 @@ is_too_large() {
 show_code() {
   local source=$dir/code how=$2 copy=$at/cow/+copy       # no channel can have that name
   remember_place code "$1"
+  end_copy
   if [[ $large ]]; then source=code how=$3; fi
   # as podman.sh's cow says
   if [[ $how == cow && $PWD == *[:,\\]* && ! $large ]]; then how=copy; fi
@@ -58,7 +74,7 @@ show_code() {
       cow "$source" "$1" +code ;;
     readonly) bind "$source" "$1" readonly ;;
     *)
-      cp -pR "$source/." "$copy" || die "$source could not be copied (above); is the disk full?"
+      begin_copy "$copy" "$source/."
       bind "$copy" "$1" ;;
   esac
 }

@@ -152,8 +152,8 @@ is_name_taken() {
 }
 
 # remove_dead_holder: remove the container that has our name if it does not run and nobody will
-# start it, since its recipe is dead. It may be gone by now: somebody has swept, or the engine is at
-# it, which takes it a moment.
+# start it, since its recipe is dead, or if it waits for a job (parked.sh). It may be gone by now:
+# somebody has swept, or the engine is at it, which takes it a moment.
 remove_dead_holder() {
   local state='' recipe='' tries=0
   local format='{{.State.Status}} {{index .Config.Labels "sm-local.recipe"}}'
@@ -165,11 +165,29 @@ remove_dead_holder() {
         if ! has_died "$recipe"; then return 1; fi
         "$engine" rm -f -v "$name" > /dev/null 2>&1 || true ;;
       removing | stopping) ;;
+      running) take_idle_holder || return 1 ;;
       *) return 1 ;;
     esac
     if (( tries++ >= 20 )); then return 1; fi
     sleep 0.1
   done
+}
+
+# take_idle_holder: remove the container that has our name if it is parked in a project of ours. A
+# job that takes it and this remove its folder from there by a rename: one of them gets it.
+take_idle_holder() {
+  local id='' project='' found='' idle
+  local format='{{.Id}} {{index .Config.Labels "sm-local.project"}}'
+  read -r id project < <(exec "$engine" container inspect --format "$format" "$name" 2> /dev/null)
+  idle=$project/output/.parked
+  read -r found 2> /dev/null < "$idle/ready/record/parked"
+  if [[ $found != "$id" ]] || ! mv -fT "$idle/ready" "$idle/idle-$job" 2> /dev/null; then
+    return 1
+  fi
+  read -r found < "$idle/idle-$job/record/parked"      # it may be another one by now
+  "$engine" rm -f -v "$found" > /dev/null 2>&1
+  rm -rf "$idle/idle-$job"
+  [[ $found == "$id" ]]
 }
 
 # need_image: for verbs that can wait; a job's refusal is explained when it comes.

@@ -36,9 +36,10 @@ begin_job() {
   { echo "$recipe" > "output/.open/$job"; } 2> /dev/null || true
 }
 
-# furnish_job FOLDER...: what is in it from the start; a folder that is there already stays.
+# furnish_job FOLDER...: what is in it from the start. One that was parked has the folders.
 furnish_job() {
-  { mkdir -p "$dir/record" "${@/#/$dir/}" && reserve "$@" && keep_recipe; } 2> /dev/null || no_room
+  { [[ -d $dir/record ]] || mkdir -p "$dir/record" "${@/#/$dir/}"; } 2> /dev/null || no_room
+  { reserve "$@" && keep_recipe; } 2> /dev/null || no_room
   { read -r began _ < /proc/uptime; } 2> /dev/null || true
   record recipe="$recipe" status=InProgress ${SM_LOCAL_WATCH:+"watch=$SM_LOCAL_WATCH"}
   if [[ $unkept ]]; then exit 1; fi

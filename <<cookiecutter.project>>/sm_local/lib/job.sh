@@ -22,6 +22,7 @@ begin=beside           # terminal.sh has others
 start_job() {
   local early=''
   if (( stops )); then return 0; fi       # asked to stop before all hosts were started
+  if [[ ${copying-} ]]; then end_copy; fi
   trap 'early=INT' INT
   trap 'early=TERM' TERM
   trap 'early=HUP' HUP

@@ -11,8 +11,7 @@
 
 how=''                 # what the headline says of it
 cold=''                # why the job gets none
-# descriptors: its stdin, its output, whether it has its name, what its data is now
-go='' heard='' named_now='' listed=''
+go='' heard='' listed=''         # descriptors: its stdin, its output, what its data is now
 facts=()               # what a parked container is made for: a subject, a tab and its value each
 waits='sm-local: parked' begins='sm-local: begin'       # what its process 1, wait.sh, says
 # Python starts twice, as container/train starts it: the first finds out what the locale is.
@@ -21,7 +20,7 @@ os.execv(sys.executable, [sys.executable, "-u", "-c", *sys.argv[1:]])'
 
 # take_parked: let the parked folder be the job's; of two jobs that try, one gets it.
 take_parked() {
-  local now end=0 ready=output/.parked/ready
+  local now end=0 client='' ready=output/.parked/ready
   trap 'drop_parked; forget_job' EXIT
   if [[ ! -O $ready ]] || ! mv -fT "$ready" "$dir" 2> /dev/null; then
     cold="nothing is parked yet"
@@ -29,8 +28,9 @@ take_parked() {
     return 0
   fi
   { read -r parked; read -r end; read -r spoken; } 2> /dev/null < "$dir/record/parked" || true
+  read -r client 2> /dev/null < "$dir/record/parker" || true
   find_now
-  if (( now + 10 > end )); then
+  if (( now + 10 > end )) || has_died "$client"; then
     cold="what was parked has ended"
     drop_parked
   else
@@ -38,28 +38,21 @@ take_parked() {
   fi
 }
 
-# reach_parked: connect to it and give it its name, which nobody else may have, while the job's
-# files are made: a client takes as long as they do.
+# reach_parked: reach its client. Opened to read and write first, its output waits for nobody, in
+# case that client has just died.
 reach_parked() {
   local output
   exec {go}<> "$dir/record/go" {output}<> "$dir/record/heard"
-  exec {named_now}< <(docker rename "$parked" "$name" > /dev/null 2>&1 && echo yes)
-  ( set -m
-    { trap '' HUP TTOU; without_sidecars attach_parked; } <&"$go" >&"$output" 2>&1 & )
   exec {heard}< "$dir/record/heard" {output}>&- {listed}< <(list_data 2>&1)
 }
 
-# attach_parked: be its client; note how that ends. Who reads its output sees the end after that.
-attach_parked() {
-  local status=0
-  docker attach "$parked" || status=$?
-  echo "$status" > "$dir/record/detached"
-}
-
-# leave_parked: the job's process has it now.
+# leave_parked: the job's process has it now. It gets the job's name; one that is a lock it has.
 leave_parked() {
-  if [[ $heard ]]; then exec {go}>&- {heard}<&- {named_now}<&- {listed}<&-; fi
+  if [[ $heard ]]; then exec {go}>&- {heard}<&- {listed}<&-; fi
   rm -f "$dir/record/go" "$dir/record/heard"
+  if [[ $parked && $name != sm-local-checkpoints-* ]]; then
+    ( without_sidecars docker rename "$parked" "$name" > /dev/null 2>&1 & ) || true
+  fi
 }
 
 # drop_parked: remove it, and wait for its client.
@@ -153,14 +146,9 @@ run_parked() {
   "$@"
 }
 
-# tell_parked: tell it of the job, if it could have its name.
+# tell_parked: tell it of the job.
 tell_parked() {
-  local word answer=''
-  read -r answer <&"$named_now" || true
-  if [[ $answer != yes ]]; then
-    docker rm -f -v "$parked" > /dev/null 2>&1 || true
-    return 0
-  fi
+  local word
   : > "$dir/record/told"
   for word in "${named[@]}" ''; do
     if [[ $word != --env ]]; then printf '%s\n' "$word"; fi
@@ -204,14 +192,68 @@ park_next() {
     printf '%s\n' "${facts[@]}" > "$new/record/parked-for"
     find_now
     end=$((now + $1))
-    id=$(start_parked "$@") || id=''
-    printf '%s\n' "$id" "$end" > "$new/record/parked"
-    if [[ $id ]]; then await_parked; else why=$(tail -n 1 "$new/record/said"); fi
+    try_parked "$@"
+    printf '%s\n' "$id" "$end" "$spoken" > "$new/record/parked"
     rm -f "$new/record/said"
   fi
   rm -f output/.parked/why
   if [[ $why ]]; then echo "$why" > output/.parked/why; fi
-  if [[ $why ]] || ! replace_parked; then discard "$new" "$id"; fi
+  if [[ $why ]]; then
+    discard "$new" "$id"
+  else
+    attend "$id"
+  fi
+}
+
+# attend CONTAINER: put the folder $new in its place, and be the container's client, as a client
+# takes longer to start than a job has time. How that ends is noted in the folder, wherever it is by
+# then; who reads the output sees its end after that.
+attend() {
+  local go heard output detached status=0
+  exec {go}<> "$new/record/go" {heard}<> "$new/record/heard" {detached}> "$new/record/detached"
+  exec {output}> "$new/record/heard" {heard}>&-
+  if ! replace_parked; then
+    discard "$new" "$1"
+    return
+  fi
+  docker attach "$1" <&"$go" >&"$output" 2>&1 || status=$?
+  echo "$status" >&"$detached"
+}
+
+# try_parked SECONDS PRELOAD: start it, by Python if it can be; set the caller's $id, $why, $spoken.
+try_parked() {
+  local ahead=''
+  if [[ $2 || ( $built && "${starts[*]}" == "$built train" ) ]]; then ahead=1; fi
+  while :; do
+    why='' spoken=0
+    if ! id=$(start_parked "$@"); then
+      id='' why=$(tail -n 1 "$new/record/said")
+      return 0
+    fi
+    await_parked
+    if [[ $why && $ahead && ! $2 ]]; then       # the image's `train` may be another
+      docker rm -f -v "$id"
+      ahead=''
+      continue
+    fi
+    if [[ ! $why ]]; then lock_parked; fi
+    return 0
+  done
+}
+
+# lock_parked: while it is parked it has the name that only one container may have, which an engine
+# that has just ended the last job needs a moment to give away. A job that starts cold takes it back
+# (container.sh).
+lock_parked() {
+  local tries=0
+  if [[ $name != sm-local-checkpoints-* ]]; then return 0; fi
+  until docker rename "$id" "$name"; do
+    if (( tries++ >= 20 )); then
+      why="another job has opt/ml/checkpoints"
+      return 0
+    fi
+    sleep 0.2
+  done
 }
 
 # start_parked SECONDS PRELOAD: print its ID. Its mounts are this job's, in another folder.
@@ -231,7 +273,7 @@ start_parked() {
     echo "PRELOAD is not for images with an ENTRYPOINT" > "$new/record/said"
     return 1
   fi
-  if [[ $2 ]]; then
+  if [[ $ahead ]]; then
     first=(python3 -S -c "$like_train" "$(< sm_local/libexec/preload.py)" "$1" "$2")
   fi
   exec docker run --detach --interactive --rm --pull never --name "$job-$$-parked" \
@@ -254,7 +296,7 @@ await_parked() {
       return
     fi
   done
-  echo "$((${#said} + 1))" >> "$new/record/parked"
+  spoken=$((${#said} + 1))
 }
 
 # replace_parked: put the folder $new in its place; what was there goes.

@@ -44,7 +44,6 @@ find_outlived() {
     end='' value=''
     { read -r _ && read -r end; } 2> /dev/null < "$folder/record/parked" || true
     read -r value 2> /dev/null < "$folder/record/parker" || true
-    if [[ $folder == */ready ]]; then value=''; fi
     if (( ${end:-now} < now )) || has_died "$value"; then left+=("${folder#output/}"); fi
   done
 }

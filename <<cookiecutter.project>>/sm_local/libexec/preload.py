@@ -1,10 +1,11 @@
-"""Process 1 of a parked container that imports modules while it waits for a job (PRELOAD).
+"""Process 1 of a parked container whose job will begin with container/train.
 
 usage: python3 -u -c "$(cat preload.py)" SECONDS MODULE,MODULE    by lib/parked.sh, in a container
 
-It speaks as wait.sh does. Then it does what container/train does, in this interpreter: used once,
-never forked. Where that would not be the same, it becomes a new interpreter, as `train` does: for
-a program that is no Python script, after pip has installed something, and if a module of the
+It speaks as wait.sh does. Then it does what container/train does, and like that becomes a new
+interpreter for the script. With modules (PRELOAD), which it imports while it waits, the script runs
+in this one: used once, never forked. Where that would not be the same, it is a new one after all:
+for a program that is no Python script, after pip has installed something, and if a module of the
 code's own has the name of one that is imported already.
 
 It needs Python 3.8 or newer, and toolkit.py and run_script.py of container/ in the image.
@@ -28,7 +29,7 @@ def wait(seconds, modules):
     signal.alarm(int(seconds))
     try:
         ours = find_toolkit()
-        for name in modules.split(","):
+        for name in filter(None, modules.split(",")):
             importlib.import_module(name)
     except Exception as error:
         print(f"sm-local: no: {type(error).__name__}: {error}", flush=True)
@@ -74,8 +75,8 @@ def hear():
     sys.stdin = os.fdopen(0, encoding=sys.stdin.encoding, errors=sys.stdin.errors)
 
 
-def decide(toolkit, run_script):
-    """Do what the toolkit does; return the script and its arguments, if it is to run here."""
+def decide(toolkit, run_script, here):
+    """Do what the toolkit does; return the script and its arguments, if it is to run `here`."""
     words, installed = [], []
     execute, install = toolkit.execute, toolkit.install
 
@@ -86,7 +87,7 @@ def decide(toolkit, run_script):
         install(program)
 
     def becoming(wanted):
-        if installed or wanted[:3] != [sys.executable, "-u", run_script.__file__]:
+        if not here or installed or wanted[:3] != [sys.executable, "-u", run_script.__file__]:
             execute(wanted)
         if taken := name_taken(toolkit.CODE):
             print(f"sm-local: nothing is preloaded: {taken} is another module", file=sys.stderr)
@@ -122,4 +123,4 @@ def run(run_script, words):
 
 
 TOOLKIT, RUN_SCRIPT = wait(*sys.argv[1:])
-run(RUN_SCRIPT, decide(TOOLKIT, RUN_SCRIPT))
+run(RUN_SCRIPT, decide(TOOLKIT, RUN_SCRIPT, here=bool(sys.argv[2])))
