@@ -130,12 +130,13 @@ say_start() {
 # before it begins: one that has ended meanwhile has run nothing, and the job starts cold. If a
 # client was killed before it heard the answer, nobody knows.
 run_parked() {
-  local status=137
+  local status=''
   if [[ $parked ]]; then
     spoken=$((spoken + ${#begins} + 1))
     tell_parked
     begin_log <&"$heard"
-    read -r status < "$dir/record/detached" || true
+    read -r status < "$dir/record/detached" ||
+      status=$(docker wait "$parked" 2> /dev/null) || status=137
     if (( status > 128 )) && [[ -e $dir/record/told ]]; then
       echo "$parked" > "$at/container-id"
     fi
@@ -227,7 +228,9 @@ try_parked() {
   while :; do
     why='' spoken=0
     if ! id=$(start_parked "$@"); then
-      id='' why=$(tail -n 1 "$new/record/said")
+      id=''
+      IFS= read -r why < "$new/record/said" || true
+      why=${why#docker: }
       return 0
     fi
     await_parked
