@@ -150,6 +150,8 @@ class Loop:
         """Return what jobs show that is not what they were to run."""
         wrong = []
         for job in inquest.jobs(self.project):
+            if not (job / "recipe.sh").exists():  # it was killed before it had begun
+                continue
             began = (job / "recipe.sh").stat().st_mtime
             least = max((n for when, n in self.saves if when < began - SLACK), default=0)
             kept = re.findall(r'"edit (\d+)"', inquest.read(job / "code/train.py"))
