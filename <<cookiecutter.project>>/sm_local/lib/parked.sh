@@ -58,9 +58,10 @@ leave_parked() {
 # drop_parked: remove it, and wait for its client.
 drop_parked() {
   if [[ $parked ]]; then docker rm -f -v "$parked" > /dev/null 2>&1 || true; fi
+  parked=''
   if [[ $heard ]]; then cat <&"$heard" > /dev/null; fi
   leave_parked
-  parked='' heard=''
+  heard=''
 }
 
 # fit_parked PRELOAD: is what is parked what the job needs? If not, it goes first: two overlays
@@ -198,8 +199,8 @@ park_next() {
     rm -f "$new/record/said"
   fi
   rm -f output/.parked/why
-  if [[ $why ]]; then echo "$why" > output/.parked/why; fi
   if [[ $why ]]; then
+    echo "$why" > output/.parked/why
     discard "$new" "$id"
   else
     attend "$id"
@@ -276,7 +277,7 @@ start_parked() {
     echo "PRELOAD is not for images with an ENTRYPOINT" > "$new/record/said"
     return 1
   fi
-  if [[ $ahead ]]; then
+  if [[ $ahead && ${#more[@]} == 0 ]]; then
     first=(python3 -S -c "$like_train" "$(< sm_local/libexec/preload.py)" "$1" "$2")
   fi
   exec docker run --detach --interactive --rm --pull never --name "$job-$$-parked" \
