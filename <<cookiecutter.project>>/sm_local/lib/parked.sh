@@ -145,7 +145,7 @@ run_parked() {
     say "FAST=1 starts this job cold: what was parked has ended"
     drop_parked
   fi
-  "$@"
+  { "$@" 2>&3 3>&-; } 3>&2 2> /dev/null       # as in job.sh's run_here
 }
 
 # tell_parked: tell it of the job.

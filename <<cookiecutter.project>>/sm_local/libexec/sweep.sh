@@ -123,12 +123,20 @@ sweep_folder() {
   done
   rm -f "$dir"/*.new.* "$dir"/record/*.new.*       # facts that were being written
   disarm "$dir"
-  if is_unfinished "$job"; then
+  if has_nothing; then
+    rm -rf "$dir"
+  elif [[ ! -s $dir/status ]] || is_unfinished "$job"; then
     rm -f "$dir"/*.tar.gz.part*
     record status=Abandoned
     what+=" a recipe that was killed,"
   fi
   rm -f "output/.open/$job"
+}
+
+# has_nothing: is there no status, and nothing but what a recipe writes first?
+has_nothing() {
+  [[ ! -s $dir/status && -d $dir && ! $(find "$dir" -type f ! -path "$dir/recipe.sh" \
+    ! -path "$dir/record/*" ! -path "$dir/status" -print 2> /dev/null | head -n 1) ]]
 }
 
 # give_back: what `make chown` does, for one job.
