@@ -38,13 +38,15 @@ start_job() {
   esac
 }
 
-# beside COMMAND...: start it in a process group of its own: Ctrl-C reaches this script alone.
+# beside COMMAND...: start it in a process group of its own: Ctrl-C reaches this script alone. One
+# process here, which makes the pipeline: of a Ctrl-C that comes while Bash starts one by itself it
+# ends, trap or not, or waits for what it has started so far.
 beside() {
   set -m
   if [[ $at == "$dir" ]]; then
-    run_here "$@" 2>&1 | keep_log "$at" &
+    { run_here "$@" 2>&1 | keep_log "$at"; } &
   else
-    run_here "$@" 2>&1 | keep_log "$at" | show_host &
+    { run_here "$@" 2>&1 | keep_log "$at" | show_host; } &
   fi
   running+=($!)
   set +m

@@ -22,7 +22,7 @@ need_terminal() {
 # at_terminal COMMAND...: start it in front; a closed terminal is for the recipe to tell, which
 # stops the job.
 at_terminal() {
-  { trap '' HUP; run_here "$@"; } 2>&1 | { trap '' HUP; keep_log "$at"; } &
+  { { trap '' HUP; run_here "$@"; } 2>&1 | { trap '' HUP; keep_log "$at"; }; } &
   running+=($!)
 }
 
