@@ -14,12 +14,13 @@ from pathlib import Path
 
 import matrix
 import pytest
-from conftest import PROJECT, clean_environment, containers, jobs, last_job, make
+from conftest import PROJECT, clean_environment, containers, jobs, last_job, make, script
 from debugging import HERE, at, debugged, free_port, link_debugger, listening
 from sm_local.errors import SmLocalError
 from sm_local.features import debugger
 from sm_local.plan import Plan
 from terminal import CTRL_C, Terminal
+from test_fast import SEEN, seen
 
 pytestmark = pytest.mark.linux
 ENGINES = ["docker", "sandbox"]
@@ -202,6 +203,38 @@ def test_a_job_that_need_not_wait_runs_as_if_nobody_were_there(workplace):
 
 
 @pytest.mark.engine
+@pytest.mark.usefixtures("image_if_docker")
+@on_both
+def test_a_script_sees_nothing_else_than_without_a_debugger(workplace, engine):
+    """But for what is meant: variables, a way to the debugger, and its own process."""
+    script(workplace, SEEN)
+    assert make(workplace, "train", f"ENGINE={engine}").returncode == 0
+    expected = seen(workplace)
+    port = free_port()
+    done = make(workplace, "debug", "WAIT=0", f"ENGINE={engine}", f"DEBUG_PORT={port}")
+    assert done.returncode == 0, done.stdout
+    found = seen(workplace)
+    ours, theirs = found.pop("environment"), expected.pop("environment")
+    assert {name for name in ours if "DEBUG_" not in name} == {
+        *theirs,
+        *("PYDEVD_DISABLE_FILE_VALIDATION", "PYDEVD_USE_FRAME_EVAL"),  # by debugpy itself
+    }
+    changed = {name: ours[name] for name in theirs if ours[name] != theirs[name]}
+    assert changed.keys() == {"PYTHONPATH"}, changed
+    assert set(changed["PYTHONPATH"].split(":")) - set(theirs["PYTHONPATH"].split(":")) == {
+        "/opt/sm-local/debug"
+    }
+    mounts = {at for at, _ in found["mounts"]} - {at for at, _ in expected["mounts"]}
+    ours = [at for at in mounts if at.startswith(("/opt/", str(workplace)))]  # not the machine's
+    assert {"debug", "debugpy"} == {at.rpartition("/sm-local/")[2] for at in ours}
+    for one in (found, expected):
+        one["signals"] = int(one["signals"][0].split()[1], 16) & 0x7FFFFFFF  # not the C library's
+        for differs in ("mounts", "files", "processes"):
+            del one[differs]
+    assert found == expected
+
+
+@pytest.mark.engine
 def test_each_of_two_hosts_has_a_port(workplace, docker):
     (workplace / "job.yaml").write_text(
         "ResourceConfig: {InstanceType: ml.m5.xlarge, InstanceCount: 2}\n"
@@ -344,9 +377,9 @@ def debug(engine: str, job: str, **values: str) -> Plan:
 
 def test_a_job_on_this_machine_s_network_is_for_this_machine_alone(furnished):
     host = debug("docker", "plain", DOCKER_ARGS="--net=host").containers[0]
-    assert (host.port, host.variables["SM_DEBUG_BIND"]) == (0, HERE)
+    assert (host.port, host.variables["LOCAL_DEBUG_BIND"]) == (0, HERE)
     host = debug("docker", "plain", DOCKER_ARGS="--network mine").containers[0]
-    assert (host.port, host.variables["SM_DEBUG_BIND"]) == (5678, "0.0.0.0")
+    assert (host.port, host.variables["LOCAL_DEBUG_BIND"]) == (5678, "0.0.0.0")
 
 
 def test_a_script_that_the_request_names_is_the_job_s(furnished):
@@ -354,7 +387,7 @@ def test_a_script_that_the_request_names_is_the_job_s(furnished):
     host = replace(plan.containers[0], entrypoint=("python3", "/app/main.py"))
     plan = replace(plan, containers=(host,))
     found = debugger.debugged(plan, matrix.SETTINGS, matrix.ENGINES["docker"]).containers[0]
-    assert found.variables["SM_DEBUG_CODE"].split(":")[-1] == "/app"
+    assert found.variables["LOCAL_DEBUG_CODE"].split(":")[-1] == "/app"
 
 
 def test_the_editor_s_files_have_the_addresses_of_the_settings(project):
