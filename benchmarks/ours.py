@@ -17,6 +17,7 @@ from workplace import TRIVIAL, TWO_SECONDS, Workplace
 
 BARE = "bare `docker run`"
 TRAIN = "`make train`"
+MARK = "training\n"  # what the script prints; a peer puts a name in front
 
 
 def train(place: Workplace, rounds: int) -> list[Row]:
@@ -485,7 +486,7 @@ def loop_case(
     if "watch" in name:
         return stack.enter_context(Saves(name, ["make", "watch", *words], project, here, prepare))
     command = bare(project, place.image) if name.startswith(BARE) else ["make", "train", *words]
-    return Case(name, command, project, here, prepare, mark="training\n")
+    return Case(name, command, project, here, prepare, mark=MARK)
 
 
 class Saves:

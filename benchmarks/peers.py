@@ -7,6 +7,7 @@ code is compiled. A peer that cannot run here gets the reason in its row.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,8 +15,8 @@ import sys
 from pathlib import Path
 
 import docker as docker_sdk
-from measure import Case, Row, interleave
-from ours import BARE, TRAIN, bare, cleaner
+from measure import Case, Row, first_line, interleave
+from ours import BARE, MARK, TRAIN, bare, cleaner, loop_case
 from workplace import REPO, TRIVIAL, Workplace
 
 HERE = Path(__file__).parent / "peers"
@@ -31,16 +32,28 @@ NETWORK = "sagemaker-local"  # the SDKs create it and leave it behind
 
 
 def peers(place: Workplace, rounds: int) -> list[Row]:
-    """Compare each peer's local training to a bare docker run, with ours in the same run."""
+    """Compare each peer's local training to a bare docker run, with ours in the same run.
+
+    To its end, and to the script's first line.
+    """
     project, here, networks = (
         place.trained("ours", TRIVIAL),
         place.environment(),
         docker_sdk.from_env().networks,
     )
     cases = [
-        Case(BARE, bare(project, place.image), project, here, cleaner(project)),
-        Case(f"{TRAIN}, beside the peers", ["make", "train"], project, here, cleaner(project)),
+        Case(BARE, bare(project, place.image), project, here, cleaner(project), mark=MARK),
+        Case(
+            f"{TRAIN}, beside the peers",
+            ["make", "train"],
+            project,
+            here,
+            cleaner(project),
+            mark=MARK,
+        ),
     ]
+    stack = contextlib.ExitStack()
+    cases.append(loop_case(place, stack, "· FAST=1, beside the peers", TRIVIAL, ["FAST=1"]))
     refused, environment, before = (
         [],
         peer_environment(place, aws()),
@@ -54,10 +67,13 @@ def peers(place: Workplace, rounds: int) -> list[Row]:
                 refused.append(Row(name, BARE, "not measured", "", reason(str(error))))
         times = interleave(cases, min(rounds, 7), place.say)
     finally:
+        stack.close()
         place.remove_containers()
         for network in [] if before else networks.list(names=[NETWORK]):
             network.remove()
-    return [*(times.row(case.name, BARE) for case in cases[1:]), *refused]
+    names = [name for case in cases[1:] for name in (first_line(case.name), case.name)]
+    bases = [first_line(BARE), BARE] * len(cases[1:])
+    return [*(times.row(name, base) for name, base in zip(names, bases)), *refused]
 
 
 def tried(name: str, place: Workplace, project: Path, environment: dict[str, str]) -> Case:
@@ -69,6 +85,7 @@ def tried(name: str, place: Workplace, project: Path, environment: dict[str, str
             [str(programs / "sagify"), "local", "train"],
             sagify_project(output, project, place),
             environment,
+            mark=MARK,
         )
     else:
         command = [
@@ -78,7 +95,9 @@ def tried(name: str, place: Workplace, project: Path, environment: dict[str, str
             str(project / "opt/ml/input/data/training"),
             str(output),
         ]
-        found = Case(name, command, place.folder, environment, lambda: forget(output, place))
+        found = Case(
+            name, command, place.folder, environment, lambda: forget(output, place), mark=MARK
+        )
     place.say(f"trying {name}")
     found.run()
     if not any(output.rglob("model.t*")):  # model.txt, or model.tar.gz with it

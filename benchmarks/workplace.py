@@ -58,10 +58,14 @@ class Workplace:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove_containers(self) -> None:
-        """Remove all containers of our image, running or not, with their volumes."""
+        """Remove all containers of our image, running or not, with their volumes.
+
+        But for one that is parked, which is a row of its own.
+        """
         client = docker_sdk.from_env()
         for _ in range(50):
-            found = client.api.containers(all=True, filters={"ancestor": self.image})
+            there = client.api.containers(all=True, filters={"ancestor": self.image})
+            found = [one for one in there if "sm-local.parked" not in one["Labels"]]
             if not found:
                 return
             for container in found:

@@ -109,6 +109,23 @@ def test_a_program_without_a_shell_has_no_variable_more(fast):
     assert seen(fast) == expected
 
 
+def test_an_entrypoint_of_the_image_stays(fast, docker):
+    with (fast / "container/Dockerfile").open("a") as file:
+        file.write('ENTRYPOINT ["env", "FROM=image"]\n')
+    name = f"{fast.name}-entrypoint:latest"
+    (fast / "settings.local.env").write_text(f"IMAGE={name}\n")
+    done = make(fast, "build", "ENGINE=docker")
+    assert done.returncode == 0, done.stdout
+    try:
+        script(fast, "print('from', os.environ['FROM'], flush=True)")
+        park(fast)
+        said = train(fast)
+        assert ", parked\n" in said and "from image\n" in said, said
+        make(fast, "stop")
+    finally:
+        docker.images.remove(name, force=True)
+
+
 def test_a_job_sees_nothing_of_the_last_one(fast):
     script(
         fast,

@@ -15,8 +15,8 @@ from conftest import REPO, clean_environment
 from terminal import eventually
 
 sys.path.insert(0, str(REPO / "benchmarks"))
-arena, attacks, faults, inquest = map(
-    importlib.import_module, ("arena", "attacks", "faults", "inquest")
+arena, attacks, edits, faults, inquest = map(
+    importlib.import_module, ("arena", "attacks", "edits", "faults", "inquest")
 )
 
 pytestmark = pytest.mark.linux
@@ -31,6 +31,11 @@ def test_nothing_is_lost_or_left(engine, request, capsys):
     assert status == 0, said.out + said.err
     rows = [row for row in attacks.ROWS if engine in row.quick]
     assert len(said.out.splitlines()) == len(rows) + 2
+
+
+def test_no_result_is_stale_and_nothing_is_left_of_edits_and_kills(capsys):
+    status = edits.main(["--runs=10", "--engine=sandbox"])
+    assert status == 0, capsys.readouterr().out
 
 
 def test_each_row_says_why_its_end_is_right():

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -622,3 +623,17 @@ def test_a_recipe_of_another_version_of_the_library_says_so(project):
     )
     said = "this recipe is of another version of sm_local/; 'make train' writes a new one"
     assert (done.returncode, done.stderr) == (1, f"sm-local: {said}\n")
+
+
+def test_ctrl_c_while_modules_are_read_shows_no_traceback(project, tmp_path):
+    (tmp_path / "dataclasses.py").write_text("raise KeyboardInterrupt")
+    make(project, "sm_local/.venv/ready")
+    done = subprocess.run(
+        ["sm_local/.venv/bin/python", "-B", "-m", "sm_local", "doctor"],
+        cwd=project,
+        env=clean_environment(PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGINT and done.stdout + done.stderr == ""

@@ -212,3 +212,23 @@ def test_jobs_lists_what_a_full_disk_left(project):
         ["k-20260101-000000", "-", "-", "-"],
         ["l-20260101-000000", "Completed", "0", "3"],
     ]
+
+
+def test_of_a_job_that_was_killed_before_it_began_nothing_is_left(project):
+    """What it has written is kept, whatever is not known of it."""
+    for name, file in (("nothing", "recipe.sh"), ("something", "model/weights")):
+        folder = project / "output" / f"{name}-20260101-000000"
+        for path in (folder / "record/recipe", folder / file):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"999999999 1 {os.uname().nodename}\n")
+        opened = project / "output/.open" / folder.name
+        opened.parent.mkdir(exist_ok=True)
+        shutil.copy(folder / "record/recipe", opened)
+    make(project, "stop", "ENGINE=sandbox")
+    said = make(project, "jobs").stdout
+    assert " Abandoned " in said and "something-2026" in said and "nothing-2026" not in said
+    assert sorted(path.name for path in (project / "output").glob("*-*")) == [
+        "something-20260101-000000"
+    ]
+    assert (project / "output/something-20260101-000000/model/weights").exists()
+    assert os.listdir(project / "output/.open") == []

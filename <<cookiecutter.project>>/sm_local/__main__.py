@@ -8,17 +8,23 @@ exports them. A verb returns the text of its recipe, which is printed, or an exi
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import io
-import os
-import re
 import sys
-from pathlib import Path
 
-from . import settings
-from .errors import SmLocalError
-from .script import quote
+# Ctrl-C while modules are read: Python ends of it as ever, and shows nobody where that was.
+sys.excepthook = lambda kind, value, trace: (
+    None if issubclass(kind, KeyboardInterrupt) else sys.__excepthook__(kind, value, trace)
+)
+
+import difflib  # noqa: E402
+import importlib  # noqa: E402
+import io  # noqa: E402
+import os  # noqa: E402
+import re  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from . import settings  # noqa: E402
+from .errors import SmLocalError  # noqa: E402
+from .script import quote  # noqa: E402
 
 # verb: module and function; imported when asked for, as some need more than the standard library
 VERBS = {

@@ -75,3 +75,20 @@ def test_every_function_has_a_caller():
     assert [
         name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])(?!\(\) \{{)", code)
     ] == []
+
+
+# What the functions read that a recipe's traps call, in job.sh and the engines' files.
+READ_BY_TRAPS = {"job", "dir", "engine", "running", "stops", "ending", "stop_grace"} | {
+    "interrupt_grace"
+}
+NO_JOB = {"pull.sh"}  # where no job runs
+
+
+@each_lib
+def test_no_function_hides_what_a_trap_reads(path):
+    """A trap sees the local variables of the function in which its signal comes."""
+    if path.name in NO_JOB:
+        return
+    code = re.sub(r"\s#.*|'[^']*'|\"[^\"]*\"", " ", path.read_text())
+    found = [re.findall(r"(?<!\S)\w+(?=[=\s]|$)", one) for one in re.findall(r"\blocal (.*)", code)]
+    assert {name for names in found for name in names} & READ_BY_TRAPS == set()

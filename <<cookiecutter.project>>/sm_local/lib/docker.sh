@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What only Docker does.
-# Reads $at, $job, $rc. Adds to $mounts.
-# shellcheck disable=SC2154  # $at and $job are folder.sh's, $rc is job.sh's
+# Reads $at, $job, $rc, $parked. Adds to $mounts.
+# shellcheck disable=SC2154  # $at and $job are folder.sh's, $rc is job.sh's, $parked container.sh's
 
 # cow SOURCE TARGET NAME: mount the folder as SageMaker mounts a File channel: writable, and the
 # job's alone. Writes go to the job's folder, the source stays as it is, nothing is copied.
@@ -26,6 +26,17 @@ drop_volumes() {
   while read -r id; do
     docker volume rm "$id" > /dev/null 2>&1 || true
   done < <(exec docker volume ls -q -f "label=sm-local.job=$job" 2> /dev/null)
+  if [[ $parked ]]; then drop_idle_volumes; fi
+}
+
+# drop_idle_volumes: those of containers that were parked and that an engine has removed as it was
+# started again.
+drop_idle_volumes() {
+  local id
+  while read -r id; do
+    docker volume rm "$id" > /dev/null 2>&1 || true
+  done < <(exec docker volume ls -q -f dangling=true -f label=sm-local.parked \
+    -f "label=sm-local.project=$PWD" 2> /dev/null)
 }
 
 # started: did a container run? Where it could not be made there is none; where it could not be

@@ -58,9 +58,10 @@ leave_parked() {
 # drop_parked: remove it, and wait for its client.
 drop_parked() {
   if [[ $parked ]]; then docker rm -f -v "$parked" > /dev/null 2>&1 || true; fi
+  parked=''
   if [[ $heard ]]; then cat <&"$heard" > /dev/null; fi
   leave_parked
-  parked='' heard=''
+  heard=''
 }
 
 # fit_parked PRELOAD: is what is parked what the job needs? If not, it goes first: two overlays
@@ -130,12 +131,13 @@ say_start() {
 # before it begins: one that has ended meanwhile has run nothing, and the job starts cold. If a
 # client was killed before it heard the answer, nobody knows.
 run_parked() {
-  local status=137
+  local status=''
   if [[ $parked ]]; then
     spoken=$((spoken + ${#begins} + 1))
     tell_parked
     begin_log <&"$heard"
-    read -r status < "$dir/record/detached" || true
+    read -r status < "$dir/record/detached" ||
+      status=$(docker wait "$parked" 2> /dev/null) || status=137
     if (( status > 128 )) && [[ -e $dir/record/told ]]; then
       echo "$parked" > "$at/container-id"
     fi
@@ -143,7 +145,7 @@ run_parked() {
     say "FAST=1 starts this job cold: what was parked has ended"
     drop_parked
   fi
-  "$@"
+  { "$@" 2>&3 3>&-; } 3>&2 2> /dev/null       # as in job.sh's run_here
 }
 
 # tell_parked: tell it of the job.
@@ -197,8 +199,8 @@ park_next() {
     rm -f "$new/record/said"
   fi
   rm -f output/.parked/why
-  if [[ $why ]]; then echo "$why" > output/.parked/why; fi
   if [[ $why ]]; then
+    echo "$why" > output/.parked/why
     discard "$new" "$id"
   else
     attend "$id"
@@ -227,7 +229,9 @@ try_parked() {
   while :; do
     why='' spoken=0
     if ! id=$(start_parked "$@"); then
-      id='' why=$(tail -n 1 "$new/record/said")
+      id=''
+      IFS= read -r why < "$new/record/said" || true
+      why=${why#docker: }
       return 0
     fi
     await_parked
@@ -273,7 +277,7 @@ start_parked() {
     echo "PRELOAD is not for images with an ENTRYPOINT" > "$new/record/said"
     return 1
   fi
-  if [[ $ahead ]]; then
+  if [[ $ahead && ${#more[@]} == 0 ]]; then
     first=(python3 -S -c "$like_train" "$(< sm_local/libexec/preload.py)" "$1" "$2")
   fi
   exec docker run --detach --interactive --rm --pull never --name "$job-$$-parked" \

@@ -22,14 +22,14 @@ sweep_beside() {
 
 # find_left: set $left; a colleague's jobs are the colleague's.
 find_left() {
-  local job
+  local one      # not `job`: a signal's trap that comes now has these local variables
   left=()
-  for job in output/.open/*; do
-    job=${job##*/}
-    if [[ ! -O output/$job ]]; then continue; fi
+  for one in output/.open/*; do
+    one=${one##*/}
+    if [[ ! -O output/$one ]]; then continue; fi
     # a recipe that was killed at once has recorded nothing else
-    recall recipe "$job" || IFS= read -r value 2> /dev/null < "output/.open/$job" || true
-    if has_died "$value"; then left+=("$job"); fi
+    recall recipe "$one" || IFS= read -r value 2> /dev/null < "output/.open/$one" || true
+    if has_died "$value"; then left+=("$one"); fi
   done
   if [[ -O output/.parked ]]; then find_outlived; fi
 }

@@ -6,6 +6,7 @@ source sm_local/lib/say.sh
 source sm_local/lib/record.sh
 source sm_local/lib/process.sh
 source sm_local/lib/sweep.sh
+source sm_local/lib/docker.sh
 source sm_local/libexec/running.sh
 
 to_delete=()           # files and folders

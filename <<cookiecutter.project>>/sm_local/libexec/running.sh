@@ -72,6 +72,7 @@ drop_all_parked() {
     if [[ $running == *"$id"* ]] || ! docker rm -f -v "$id" > /dev/null 2>&1; then continue; fi
     say "removed the container that was parked for the next job"
   done
+  drop_idle_volumes
 }
 
 # find_sandboxes: add the processes that have a job's folder mounted.

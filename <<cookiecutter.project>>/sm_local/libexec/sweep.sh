@@ -11,6 +11,7 @@ source sm_local/lib/container.sh
 source sm_local/lib/sidecar.sh
 source sm_local/lib/handback.sh
 source sm_local/lib/results.sh
+source sm_local/lib/docker.sh
 source sm_local/libexec/running.sh
 
 swept=()               # the jobs that are closed now
@@ -51,6 +52,7 @@ sweep_parked() {
   local id=''
   read -r id 2> /dev/null < "output/$job/record/parked" || true
   if [[ $id ]]; then docker rm -f -v "$id" > /dev/null 2>&1 || true; fi
+  drop_idle_volumes
   rm -rf "output/$job" 2> /dev/null || true
 }
 
@@ -58,6 +60,7 @@ sweep_parked() {
 sweep_taken() {
   local id='' state
   read -r id 2> /dev/null < "$dir/record/parked" || return 0
+  drop_idle_volumes
   state=$(docker container inspect --format '{{.State.Running}}' "$id" 2> /dev/null) || return 0
   if [[ $state == true && -e $dir/record/told ]]; then return 1; fi
   if docker rm -f -v "$id" > /dev/null 2>&1; then what+=" container ${id:0:12},"; fi
@@ -120,12 +123,20 @@ sweep_folder() {
   done
   rm -f "$dir"/*.new.* "$dir"/record/*.new.*       # facts that were being written
   disarm "$dir"
-  if is_unfinished "$job"; then
+  if has_nothing; then
+    rm -rf "$dir"
+  elif [[ ! -s $dir/status ]] || is_unfinished "$job"; then
     rm -f "$dir"/*.tar.gz.part*
     record status=Abandoned
     what+=" a recipe that was killed,"
   fi
   rm -f "output/.open/$job"
+}
+
+# has_nothing: is there no status, and nothing but what a recipe writes first?
+has_nothing() {
+  [[ ! -s $dir/status && -d $dir && ! $(find "$dir" -type f ! -path "$dir/recipe.sh" \
+    ! -path "$dir/record/*" ! -path "$dir/status" -print 2> /dev/null | head -n 1) ]]
 }
 
 # give_back: what `make chown` does, for one job.
