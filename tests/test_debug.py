@@ -52,6 +52,13 @@ def image(engine: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def git(project: Path, *words: str) -> str:
+    """Run Git in a project; return what it says."""
+    return subprocess.run(
+        ["git", *words], cwd=project, capture_output=True, text=True, check=True
+    ).stdout
+
+
 def write(project: Path, text: str, name: str = "train.py") -> None:
     (project / "code" / name).write_text(text)
 
@@ -65,6 +72,8 @@ def test_a_breakpoint_is_hit_and_nothing_else_is_different(workplace, engine):
     task = next(one for one in tasks if one["label"] == "make debug")
     before = image(engine)
     line = 1 + (workplace / "code/train.py").read_text().split("\n").index("    return rows")
+    git(workplace, "init", "--quiet")
+    git(workplace, "add", ".")
     offline = {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}
     with debugged(workplace, command=["sh", "-c", task["command"]], **offline) as job:
         editor = job.join({"train.py": [line]}, "dropped", name="make debug", hold=True)
@@ -80,6 +89,8 @@ def test_a_breakpoint_is_hit_and_nothing_else_is_different(workplace, engine):
     model = (last_job(workplace) / "model/model.json").read_bytes()
     assert (seen / "model/model.json").read_bytes() == model and seen != last_job(workplace)
     assert image(engine) == before
+    status = git(workplace, "status", "--porcelain")
+    assert all(one.startswith("A  ") for one in status.splitlines()), status
     assert not list((workplace / "code").rglob("__pycache__"))
     assert not list((workplace / "sm_local/debug").rglob("__pycache__"))
     assert left(engine, workplace) == []
@@ -112,6 +123,7 @@ def test_every_way_to_start_a_process_of_the_job_stops_and_nothing_else_does(wor
         workplace,
         """set -e
 python3 -c 'print("not debugged", flush=True)' train.py
+python3 -m timeit -n 1 pass
 python3 train.py all
 python3 train.py a & python3 train.py b & wait
 python3 train.py later

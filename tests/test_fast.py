@@ -351,8 +351,9 @@ def test_nothing_stays_when_all_is_killed(fast, docker):
     assert (last_job(fast) / "model/handler").read_text() == "ran"
 
 
-def test_clean_removes_what_is_parked(fast, docker):
+def test_no_list_of_jobs_has_what_is_parked_and_clean_removes_it(fast, docker):
     park(fast)
+    assert len(json.loads(make(fast, "jobs", "JSON=1").stdout)) == len(jobs(fast)) == 1
     done = make(fast, "clean", "YES=1")
     assert done.returncode == 0, done.stdout
     assert not (fast / "output/.parked").exists()

@@ -19,14 +19,14 @@ CODE = ("/opt/ml/code", "/opt/ml/input/data/code")
 LAST_PORT = 65535
 
 
-def debugged(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
+def debugged(plan: Plan, settings: dict[str, str], facts: EngineFacts, taken: int = 0) -> Plan:
     """Return the plan of the same job under a debugger. Raises SmLocalError where none reaches it.
 
     A port of a host's own is published on this machine's loopback alone; without a network of its
-    own, a job binds that.
+    own, a job binds that. The first so many ports are left to other jobs.
     """
     refuse(plan, facts)
-    first = int(settings["DEBUG_PORT"])
+    first = int(settings["DEBUG_PORT"]) + taken
     ports = range(first, first + len(plan.containers))
     if ports[-1] > LAST_PORT:
         raise SmLocalError(f"DEBUG_PORT={first}: there is no port {ports[-1]}; choose a lower one")

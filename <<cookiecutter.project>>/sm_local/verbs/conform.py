@@ -246,8 +246,8 @@ class Probe:
         """Return the plan with a debugger, if VERB=debug; jobs at once have other ports."""
         if self.verb != "debug":
             return plan
-        first = int(values["DEBUG_PORT"]) + len(TWO_HOSTS) * list(REQUESTS).index(name)
-        return debugger.debugged(plan, {**values, "DEBUG_PORT": str(first)}, self.engine.facts)
+        taken = len(TWO_HOSTS) * list(REQUESTS).index(name)
+        return debugger.debugged(plan, values, self.engine.facts, taken)
 
     def _without_the_image_s_own(self, name: str, plan: Plan) -> Plan:
         """Return the plan with what keeps an image's own training from running."""
