@@ -128,9 +128,11 @@ def built(baked, docker, base_image) -> str:
 
 @pytest.fixture
 def image_if_docker(request) -> None:
-    """Build the image for those of a test's engines that are Docker."""
+    """Build the image for those of a test's engines that are Docker, or give it to Podman."""
     if "docker" in request.node.name:
         request.getfixturevalue("built")
+    if "podman" in request.node.name:
+        request.getfixturevalue("own_in_podman")
 
 
 @pytest.fixture(scope="session")
@@ -151,6 +153,12 @@ def in_podman(built, tmp_path_factory):
         check=False,
         capture_output=True,
     )
+
+
+@pytest.fixture
+def own_in_podman(project, in_podman) -> None:
+    """Let Podman's image be the project's own: it has the ID that it has in Docker."""
+    shutil.copy(project / "recipes/.built-docker", project / "recipes/.built-podman")
 
 
 def containers(docker, project: Path, what: str = "job") -> list[str]:

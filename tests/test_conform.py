@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT, clean_environment, make, need, need_podman
+from debugging import free_port, link_debugger
 from sm_local.verbs import checks, conform
 from sm_local.verbs.checks import CHECKS, PROBE, Context, Image, Run, judge
 
@@ -110,12 +111,44 @@ def test_podman_gives_what_sagemaker_gives(project, built, tmp_path):
     assert verdicts(found, "cannot tell").keys() == TOOLKIT | NOWHERE_BUT_DOCKER
 
 
+def differs_in_the_sandbox() -> set[int]:
+    """Return the checks that differ: its programs run as the caller, with the caller's HOME."""
+    home = os.environ.get("HOME") != "/root" or os.geteuid() != 0
+    return {8} if home else set()
+
+
 def test_the_sandbox_gives_what_it_can(project):
     found = rows(project, "ENGINE=sandbox")
-    # The sandbox's programs run as the caller, with the caller's HOME.
-    home = os.environ.get("HOME") != "/root" or os.geteuid() != 0
-    assert verdicts(found, "differs").keys() == ({8} if home else set())
+    assert verdicts(found, "differs").keys() == differs_in_the_sandbox()
     assert verdicts(found, "cannot tell").keys() == TOOLKIT | NO_IMAGE
+
+
+@pytest.mark.engine
+def test_a_parked_container_gives_the_same(project, built):
+    found = rows(project, "ENGINE=docker", "FAST=1")
+    assert verdicts(found, "differs") == {}
+    assert verdicts(found, "cannot tell").keys() == TOOLKIT
+
+
+def debugged(project, engine: str) -> dict[int, tuple[str, str]]:
+    """Return what the probe saw under a debugger that nobody joins."""
+    link_debugger(project)
+    ports = free_port(2 * len(conform.REQUESTS))
+    return rows(project, "VERB=debug", f"ENGINE={engine}", f"DEBUG_PORT={ports}")
+
+
+@pytest.mark.engine
+def test_a_container_under_the_debugger_gives_the_same(project, built):
+    found = debugged(project, "docker")
+    assert verdicts(found, "differs") == {}
+    assert verdicts(found, "cannot tell").keys() == TOOLKIT
+
+
+def test_so_does_a_debugged_job_in_the_sandbox(project):
+    found = debugged(project, "sandbox")
+    assert verdicts(found, "differs").keys() == differs_in_the_sandbox()
+    # no debugger reaches several hosts there
+    assert verdicts(found, "cannot tell").keys() == TOOLKIT | NO_IMAGE | {14, 24}
 
 
 IMAGES = {
@@ -195,6 +228,13 @@ def test_an_image_that_is_not_here_is_one_line(project, daemon):
         "nowhere/none:1'\n"
     ) in done.stdout and done.returncode == 2
     assert not list((project / "recipes").glob("conform-*"))
+
+
+def test_the_probe_runs_as_train_and_as_debug_alone(project):
+    done = make(project, "conform", "ENGINE=sandbox", "VERB=process")
+    assert "sm-local: VERB=process: 'make conform' runs its jobs as VERB=train or VERB=debug\n" in (
+        done.stdout
+    )
 
 
 # Every check can fail

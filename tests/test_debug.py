@@ -14,20 +14,21 @@ from pathlib import Path
 
 import matrix
 import pytest
-from conftest import PROJECT, clean_environment, containers, jobs, last_job, make
+from conftest import PROJECT, clean_environment, jobs, last_job, make, script
 from debugging import HERE, at, debugged, free_port, link_debugger, listening
 from sm_local.errors import SmLocalError
 from sm_local.features import debugger
 from sm_local.plan import Plan
 from terminal import CTRL_C, Terminal
+from test_fast import SEEN, seen
 
 pytestmark = pytest.mark.linux
-ENGINES = ["docker", "sandbox"]
-on_both = pytest.mark.parametrize("engine", ENGINES)
+ENGINES = ["docker", "podman", "sandbox"]
+on_each = pytest.mark.parametrize("engine", ENGINES)
 
 
 @pytest.fixture
-def workplace(project, built) -> Path:
+def workplace(project, built, image_if_docker) -> Path:
     """Return a project with the image and the debugger, whose jobs have no checkpoints."""
     link_debugger(project)
     (project / "job.yaml").write_text("HyperParameters: {epochs: '2'}\n")
@@ -35,19 +36,44 @@ def workplace(project, built) -> Path:
     return project
 
 
+def left(engine: str, project: Path) -> list[str]:
+    """Return a project's containers, running or not."""
+    if engine == "sandbox":
+        return []
+    command = [engine, "ps", "--all", "--quiet", "--filter", f"label=sm-local.project={project}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def image(engine: str) -> str:
+    """Return what the project's image is: its ID and layers."""
+    if engine == "sandbox":
+        return ""
+    command = [engine, "image", "inspect", "--format", "{{.Id}} {{.RootFS}}", f"{PROJECT}:latest"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def git(project: Path, *words: str) -> str:
+    """Run Git in a project; return what it says."""
+    return subprocess.run(
+        ["git", *words], cwd=project, capture_output=True, text=True, check=True
+    ).stdout
+
+
 def write(project: Path, text: str, name: str = "train.py") -> None:
     (project / "code" / name).write_text(text)
 
 
 @pytest.mark.engine
-@on_both
-def test_a_breakpoint_is_hit_and_nothing_else_is_different(workplace, docker, engine):
+@on_each
+def test_a_breakpoint_is_hit_and_nothing_else_is_different(workplace, engine):
     """The task of F5, the debugger's address, a variable; then the same model as by make train."""
     (workplace / "settings.local.env").write_text(f"ENGINE={engine}\n")
     tasks = json.loads((workplace / ".vscode/tasks.json").read_text())["tasks"]
     task = next(one for one in tasks if one["label"] == "make debug")
-    before = docker.images.get(f"{PROJECT}:latest").attrs
+    before = image(engine)
     line = 1 + (workplace / "code/train.py").read_text().split("\n").index("    return rows")
+    git(workplace, "init", "--quiet")
+    git(workplace, "add", ".")
     offline = {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}
     with debugged(workplace, command=["sh", "-c", task["command"]], **offline) as job:
         editor = job.join({"train.py": [line]}, "dropped", name="make debug", hold=True)
@@ -62,11 +88,12 @@ def test_a_breakpoint_is_hit_and_nothing_else_is_different(workplace, docker, en
     assert make(workplace, "train").returncode == 0
     model = (last_job(workplace) / "model/model.json").read_bytes()
     assert (seen / "model/model.json").read_bytes() == model and seen != last_job(workplace)
-    after = docker.images.get(f"{PROJECT}:latest").attrs
-    assert (after["Id"], after["RootFS"]) == (before["Id"], before["RootFS"])
+    assert image(engine) == before
+    status = git(workplace, "status", "--porcelain")
+    assert all(one.startswith("A  ") for one in status.splitlines()), status
     assert not list((workplace / "code").rglob("__pycache__"))
     assert not list((workplace / "sm_local/debug").rglob("__pycache__"))
-    assert containers(docker, workplace) == []
+    assert left(engine, workplace) == []
 
 
 PROCESSES = """\
@@ -96,6 +123,7 @@ def test_every_way_to_start_a_process_of_the_job_stops_and_nothing_else_does(wor
         workplace,
         """set -e
 python3 -c 'print("not debugged", flush=True)' train.py
+python3 -m timeit -n 1 pass
 python3 train.py all
 python3 train.py a & python3 train.py b & wait
 python3 train.py later
@@ -127,7 +155,7 @@ broken("script")
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("engine, points", [("docker", [9]), ("sandbox", [])])
+@pytest.mark.parametrize("engine, points", [("docker", [9]), ("podman", []), ("sandbox", [])])
 def test_an_exception_that_nobody_catches_stops_where_it_was_raised(workplace, engine, points):
     write(workplace, RAISES)
     with debugged(workplace, f"ENGINE={engine}") as job:
@@ -154,21 +182,22 @@ print("here")
 
 
 @pytest.mark.engine
-def test_a_stop_at_a_breakpoint_runs_the_handler(workplace, docker):
+@on_each
+def test_a_stop_at_a_breakpoint_runs_the_handler(workplace, engine):
     write(workplace, HANDLER)
-    with debugged(workplace, "ENGINE=docker") as job:
+    with debugged(workplace, f"ENGINE={engine}") as job:
         editor = job.join({"train.py": [8]}, "1", hold=True)
         editor.stop()
         assert make(workplace, "stop").returncode == 0
         assert job.end() == 2
     assert (last_job(workplace) / "model/signals").read_text() == "TERM"
     assert (last_job(workplace) / "exit-code").read_text() == "0\n" and "Stopped after" in job.text
-    assert containers(docker, workplace) == []
+    assert left(engine, workplace) == []
 
 
 @pytest.mark.engine
-@on_both
-def test_ctrl_c_ends_a_job_that_waits_without_its_grace_time(workplace, docker, engine):
+@on_each
+def test_ctrl_c_ends_a_job_that_waits_without_its_grace_time(workplace, engine):
     port = free_port()
     argv = ["make", "debug", f"ENGINE={engine}", f"DEBUG_PORT={port}"]
     terminal = Terminal(argv, workplace, clean_environment())
@@ -177,7 +206,7 @@ def test_ctrl_c_ends_a_job_that_waits_without_its_grace_time(workplace, docker, 
     assert terminal.wait() != 0 and "Stopped after" in terminal.text
     # killed after the grace time it would be 137
     assert (last_job(workplace) / "exit-code").read_text() == "143\n"
-    assert containers(docker, workplace) == [] and listening(port) == set()
+    assert left(engine, workplace) == [] and listening(port) == set()
 
 
 ALONE = """\
@@ -202,20 +231,53 @@ def test_a_job_that_need_not_wait_runs_as_if_nobody_were_there(workplace):
 
 
 @pytest.mark.engine
-def test_each_of_two_hosts_has_a_port(workplace, docker):
+@pytest.mark.parametrize("engine", ["docker", "sandbox"])
+def test_a_script_sees_nothing_else_than_without_a_debugger(workplace, engine):
+    """But for what is meant: variables, a way to the debugger, and its own process."""
+    script(workplace, SEEN)
+    assert make(workplace, "train", f"ENGINE={engine}").returncode == 0
+    expected = seen(workplace)
+    port = free_port()
+    done = make(workplace, "debug", "WAIT=0", f"ENGINE={engine}", f"DEBUG_PORT={port}")
+    assert done.returncode == 0, done.stdout
+    found = seen(workplace)
+    ours, theirs = found.pop("environment"), expected.pop("environment")
+    assert {name for name in ours if "DEBUG_" not in name} == {
+        *theirs,
+        *("PYDEVD_DISABLE_FILE_VALIDATION", "PYDEVD_USE_FRAME_EVAL"),  # by debugpy itself
+    }
+    changed = {name: ours[name] for name in theirs if ours[name] != theirs[name]}
+    assert changed.keys() == {"PYTHONPATH"}, changed
+    assert set(changed["PYTHONPATH"].split(":")) - set(theirs["PYTHONPATH"].split(":")) == {
+        "/opt/sm-local/debug"
+    }
+    mounts = {at for at, _ in found["mounts"]} - {at for at, _ in expected["mounts"]}
+    ours = [at for at in mounts if at.startswith(("/opt/", str(workplace)))]  # not the machine's
+    assert {"debug", "debugpy"} == {at.rpartition("/sm-local/")[2] for at in ours}
+    for one in (found, expected):
+        one["signals"] = int(one["signals"][0].split()[1], 16) & 0x7FFFFFFF  # not the C library's
+        for differs in ("mounts", "files", "processes"):
+            del one[differs]
+    assert found == expected
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_each_of_two_hosts_has_a_port(workplace, engine):
     (workplace / "job.yaml").write_text(
         "ResourceConfig: {InstanceType: ml.m5.xlarge, InstanceCount: 2}\n"
     )
     write(workplace, "import os\nhost = os.environ['SM_CURRENT_HOST']\nprint(host)\n")
-    with debugged(workplace, "ENGINE=docker") as job:
+    with debugged(workplace, f"ENGINE={engine}") as job:
         for name in ("algo-1", "algo-2"):
             editor = job.join({"train.py": [3]}, "host", name=name)
             assert at(editor.stop()) == ("breakpoint", "train.py", 3, repr(name))
         assert job.end() == 0, job.text
-    assert containers(docker, workplace) == []
+    assert left(engine, workplace) == []
 
 
 @pytest.mark.engine
+@pytest.mark.usefixtures("own_in_podman")
 def test_a_port_that_is_in_use_is_named_and_leaves_nothing(workplace):
     with socket.create_server((HERE, 0)) as taken:
         port = taken.getsockname()[1]
@@ -344,9 +406,9 @@ def debug(engine: str, job: str, **values: str) -> Plan:
 
 def test_a_job_on_this_machine_s_network_is_for_this_machine_alone(furnished):
     host = debug("docker", "plain", DOCKER_ARGS="--net=host").containers[0]
-    assert (host.port, host.variables["SM_DEBUG_BIND"]) == (0, HERE)
+    assert (host.port, host.variables["LOCAL_DEBUG_BIND"]) == (0, HERE)
     host = debug("docker", "plain", DOCKER_ARGS="--network mine").containers[0]
-    assert (host.port, host.variables["SM_DEBUG_BIND"]) == (5678, "0.0.0.0")
+    assert (host.port, host.variables["LOCAL_DEBUG_BIND"]) == (5678, "0.0.0.0")
 
 
 def test_a_script_that_the_request_names_is_the_job_s(furnished):
@@ -354,7 +416,7 @@ def test_a_script_that_the_request_names_is_the_job_s(furnished):
     host = replace(plan.containers[0], entrypoint=("python3", "/app/main.py"))
     plan = replace(plan, containers=(host,))
     found = debugger.debugged(plan, matrix.SETTINGS, matrix.ENGINES["docker"]).containers[0]
-    assert found.variables["SM_DEBUG_CODE"].split(":")[-1] == "/app"
+    assert found.variables["LOCAL_DEBUG_CODE"].split(":")[-1] == "/app"
 
 
 def test_the_editor_s_files_have_the_addresses_of_the_settings(project):

@@ -13,6 +13,8 @@ from conftest import CACHE, clean_environment, make, script
 from terminal import background
 
 FILE = ".devcontainer/devcontainer.json"
+DATA = "/opt/ml/input/data/training"
+SLEEP = "trap exit TERM; sleep 600 & wait"  # as an editor's process 1, it ends when asked to
 
 
 def described(project: Path) -> dict:
@@ -39,11 +41,11 @@ def run(*words: str) -> str:
 
 
 @contextlib.contextmanager
-def editor_of(project, verb="devcontainer"):
+def editor_of(project, verb="devcontainer", engine="docker"):
     """Yield the container that an editor makes of a project's file."""
     environment = clean_environment(XDG_CACHE_HOME=str(CACHE))
     (project / "job.yaml").write_text("Environment: {A: 'b c'}\nCheckpointConfig: {}\n")
-    done = make(project, verb, "SHM=100m", "GPU=none", "ENGINE=docker", env=environment)
+    done = make(project, verb, "SHM=100m", "GPU=none", f"ENGINE={engine}", env=environment)
     assert done.stdout.startswith(f"sm-local: {FILE} is written: "), done.stdout
     done = initialize(project)
     assert done.returncode == 0, done.stderr
@@ -53,11 +55,11 @@ def editor_of(project, verb="devcontainer"):
     for name, value in body["containerEnv"].items():
         words += ["--env", f"{name}={value}"]
     words += ["--rm", "--detach", *body["runArgs"], "--entrypoint", "/bin/sh", body["image"]]
-    container = run("docker", "run", "--pull", "never", *words, "-c", "sleep 600").strip()
-    run("docker", "exec", container, *body["postCreateCommand"])
+    container = run(engine, "run", "--pull", "never", *words, "-c", SLEEP).strip()
+    run(engine, "exec", container, *body["postCreateCommand"])
     yield container
-    run("docker", "rm", "--force", container)
-    run("docker", "rmi", body["image"])
+    run(engine, "rm", "--force", container)
+    run(engine, "rmi", body["image"])
 
 
 @pytest.fixture
@@ -182,13 +184,18 @@ manager.shutdown_kernel(now=True)
 
 
 @pytest.mark.engine
-def test_a_notebook_s_kernel_sees_the_channels_and_no_job_sees_the_kernel(project, built, docker):
-    image = docker.images.get(built).id
-    with editor_of(project, "jupyter") as container:
+@pytest.mark.usefixtures("image_if_docker")
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_a_notebook_s_kernel_sees_the_channels_and_no_job_sees_the_kernel(project, engine):
+    image = (engine, "image", "inspect", "--format", "{{.Id}}", f"{project.name}:latest")
+    before = run(*image)
+    with editor_of(project, "jupyter", engine) as container:
         words = ("--env", "PYTHONPATH=/opt/sm-local/kernel", "--workdir", "/opt/ml/code")
-        said = run("docker", "exec", *words, container, "python3", "-c", ASK)
+        said = run(engine, "exec", *words, container, "python3", "-c", ASK)
         assert said == "['train.csv'] b c /opt/ml/code\n"
+        ended = run(engine, "exec", container, "sh", "-c", "train 2>&1; touch $0/x 2>&1; :", DATA)
+        assert "epoch=1; " in ended and ended.endswith("Read-only file system\n")
     script(project, "import ipykernel")
-    done = make(project, "train", "ENGINE=docker")
+    done = make(project, "train", f"ENGINE={engine}")
     assert "No module named 'ipykernel'" in done.stdout
-    assert docker.images.get(built).id == image
+    assert run(*image) == before

@@ -87,3 +87,10 @@ def test_the_transcript_of_a_failed_job_has_today_s_line_of_the_makefile():
     lines = (TEMPLATE / "Makefile").read_text().splitlines()
     number = next(number for number, line in enumerate(lines, 1) if line.startswith("train:")) + 1
     assert f"make: *** [Makefile:{number}: train] Error 1\n" in (REPO / "README.md").read_text()
+
+
+def test_the_tests_that_a_page_names_exist():
+    text = "".join(path.read_text() for path in (REPO / "tests").glob("test_*.py"))
+    page = (REPO / "docs/checks.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 20 and named - set(re.findall(r"^def (test_\w+)", text, re.M)) == set()

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -264,6 +265,74 @@ def test_what_does_not_fit_is_not_used(fast, docker):
     assert len(containers(docker, fast, "parked")) == 1
 
 
+def test_another_image_of_the_same_name_or_other_checkpoints_fit_no_more(project, built, docker):
+    """Checkpoints themselves may change: they are mounted as they are, and seen as they are."""
+    image = f"{project.name}-another:1"
+    given = (f"IMAGE={image}", "CODE=mount")
+    script(project, "print('has', sorted(os.listdir('/opt/ml/checkpoints')))")
+    other = f"{project.name}-other:1"
+    container = docker.containers.create(built, ["true"])
+    container.commit(*other.split(":"))
+    container.remove()
+    docker.images.get(built).tag(image)
+    try:
+        park(project, *given)
+        (project / "opt/ml/checkpoints/1").touch()
+        said = train(project, *given)
+        assert ", parked\n" in said and "has ['1']" in said
+        assert eventually(lambda: is_parked(project))
+        checkpoints = project / "opt/ml/checkpoints"
+        checkpoints.rename(project / "old")
+        checkpoints.mkdir()
+        said = train(project, *given)
+        assert "cold: since the last job its data changed" in said and "has []" in said
+        assert eventually(lambda: is_parked(project))
+        docker.images.get(other).tag(image)
+        said = train(project, *given)
+        assert "FAST=1 starts this job cold: since the last job the image changed" in said
+    finally:
+        make(project, "stop")
+        for name in (image, other):
+            docker.images.remove(name, force=True)
+
+
+def test_out_of_memory_is_named_as_in_a_cold_job(fast, docker):
+    script(fast, "print('start', flush=True); a = [bytearray(1 << 20) for _ in range(600)]")
+    cold = make(fast, "train", "ENGINE=docker", "DOCKER_ARGS=--memory 64m --memory-swap 64m")
+    assert "(exit code 137: out of memory)" in cold.stdout
+    expected = verdict(fast, cold.stdout)
+    make(fast, "train", "FAST=1", "ENGINE=docker")
+    assert eventually(lambda: is_parked(fast))
+    (name,) = containers(docker, fast, "parked")
+    docker.containers.get(name).update(mem_limit="64m", memswap_limit="64m")
+    said = train(fast, status=2)
+    assert ", parked\n" in said and verdict(fast, said) == expected
+    assert (last_job(fast) / "exit-code").read_text() == "137\n"
+
+
+def verdict(project: Path, said: str) -> str:
+    """Return what was said from the script's first line on, without what differs each time."""
+    said = said.partition("\nstart\n")[2].replace(last_job(project).name, "JOB")
+    return re.sub(r"\d+ s\b|recipes/\S+", "N", said)
+
+
+def test_what_is_parked_takes_no_processor(fast, docker):
+    script(fast, "pass")
+    park(fast)
+    (name,) = containers(docker, fast, "parked")
+    container = docker.containers.get(name)
+    time.sleep(1)  # what it has started meanwhile, and its client, come to rest
+    before, start = cpu_of(container), time.monotonic()
+    time.sleep(2)
+    assert cpu_of(container) - before < 0.01 * (time.monotonic() - start)
+
+
+def cpu_of(container) -> float:
+    """Return how many seconds of a processor a container has used."""
+    seen = container.stats(stream=False, one_shot=True)
+    return seen["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+
+
 def test_nothing_stays_when_all_is_killed(fast, docker):
     """The parked container ends by itself, and so does what a killed recipe had taken."""
     park(fast, "PARK=2s")
@@ -282,8 +351,9 @@ def test_nothing_stays_when_all_is_killed(fast, docker):
     assert (last_job(fast) / "model/handler").read_text() == "ran"
 
 
-def test_clean_removes_what_is_parked(fast, docker):
+def test_no_list_of_jobs_has_what_is_parked_and_clean_removes_it(fast, docker):
     park(fast)
+    assert len(json.loads(make(fast, "jobs", "JSON=1").stdout)) == len(jobs(fast)) == 1
     done = make(fast, "clean", "YES=1")
     assert done.returncode == 0, done.stdout
     assert not (fast / "output/.parked").exists()

@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 from conftest import clean_environment, jobs, last_job, make, need_podman, script
-from debugging import HERE, at, debugged, link_debugger, listening
 from sm_local.kinds.job import Channel
 from terminal import Terminal
 
@@ -163,17 +162,6 @@ def test_a_runtime_that_refuses_is_no_failure_of_the_script(project, in_podman, 
         "containers on this machine\n"
     ) in done.stdout
     assert done.returncode == 2 and "AlgorithmError" not in done.stdout and jobs(project) == []
-
-
-def test_debug_on_podman(project, in_podman):
-    link_debugger(project)
-    (project / "code/train.py").write_text("answer = 42\nprint(answer)\n")
-    with debugged(project, "ENGINE=podman", f"IMAGE={in_podman}") as job:
-        editor = job.join({"train.py": [2]}, "answer", hold=True)
-        assert at(editor.stop()) == ("breakpoint", "train.py", 2, "42")
-        assert listening(job.port) <= {HERE}
-        editor.go_on()
-        assert job.end() == 0, job.text
 
 
 def test_build_and_shell_on_podman(project, in_podman):

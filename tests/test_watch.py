@@ -198,7 +198,7 @@ def test_errors_are_waited_out(project, watched):
 # A job that runs
 
 
-@pytest.mark.parametrize("engine", ["docker", "sandbox"])
+@pytest.mark.parametrize("engine", ["docker", "podman", "sandbox"])
 @pytest.mark.usefixtures("image_if_docker")
 def test_a_running_job_has_ended_before_the_next_one_starts(project, watched, engine):
     script(project, SLOW)

@@ -38,11 +38,11 @@
     --env AWS_REGION=us-west-2 \
     --env DMLC_INTERFACE=eth0 \
     --env NVIDIA_VISIBLE_DEVICES=void \
-    --env SM_DEBUG_PORT=5678 \
-    --env SM_DEBUG_CODE=/opt/ml/code:/opt/ml/input/data/code \
-    --env SM_DEBUG_BIND=0.0.0.0 \
-    --env SM_DEBUG_STATE=/tmp/.sm-debug \
-    --env SM_DEBUG_WAIT=1 \
+    --env LOCAL_DEBUG_PORT=5678 \
+    --env LOCAL_DEBUG_CODE=/opt/ml/code:/opt/ml/input/data/code \
+    --env LOCAL_DEBUG_BIND=0.0.0.0 \
+    --env LOCAL_DEBUG_STATE=/tmp/.sm-debug \
+    --env LOCAL_DEBUG_WAIT=1 \
     --env PYTHONPATH=/opt/sm-local/debug"$python_path" \
     "${mounts[@]}" \
     "$built" train

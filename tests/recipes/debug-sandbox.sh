@@ -30,11 +30,11 @@
     AWS_REGION=us-west-2 \
     DMLC_INTERFACE=eth0 \
     NVIDIA_VISIBLE_DEVICES=void \
-    SM_DEBUG_PORT=5678 \
-    SM_DEBUG_CODE=/opt/ml/code:/opt/ml/input/data/code \
-    SM_DEBUG_BIND=127.0.0.1 \
-    SM_DEBUG_STATE=/opt/.sm-debug \
-    SM_DEBUG_WAIT=1 \
+    LOCAL_DEBUG_PORT=5678 \
+    LOCAL_DEBUG_CODE=/opt/ml/code:/opt/ml/input/data/code \
+    LOCAL_DEBUG_BIND=127.0.0.1 \
+    LOCAL_DEBUG_STATE=/opt/.sm-debug \
+    LOCAL_DEBUG_WAIT=1 \
     PYTHONPATH=/opt/sm-local/debug \
     "$PWD"/container/train
   listen

@@ -49,7 +49,7 @@ def is_job(words):
 
 def is_script(word, before, is_program):
     """Tell whether a word is a file or, behind -m, a module of the job's code."""
-    folders = os.environ.get("SM_DEBUG_CODE", "").split(":")
+    folders = os.environ.get("LOCAL_DEBUG_CODE", "").split(":")
     if before == "-m":
         parts = word.split(".")
         places = [os.path.join(folder, *parts) for folder in [os.getcwd(), *folders]]
@@ -69,7 +69,7 @@ def start():
     import debugpy.server  # noqa: F401  (puts pydevd on sys.path)
 
     sys.excepthook = uncaught
-    with open(os.environ["SM_DEBUG_STATE"], "a+") as state:
+    with open(os.environ["LOCAL_DEBUG_STATE"], "a+") as state:
         lock(state)
         state.seek(0)
         words = state.read().split()
@@ -116,10 +116,10 @@ def listen():
     """Open the port, say so, and wait for somebody's debugger unless told not to."""
     import debugpy
 
-    port = int(os.environ["SM_DEBUG_PORT"])
+    port = int(os.environ["LOCAL_DEBUG_PORT"])
     for attempt in range(PATIENCE):
         try:
-            debugpy.listen((os.environ["SM_DEBUG_BIND"], port))
+            debugpy.listen((os.environ["LOCAL_DEBUG_BIND"], port))
             break
         except RuntimeError as error:
             if attempt + 1 == PATIENCE or "in use" not in str(error):
@@ -127,7 +127,7 @@ def listen():
             import time
 
             time.sleep(0.1)
-    waits = os.environ.get("SM_DEBUG_WAIT") == "1"
+    waits = os.environ.get("LOCAL_DEBUG_WAIT") == "1"
     say("waiting for a debugger" if waits else "a debugger may connect", f"on 127.0.0.1:{port}")
     if waits:
         wait()
@@ -207,7 +207,7 @@ def say(*words):
 
 def debug():
     """Start debugpy where it belongs. A job that cannot be debugged does not go on undebugged."""
-    if not os.environ.get("SM_DEBUG_PORT") or not is_job(command_line()):
+    if not os.environ.get("LOCAL_DEBUG_PORT") or not is_job(command_line()):
         return
     if sys.version_info < (3, 8):  # noqa: UP036  (the image's Python)
         version = ".".join(map(str, sys.version_info[:2]))

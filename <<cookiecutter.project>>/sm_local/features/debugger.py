@@ -19,23 +19,23 @@ CODE = ("/opt/ml/code", "/opt/ml/input/data/code")
 LAST_PORT = 65535
 
 
-def debugged(plan: Plan, settings: dict[str, str], facts: EngineFacts) -> Plan:
+def debugged(plan: Plan, settings: dict[str, str], facts: EngineFacts, taken: int = 0) -> Plan:
     """Return the plan of the same job under a debugger. Raises SmLocalError where none reaches it.
 
     A port of a host's own is published on this machine's loopback alone; without a network of its
-    own, a job binds that.
+    own, a job binds that. The first so many ports are left to other jobs.
     """
     refuse(plan, facts)
-    first = int(settings["DEBUG_PORT"])
+    first = int(settings["DEBUG_PORT"]) + taken
     ports = range(first, first + len(plan.containers))
     if ports[-1] > LAST_PORT:
         raise SmLocalError(f"DEBUG_PORT={first}: there is no port {ports[-1]}; choose a lower one")
     published = facts.has_images and not shares_network(plan.engine_arguments)
     where = {
-        "SM_DEBUG_BIND": "0.0.0.0" if published else "127.0.0.1",
+        "LOCAL_DEBUG_BIND": "0.0.0.0" if published else "127.0.0.1",
         # in the sandbox /tmp is this machine's, and /opt the job's own
-        "SM_DEBUG_STATE": f"{'/tmp' if facts.has_images else '/opt'}/.sm-debug",
-        "SM_DEBUG_WAIT": settings["WAIT"],
+        "LOCAL_DEBUG_STATE": f"{'/tmp' if facts.has_images else '/opt'}/.sm-debug",
+        "LOCAL_DEBUG_WAIT": settings["WAIT"],
     }
     image_s = IMAGES_PATH if facts.has_images else ""
     containers = [host(one, port, where, image_s) for one, port in zip(plan.containers, ports)]
@@ -79,7 +79,7 @@ def host(one: Container, port: int, where: dict[str, str], image_s: str) -> Cont
     """Return a host whose scripts listen on a port. The image's PYTHONPATH, or the job's, stays."""
     own = one.environment.get("PYTHONPATH")
     path = START + (image_s if own is None else f":{own}" if own else "")
-    variables = {"SM_DEBUG_PORT": str(port), "SM_DEBUG_CODE": ":".join(code_of(one)), **where}
+    variables = {"LOCAL_DEBUG_PORT": str(port), "LOCAL_DEBUG_CODE": ":".join(code_of(one)), **where}
     return replace(
         one,
         port=port,

@@ -9,7 +9,7 @@ source sm_local/lib/say.sh
 source sm_local/lib/build.sh
 
 main() {
-  local engine=$1 source=$2 image=$3 name=$4 missing=$5 built=$3
+  local engine=$1 source=$2 image=$3 name=$4 missing=$5 built=$3 kernel
   cd -P . || exit 1
   if [[ $source == own ]]; then find_built; fi
   "$engine" image inspect "$built" > /dev/null 2>&1 ||
@@ -19,7 +19,8 @@ main() {
     mkdir -p opt/ml/checkpoints
   fi
   if [[ ${6-} ]]; then
-    ln -sfn "$(bash -p sm_local/libexec/kernel.sh "$engine" "$name")" .devcontainer/kernel
+    kernel=$(bash -p sm_local/libexec/kernel.sh "$engine" "$name") || exit 1    # it has said why
+    ln -sfn "$kernel" .devcontainer/kernel
   fi
 }
 

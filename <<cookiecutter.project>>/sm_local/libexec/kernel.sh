@@ -16,7 +16,8 @@ tags='manylinux_2_17 manylinux2014 manylinux_2_28 musllinux_1_1 musllinux_1_2'
 new=''                 # the folder in the making
 
 main() {
-  local engine=$1 image=$2 python folder
+  local engine=$1 image=$2 python folder limits
+  limit
   python=$(in_image -c "$facts" < /dev/null) ||
     die "image '$image' has no python3, and so no kernel (above)"
   folder=$cache/$python
@@ -36,8 +37,19 @@ main() {
 
 # in_image WORD...: run the image's Python, with nothing of this machine.
 in_image() {
-  "$engine" run --rm --pull never --network none --entrypoint python3 \
+  "$engine" run --rm --pull never --network none --entrypoint python3 "${limits[@]}" \
     ${options[@]+"${options[@]}"} "$image" "$@"
+}
+
+# limit: set $limits to what this machine grants: Podman's own wishes may be more (lib/podman.sh).
+limit() {
+  local processes most
+  limits=(--ulimit nofile=1024:1024)
+  if [[ ! -r /proc/sys/kernel/pid_max ]]; then return 0; fi
+  processes=$(ulimit -Hu)
+  read -r most < /proc/sys/kernel/pid_max
+  if [[ $processes == unlimited ]] || (( most < processes )); then processes=$most; fi
+  limits+=(--ulimit "nproc=$processes:$processes")
 }
 
 # fetch: wheels for main's $python, into $new, by what installed the tool's own environment.

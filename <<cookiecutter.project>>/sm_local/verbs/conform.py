@@ -2,6 +2,7 @@
 
 The probe, libexec/probe.sh, runs in any image, by the recipes that people run; checks.py judges
 what it saw. Exits with 1 when something differs. The probe's requests are good for SageMaker too.
+FAST=1 runs them in parked containers, VERB=debug as `make debug` does, with nobody at its ports.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from .. import machine
 from ..engines import Engine
 from ..errors import SmLocalError
+from ..features import debugger
 from ..kinds import training
 from ..kinds.channels import READY
 from ..plan import Plan
@@ -175,6 +177,7 @@ PROBED = {
     "PACK": "never",
     "STOP_GRACE": "3",
     "INTERRUPT_GRACE": "3",
+    "WAIT": "0",
 }
 PARKING = threading.Lock()  # a project has one parked container
 FOLDERS = (
@@ -200,6 +203,7 @@ class Probe:
     engine: Engine
     values: dict[str, str]
     image: Image
+    verb: str = "train"
 
     def run(self, name: str) -> Run:
         """Run one of the probe's jobs, as `make train` would."""
@@ -213,12 +217,12 @@ class Probe:
             if channel.ready:
                 (self.place / channel.ready).touch()
         try:
-            plan = self._without_the_image_s_own(
-                name, planning.finish(training.plan_of(job), values, self.engine)
-            )
+            plan = planning.finish(training.plan_of(job), values, self.engine)
+            plan = self._as_by_the_verb(name, plan, values)
+            plan = self._without_the_image_s_own(name, plan)
         except SmLocalError as error:
             return Run(untold=str(error).replace(f"{self.place / name}.json: ", ""))
-        (self.place / f"{name}.sh").write_text(recipes.run("train", plan, self.engine).text())
+        (self.place / f"{name}.sh").write_text(recipes.run(self.verb, plan, self.engine).text())
         with PARKING if plan.parking else contextlib.nullcontext():
             status, said = execute_patiently(self.place, name)
             if plan.parking:
@@ -237,6 +241,13 @@ class Probe:
         """Return whether a container waits for the next job, or why none does is known."""
         parked = self.place / "output/.parked"
         return (parked / "ready").exists() or (parked / "why").exists()
+
+    def _as_by_the_verb(self, name: str, plan: Plan, values: dict[str, str]) -> Plan:
+        """Return the plan with a debugger, if VERB=debug; jobs at once have other ports."""
+        if self.verb != "debug":
+            return plan
+        taken = len(TWO_HOSTS) * list(REQUESTS).index(name)
+        return debugger.debugged(plan, values, self.engine.facts, taken)
 
     def _without_the_image_s_own(self, name: str, plan: Plan) -> Plan:
         """Return the plan with what keeps an image's own training from running."""
@@ -371,6 +382,9 @@ def observed(root: Path, given: dict[str, str]) -> Iterator[Context]:
 
     Raises SmLocalError when they cannot run at all.
     """
+    verb = given.get("VERB", "train")
+    if verb not in ("train", "debug"):
+        raise SmLocalError(f"VERB={verb}: 'make conform' runs its jobs as VERB=train or VERB=debug")
     values = planning.read_settings(given, builds=True)
     engine = planning.find_engine(values)
     if engine.facts.has_images and "IMAGE" not in given:
@@ -380,7 +394,8 @@ def observed(root: Path, given: dict[str, str]) -> Iterator[Context]:
     place = Path(tempfile.mkdtemp(prefix="conform-", dir=(root / "recipes").resolve()))
     try:
         furnish(place, root)
-        yield Context(Probe(place, engine, values, image).run_all(), place, engine, values, image)
+        runs = Probe(place, engine, values, image, verb).run_all()
+        yield Context(runs, place, engine, values, image)
     finally:
         if (place / "output/.parked").exists():
             stop = ["bash", "-p", "sm_local/libexec/stop.sh"]
