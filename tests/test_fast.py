@@ -15,6 +15,7 @@ import pytest
 from conftest import USER, clean_environment, containers, jobs, last_job, make, script
 from sm_local.features import fast as fast_feature
 from terminal import background, eventually
+from test_ends import of_project
 from test_ownership import as_user, hand_over, run
 from test_reopen import shell
 
@@ -263,6 +264,17 @@ def test_nothing_stays_when_all_is_killed(fast, docker):
     make(fast, "stop")
     assert eventually(lambda: not containers(docker, fast, "parked"))
     assert (last_job(fast) / "model/handler").read_text() == "ran"
+
+
+def test_what_is_removed_from_outside_leaves_nothing(fast, docker):
+    park(fast)
+    script(fast, WAITS)
+    job = background(["make", "train", "FAST=1"], fast, start_new_session=True)
+    assert eventually(lambda: is_ready(fast))
+    docker.containers.get((last_job(fast) / "container-id").read_text().strip()).remove(force=True)
+    assert job.wait(60) == 2
+    make(fast, "stop")
+    assert eventually(lambda: of_project(docker, fast) == [])
 
 
 def test_clean_removes_what_is_parked(fast, docker):
