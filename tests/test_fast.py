@@ -277,6 +277,15 @@ def test_what_is_removed_from_outside_leaves_nothing(fast, docker):
     assert eventually(lambda: of_project(docker, fast) == [])
 
 
+def test_what_is_parked_is_stopped_when_its_folder_is_gone(fast, docker):
+    """`git clean -fdx` deletes output/, and has not removed the container."""
+    park(fast)
+    shutil.rmtree(fast / "output")
+    said = make(fast, "stop").stdout
+    assert "removed the container that was parked" in said, said
+    assert eventually(lambda: not containers(docker, fast, "parked"))
+
+
 def test_clean_removes_what_is_parked(fast, docker):
     park(fast)
     done = make(fast, "clean", "YES=1")
