@@ -232,6 +232,7 @@ def test_a_failed_build_leaves_nothing(builder, project, index):
         file.write("RUN echo made > /made\nRUN exit 3\n")
     done = builder.build(project, f"PIP_INDEX_URL={index.url}", packages=PACKAGES[:1])
     assert done.returncode == 2, done.stdout
+    assert "sm-local: the image was not built (above says why); it is made from" in done.stdout
     made = [one for one in builder.untagged() - before if is_ours(builder, one)]
     assert made == []
     stopped = builder.ask("ps", "--all", "--quiet", "--filter", "status=exited")

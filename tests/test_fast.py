@@ -16,6 +16,7 @@ import pytest
 from conftest import USER, clean_environment, containers, jobs, last_job, make, script
 from sm_local.features import fast as fast_feature
 from terminal import background, eventually
+from test_ends import of_project
 from test_ownership import as_user, hand_over, run
 from test_reopen import shell
 
@@ -349,6 +350,30 @@ def test_nothing_stays_when_all_is_killed(fast, docker):
     make(fast, "stop")
     assert eventually(lambda: not containers(docker, fast, "parked"))
     assert (last_job(fast) / "model/handler").read_text() == "ran"
+
+
+def test_what_is_removed_from_outside_leaves_nothing(fast, docker):
+    park(fast)
+    noted = (fast / "output/.parked/ready/record/parked").read_text().split()
+    docker.containers.get(noted[0]).remove(force=True)
+    assert "what was parked has ended" in train(fast)
+    assert eventually(lambda: is_parked(fast))
+    script(fast, WAITS)
+    job = background(["make", "train", "FAST=1"], fast, start_new_session=True)
+    assert eventually(lambda: is_ready(fast))
+    docker.containers.get((last_job(fast) / "container-id").read_text().strip()).remove(force=True)
+    assert job.wait(60) == 2
+    make(fast, "stop")
+    assert eventually(lambda: of_project(docker, fast) == [])
+
+
+def test_what_is_parked_is_stopped_when_its_folder_is_gone(fast, docker):
+    """`git clean -fdx` deletes output/, and has not removed the container."""
+    park(fast)
+    shutil.rmtree(fast / "output")
+    said = make(fast, "stop").stdout
+    assert "removed the container that was parked" in said, said
+    assert eventually(lambda: not containers(docker, fast, "parked"))
 
 
 def test_no_list_of_jobs_has_what_is_parked_and_clean_removes_it(fast, docker):

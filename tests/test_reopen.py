@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import clean_environment, containers, jobs, last_job, make, script
 from terminal import Terminal, background
+from test_ownership import as_user, hand_over
 
 SCRIPT = """
 pathlib.Path("/opt/ml/model/weights").write_text("trained")
@@ -36,10 +37,10 @@ def failed_job(project: Path, *given: str) -> Path:
     return last_job(project)
 
 
-def shell(project: Path, typed: str, job: str) -> subprocess.CompletedProcess:
+def shell(project: Path, typed: str, job: str, prefix=()) -> subprocess.CompletedProcess:
     """Type into the shell of a job."""
     return subprocess.run(
-        ["make", "shell", f"JOB={job}"],
+        [*prefix, "make", "shell", f"JOB={job}"],
         cwd=project,
         input=typed,
         text=True,
@@ -87,6 +88,20 @@ def test_what_is_written_there_is_kept_beside_the_job(project, engine_name):
     assert not (project / "code/x").exists()
     # the last job, and not the shell
     assert "trained" in shell(project, LOOK, "last").stdout
+
+
+@pytest.mark.linux
+@pytest.mark.engine
+@pytest.mark.usefixtures("built")
+def test_a_user_s_shell_that_wrote_nothing_is_not_kept(project):
+    """What is given back to a caller who is not root is no more than what the job left."""
+    job = failed_job(project, "ENGINE=docker")
+    hand_over(project)
+    said = shell(project, "true\n", "last", as_user(project)).stderr
+    assert said.endswith(f"so no folder is kept; output/{job.name} is as it was\n"), said
+    assert jobs(project) == [job]
+    said = shell(project, "echo x > /opt/ml/model/x\n", "last", as_user(project)).stderr
+    assert " is in output/" in said and len(jobs(project)) == 2, said
 
 
 def test_a_shell_beside_a_running_job_is_that_of_attach(project):

@@ -227,6 +227,7 @@ HINTS = {
         "podman",
         "Python finds 'nosuch' neither in code/ nor in the image",
     ),
+    "module-pip": ("import sys\nsys.exit('python3: No module named pip')", "docker", "BASE_IMAGE"),
     "module-sandbox": ("import nosuch", "sandbox", "nor on this machine"),
     "channel": ("import os\nos.environ['SM_CHANNEL_TEST']", "docker", "SM_CHANNEL_TEST needs a"),
     "hosts": ("import os\nos.environ['SM_HOSTS']", "sandbox", "SM_HOSTS is set by 'train'"),

@@ -11,6 +11,10 @@
 # what is known and what can be done, never a cause that nobody has seen.
 # tests/lib/test_lib_answer.py has the real message for each row.
 hints=(
+  "No module named ['\"]?(pip)([^A-Za-z0-9_.]|$)" image
+  "the image has no @, which installs code/requirements.txt: get it in container/Dockerfile, or \
+start from another BASE_IMAGE (settings.env); then 'make build'"
+
   "No module named ['\"]?([A-Za-z0-9_.]+)" image
   "Python finds '@' neither in code/ nor in the image: put its package into \
 container/requirements.txt, then 'make build'; or into code/requirements.txt, for each job anew"

@@ -16,17 +16,31 @@ build_image() {
   done
   if [[ $engine == podman ]]; then
     add_secrets
-    build_and_tidy container/Dockerfile
+    build_and_tidy container/Dockerfile || not_built $?
   elif has_buildkit; then
     add_secrets
-    DOCKER_BUILDKIT=1 "${build[@]}" --file container/Dockerfile .
+    DOCKER_BUILDKIT=1 "${build[@]}" --file container/Dockerfile . || not_built $?
   else
     refuse_secrets
     say "no BuildKit here: after a change of requirements.txt pip downloads everything again;" \
       "Docker's buildx plugin keeps the downloads"
     sed -e 's/ --mount=type=cache[^ ]*//g' -e 's/ --mount=type=secret[^ ]*//g' \
-      container/Dockerfile | DOCKER_BUILDKIT=0 build_and_tidy -
+      container/Dockerfile | DOCKER_BUILDKIT=0 build_and_tidy - ||
+      not_built $?
   fi
+}
+
+# not_built STATUS: say what the image is made from, as an engine's last line may be about anything.
+not_built() {
+  local word base=''
+  for word in "${build[@]}"; do
+    if [[ $word == BASE_IMAGE=* ]]; then base=$word; fi
+  done
+  if (( $1 <= 128 )); then
+    say "the image was not built (above says why); it is made from $base (settings.env)," \
+      "container/Dockerfile and container/requirements.txt"
+  fi
+  exit "$1"
 }
 
 # has_buildkit: may this client use it? From 23.0 on it needs the buildx plugin.

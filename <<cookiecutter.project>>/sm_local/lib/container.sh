@@ -197,15 +197,20 @@ need_image() {
 }
 
 # name_holder CONTAINER: set the caller's $holder to its job. One that was parked has no such label.
+# shellcheck disable=SC2016  # the engine expands what is in single quotes
 name_holder() {
-  local id format='{{.Id}} {{with index .Config.Labels "sm-local.job"}}{{.}}{{end}}'
-  read -r id holder < <(exec "$engine" inspect --format "$format" "$1" 2> /dev/null) || true
-  if [[ ! $holder ]]; then
+  local id kind format='{{.Id}} {{range $key, $value := .Config.Labels}}'
+  format+='{{if eq $key "sm-local.job"}}job {{$value}}{{end}}'
+  format+='{{if eq $key "sm-local.parked"}}parked {{$value}}{{end}}{{end}}'
+  read -r id kind holder < <(exec "$engine" inspect --format "$format" "$1" 2> /dev/null) || true
+  if [[ $kind == parked ]]; then
     holder=$(grep -lsx "$id" output/*/container-id | head -n 1) || true
     holder=${holder#output/}
     holder=${holder%%/*}
+    if [[ ! $holder ]]; then kind="a container that is parked for a next job"; fi
   fi
-  holder=${holder:-that has just ended}
+  holder=${kind:-a job that has just ended}${holder:+ $holder}
+  holder=${holder/#parked /job }
 }
 
 # explain_refusal ERROR: die with the engine's words, and what to do.
@@ -218,7 +223,7 @@ explain_refusal() {
       holder=${1#*\"}
       holder=${holder%%\"*}
       name_holder "${holder#/}"
-      die "opt/ml/checkpoints is in use by job $holder; wait for it, or 'make stop'" ;;
+      die "opt/ml/checkpoints is in use by $holder; wait for it, or 'make stop'" ;;
     *'port is already allocated'* | *'address already in use'*)
       [[ $1 =~ [0-9.]+:[0-9]+ ]] || true
       die "$engine cannot publish ${BASH_REMATCH[0]:-a port}, which is in use;" \

@@ -21,22 +21,19 @@ cow() {
 
 # drop_volumes: those of a container that somebody else removed stay.
 drop_volumes() {
-  local id
   if (( rc <= 128 )); then return 0; fi
-  while read -r id; do
-    docker volume rm "$id" > /dev/null 2>&1 || true
-  done < <(exec docker volume ls -q -f "label=sm-local.job=$job" 2> /dev/null)
-  if [[ $parked ]]; then drop_idle_volumes; fi
+  drop_volumes_of "label=sm-local.job=$job"
+  # those of a parked one (parked.sh) have the name of the job before
+  if [[ $parked ]]; then drop_volumes_of label=sm-local.parked; fi
 }
 
-# drop_idle_volumes: those of containers that were parked and that an engine has removed as it was
-# started again.
-drop_idle_volumes() {
+# drop_volumes_of FILTER: remove this project's volumes that no container has.
+drop_volumes_of() {
   local id
   while read -r id; do
     docker volume rm "$id" > /dev/null 2>&1 || true
-  done < <(exec docker volume ls -q -f dangling=true -f label=sm-local.parked \
-    -f "label=sm-local.project=$PWD" 2> /dev/null)
+  done < <(exec docker volume ls -q -f dangling=true -f "label=sm-local.project=$PWD" -f "$1" \
+    2> /dev/null)
 }
 
 # started: did a container run? Where it could not be made there is none; where it could not be

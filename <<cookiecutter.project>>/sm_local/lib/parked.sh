@@ -20,11 +20,11 @@ os.execv(sys.executable, [sys.executable, "-u", "-c", *sys.argv[1:]])'
 
 # take_parked: let the parked folder be the job's; of two jobs that try, one gets it.
 take_parked() {
-  local now end=0 client='' ready=output/.parked/ready
+  local now end=0 client='' why='' ready=output/.parked/ready
   trap 'drop_parked; forget_job' EXIT
   if [[ ! -O $ready ]] || ! mv -fT "$ready" "$dir" 2> /dev/null; then
     cold="nothing is parked yet"
-    read -r cold 2> /dev/null < output/.parked/why || true
+    if read -r why 2> /dev/null < output/.parked/why; then cold="none could be parked: $why"; fi
     return 0
   fi
   { read -r parked; read -r end; read -r spoken; } 2> /dev/null < "$dir/record/parked" || true
@@ -57,7 +57,10 @@ leave_parked() {
 
 # drop_parked: remove it, and wait for its client.
 drop_parked() {
-  if [[ $parked ]]; then docker rm -f -v "$parked" > /dev/null 2>&1 || true; fi
+  if [[ $parked ]]; then
+    docker rm -f -v "$parked" > /dev/null 2>&1 || true
+    drop_volumes_of label=sm-local.parked       # of one that somebody else removed they stay
+  fi
   parked=''
   if [[ $heard ]]; then cat <&"$heard" > /dev/null; fi
   leave_parked
@@ -316,5 +319,6 @@ replace_parked() {
 # discard FOLDER CONTAINER: remove both.
 discard() {
   if [[ $2 ]]; then docker rm -f -v "$2"; fi
+  drop_volumes_of label=sm-local.parked
   rm -rf "$1"
 }

@@ -131,7 +131,17 @@ verdict() {
   at=$dir${reopened_host:+/$reopened_host}
   drop_copies
   rm -f "$dir"/algo-*/container-id
+  if (( EUID )) && is_as_it_was; then touch "$dir/record/copied"; fi
   leave_shell "$rc" "$dir/record/copied" "; $old is as it was"
+}
+
+# is_as_it_was: is what is here what the job left? When files are given back to a caller who is not
+# root, each has a new time of change, so only their contents tell.
+is_as_it_was() {
+  local name
+  for name in model output; do
+    diff -rq "$old${reopened_host:+/$reopened_host}/$name" "$at/$name" > /dev/null 2>&1 || return 1
+  done
 }
 
 # look_at_code: and what follows: a shell has neither an end to wait for nor results to hand over.

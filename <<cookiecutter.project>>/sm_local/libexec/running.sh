@@ -62,17 +62,18 @@ list_parked() {
     --filter label=sm-local.parked 2> /dev/null)
 }
 
-# drop_all_parked: remove what waits for a next job; says so. A job's own container stays.
+# drop_all_parked: remove what waits for a next job; says so. A job's own container stays. The
+# engine is asked in any case: whoever has deleted output/ has not removed the container.
 drop_all_parked() {
   local id there=''
-  if [[ ! -d output/.parked ]]; then return 0; fi
+  if [[ $silent == *' docker'* ]] || ! command -v docker > /dev/null; then return 0; fi
   list_parked || return 0
   rm -rf output/.parked
   for id in $there; do
     if [[ $running == *"$id"* ]] || ! docker rm -f -v "$id" > /dev/null 2>&1; then continue; fi
     say "removed the container that was parked for the next job"
   done
-  drop_idle_volumes
+  drop_volumes_of label=sm-local.parked
 }
 
 # find_sandboxes: add the processes that have a job's folder mounted.

@@ -52,7 +52,7 @@ sweep_parked() {
   local id=''
   read -r id 2> /dev/null < "output/$job/record/parked" || true
   if [[ $id ]]; then docker rm -f -v "$id" > /dev/null 2>&1 || true; fi
-  drop_idle_volumes
+  drop_volumes_of label=sm-local.parked
   rm -rf "output/$job" 2> /dev/null || true
 }
 
@@ -60,7 +60,7 @@ sweep_parked() {
 sweep_taken() {
   local id='' state
   read -r id 2> /dev/null < "$dir/record/parked" || return 0
-  drop_idle_volumes
+  drop_volumes_of label=sm-local.parked
   state=$(docker container inspect --format '{{.State.Running}}' "$id" 2> /dev/null) || return 0
   if [[ $state == true && -e $dir/record/told ]]; then return 1; fi
   if docker rm -f -v "$id" > /dev/null 2>&1; then what+=" container ${id:0:12},"; fi
