@@ -120,6 +120,11 @@ ended_outside() {
   if (( rc != 137 )); then asked+=$'| kill \n'; fi
   if [[ ! -e $dir/record/events ]]; then return 1; fi
   await_events ' start ' 1            # it may only just have asked
+  # it may have been gone before it could tell anything
+  if [[ $events == '- closed'* ]] && ! "$engine" ps --quiet > /dev/null 2>&1; then
+    why_stopped="$engine was shut down"
+    return 0
+  fi
   if [[ ! $events =~ $asked ]]; then return 1; fi
   hear
   why_stopped="stopped from outside, as '$engine stop' does"
