@@ -108,11 +108,14 @@ checksum() {
 # look_again COMMAND...: the client has ended with $rc, and a client is not the container. Run it
 # again where a killed one's container had the name; follow a container that lives.
 look_again() {
-  local id=''
-  if (( rc == 125 )) && [[ ! -s $at/container-id ]] && is_name_taken && remove_dead_holder; then
+  local id='' tries=0
+  # an engine that has removed it needs a moment more to give the name away
+  while (( rc == 125 && tries++ < 5 )) && [[ ! -s $at/container-id ]] && is_name_taken &&
+    remove_dead_holder; do
+    if (( tries > 1 )); then sleep 0.2; fi
     rc=0
     { "$@" < "$input" 2>&3 3>&- || rc=$?; } 3>&2 2> /dev/null
-  fi
+  done
   if (( rc != 125 && rc <= 128 )) || [[ ! -s $at/container-id ]]; then return 0; fi
   read -r id < "$at/container-id" || true       # it has no newline
   if [[ $("$engine" inspect --format '{{.State.Running}}' "$id" 2> /dev/null) == true ]]; then
