@@ -2,7 +2,7 @@
 # What Docker and Podman have in common.
 # Reads $engine, $image and $missing (what to do when the image is not here), which the recipe sets,
 # $dir, $at, $job, $recipe, $rc, $input, $interrupt_grace, and $built where build.sh has set it.
-# Sets $at, $mounts, $ids, $limits, $name, and $field for its callers.
+# Sets $at, $mounts, $ids, $limits, $name, $unswept, and $field for its callers.
 # shellcheck disable=SC2034,SC2154  # the recipe and folder.sh set what is read, and read the rest
 
 mounts=()              # arguments of `run`
@@ -67,10 +67,14 @@ own_network() {
   trap 'drop_network; forget_job' EXIT
 }
 
-# drop_network: remove the job's own network.
+# drop_network: remove the job's own network. Ctrl-C ends Podman at it, whatever this script ignores;
+# then the next verb does it.
 drop_network() {
   "$engine" network rm "$job-$$" > /dev/null 2>&1 ||
+    "$engine" network rm "$job-$$" > /dev/null 2>&1 || {
+    unswept=1
     say "the network $job-$$ is still there; '$engine network rm $job-$$' removes it"
+  }
 }
 
 # remove_orphaned_networks: a recipe that was killed left its network behind, and with it the
