@@ -67,8 +67,8 @@ own_network() {
   trap 'drop_network; forget_job' EXIT
 }
 
-# drop_network: remove the job's own network. Ctrl-C ends Podman at it, whatever is ignored here; then
-# the next verb does it.
+# drop_network: remove the job's own network. Ctrl-C ends Podman at it, whatever is ignored,
+# and then the next verb does it.
 drop_network() {
   "$engine" network rm "$job-$$" > /dev/null 2>&1 ||
     "$engine" network rm "$job-$$" > /dev/null 2>&1 || {
