@@ -1,11 +1,15 @@
 """A job's log, links and verdict."""
 
 import os
+import random
 import re
+import signal
+import subprocess
 import time
 
 import pytest
-from library import a_job, bash
+from conftest import clean_environment
+from library import SM_LOCAL, a_job, bash
 
 JOB = "lib/say lib/record lib/process lib/sidecar lib/folder lib/lines lib/job lib/answer"
 START = """job=j dir=output/j at=output/j
@@ -263,3 +267,37 @@ echo "$rc $at" """
     assert done.stdout == "algo-1 | ended\n6 output/j/algo-2\n"
     assert done.stderr == "sm-local: a host failed: stopping the others\n"
     assert (job / "exit-code").read_text() == "6\n"
+
+
+HOSTS = """set -euo pipefail
+cd "$0"; for name in say record process sidecar lines job; do source "$SM_LOCAL/lib/$name.sh"; done
+dir=output/j at=output/j/algo-1
+run_here() { sleep 30; }
+keep_log() { cat; }
+show_host() { cat; }
+trap : INT
+echo go >&3
+for (( host = 0; host < 6; host++ )); do beside :; done > /dev/null
+echo started >&3
+for host in "${running[@]}"; do kill -- "-$host" || true; done 2> /dev/null
+"""
+
+
+def test_ctrl_c_while_hosts_are_started_neither_ends_the_recipe_nor_is_waited_for(tmp_path):
+    """Bash ends, trap or not, or waits, where it comes as a pipeline of its own is made."""
+    dice = random.Random(1)
+    for _ in range(25):
+        read, write = os.pipe()
+        with open(read) as told:
+            recipe = subprocess.Popen(
+                ["bash", "-p", "-c", f"exec 3>&{write}\n{HOSTS}", tmp_path],
+                env=clean_environment(SM_LOCAL=str(SM_LOCAL)),
+                pass_fds=[write],
+                start_new_session=True,
+            )
+            os.close(write)
+            assert told.readline() == "go\n"
+            time.sleep(dice.uniform(0, 0.012))
+            os.killpg(recipe.pid, signal.SIGINT)
+            assert told.readline() == "started\n"
+            assert recipe.wait(20) == 0
