@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # What a job runs: a copy of code/, as on SageMaker. $dir/code is the record of what ran. Each host
 # may change what it sees; that goes with the container.
-# Reads $dir, $at; bind and cow are the engine's. Sets $in_code, $large, $copying.
-# shellcheck disable=SC2154  # folder.sh sets what is read
+# Reads $dir, $at; bind and cow are the engine's. Sets $in_code, $large, $before_start.
+# shellcheck disable=SC2034,SC2154  # folder.sh sets what is read, job.sh reads what is set
 
 large=''               # MB in code/ where these are too many to be copied for each job
 in_code=()             # what is copied of code/
 copying='' copied_to=''         # the process that copies, beside the recipe, and where to
+before_start=end_copy
 
 # look_at_code: find out what a job runs of code/: not a repository, caches, and virtual
 # environments, which work only where they were made. Its size is told on descriptor 3, for
@@ -36,12 +37,17 @@ begin_copy() {
   copying=$!
 }
 
-# end_copy: wait for what is copied, without which no job may start.
+# end_copy: wait for what is copied, without which no job may start. A signal ends a wait, too.
 end_copy() {
+  local status
   if [[ ! $copying ]]; then return 0; fi
-  wait "$copying" ||
-    die "code/ could not be copied to $copied_to (above); is the disk full? 'make chown' gives" \
-      "back what is root's"
+  until wait "$copying"; do
+    status=$?
+    if (( status <= 128 )); then
+      die "code/ could not be copied to $copied_to (above); is the disk full? 'make chown' gives" \
+        "back what is root's"
+    fi
+  done
   copying=''
 }
 

@@ -16,13 +16,14 @@ empty=''               # what the verdict says about a folder without files
 under=''               # what it says about the time that the job took
 input=/dev/null        # what the job reads as its stdin, and the function that starts it;
 begin=beside           # terminal.sh has others
+before_start=:         # what it waits for before it starts; code.sh has another
 
 # start_job COMMAND...: start it as the job, or as one of its hosts, log it, and pass signals on as
 # SageMaker does.
 start_job() {
   local early=''
   if (( stops )); then return 0; fi       # asked to stop before all hosts were started
-  if [[ ${copying-} ]]; then end_copy; fi
+  "$before_start"
   trap 'early=INT' INT
   trap 'early=TERM' TERM
   trap 'early=HUP' HUP

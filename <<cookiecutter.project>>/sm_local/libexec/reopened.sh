@@ -65,7 +65,7 @@ checkpoints_name() { name=$job-$$-shell; }
 # start_job COMMAND...: open the shell in the place of the job's program, on one host.
 start_job() {
   local command terminal=(--interactive) checkpoints=''
-  if [[ ${copying-} ]]; then end_copy; fi
+  "$before_start"
   case $1 in
     run_parked) shift ;;
     python3) shift 3 ;;               # PDB=1's own terminal
