@@ -682,8 +682,9 @@ def test_half_a_character_is_no_text():
 
 
 def test_a_json_file_is_told_what_json_takes():
+    value = '"[1, \\"é\\"]"'
     assert refused('{"HyperParameters": {"größe": [1, "\\u00e9"]}}') == [
-        'job.yaml:1: HyperParameters.größe is a list; the API wants a string; write "[1, \\"é\\"]"'
+        f"job.yaml:1: HyperParameters.größe is a list; the API wants a string; write {value}"
     ]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from .plan import IMAGES_PATH, STAMP
 
 WIDTH = 100  # columns, where no single word is wider
+WORD = re.compile(r"""(?:[^\s'"\\]|'[^']*'|"(?:\\.|[^"\\])*"|\\.)+""", re.DOTALL)
 LIBRARY = 1  # raise it when lib/ stops understanding older recipes; lib/folder.sh compares
 
 
@@ -88,6 +89,14 @@ def fold(text: str, width: int) -> list[str]:
     return lines if " ".join(lines) == text else [text]
 
 
+def wrapped(line: str) -> list[str]:
+    """Return a line of Bash in as many lines as it needs, cut between its words."""
+    words = WORD.findall(line)
+    if not is_wide(line) or " ".join(words) != line:
+        return [line]
+    return command("", [[Bash(word) for word in words]])
+
+
 def command(first: str, lines: list[list[str]]) -> list[str]:
     """Return one command over several lines, continued by backslashes; empty ones are left out."""
     begin: list[str] = [Bash(first)] if first else []
@@ -140,7 +149,7 @@ class Recipe:
 
     def bash(self, *lines: str) -> None:
         """Add lines that are Bash already."""
-        self.main += lines
+        self.main += [row for line in lines for row in wrapped(line)]
 
     def text(self) -> str:
         """Return the whole file. Bash reads all of it before main() on its last line runs."""

@@ -21,7 +21,8 @@
   bind "$at/output" /opt/ml/output
   bind code /opt/ml/code
   bind opt/ml/checkpoints /opt/ml/checkpoints
-  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
+  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g \
+    '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
   rc=0
   "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \
     HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \

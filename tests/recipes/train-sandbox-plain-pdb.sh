@@ -21,7 +21,8 @@
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code cow cow
   bind sm_local/pdb /opt/sm-local/pdb readonly
-  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
+  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g \
+    '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
   start_job python3 -B sm_local/libexec/terminal.py \
     "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \
     HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \

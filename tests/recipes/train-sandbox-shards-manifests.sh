@@ -47,7 +47,8 @@
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code cow cow
-  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
+  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g \
+    '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 1
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \
@@ -75,7 +76,8 @@
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code cow cow
-  in_namespaces ip-10-0-0-2.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
+  in_namespaces ip-10-0-0-2.us-west-2.compute.internal 2g \
+    '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 2
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \

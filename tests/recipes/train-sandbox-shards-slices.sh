@@ -40,12 +40,14 @@
   bind "$at/pipes" /opt/ml/input/data
   cow "$at/views/training" /opt/ml/input/data/training training
   cow "$at/views/many" /opt/ml/input/data/many many
-  objects=(s3://b/p/m.jsonl --type AugmentedManifestFile --shard 0/2 --sample 1% --seed 0 --tell other)
+  objects=(s3://b/p/m.jsonl --type AugmentedManifestFile --shard 0/2 --sample 1% --seed 0 --tell \
+    other)
   feed other --gzip --recordio --seed 3 --attribute=a-ref --attribute=b --base=s3://b/p/
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code cow cow
-  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
+  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g \
+    '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 1
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \
@@ -71,7 +73,8 @@
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code cow cow
-  in_namespaces ip-10-0-0-2.us-west-2.compute.internal 2g '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
+  in_namespaces ip-10-0-0-2.us-west-2.compute.internal 2g \
+    '10.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal
 10.0.0.2 algo-2 ip-10-0-0-2.us-west-2.compute.internal'
   on_switch 2
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \

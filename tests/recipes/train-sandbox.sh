@@ -19,7 +19,8 @@
   bind "$at/model" /opt/ml/model
   bind "$at/output" /opt/ml/output
   show_code /opt/ml/code cow cow
-  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
+  in_namespaces ip-10-0-0-1.us-west-2.compute.internal 2g \
+    '127.0.0.1 algo-1 ip-10-0-0-1.us-west-2.compute.internal'
   start_job "${sandbox[@]}" env -i PATH="$PATH" HOME="${HOME:-/root}" \
     HOSTNAME=ip-10-0-0-1.us-west-2.compute.internal \
     CUDA_VISIBLE_DEVICES='' \
