@@ -43,15 +43,27 @@ def record_origin():
 def run_doctor():
     """Print the doctor's report and return its exit status.
 
-    If the report cannot be made, the bake still succeeds.
+    If the report cannot be made, the bake still succeeds. Why the status is not 0 stands in the
+    report, unless there is none, and is said once more only where it ends the bake.
     """
     command = [sys.executable, "-B", "-m", "sm_local", "doctor"]
     # If a make runs this bake, it is not the project's make.
     environment = {key: value for key, value in os.environ.items() if key != "SM_LOCAL_GIVEN"}
     try:
-        return subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, timeout=90, check=False
-        ).returncode
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=90,
+            check=False,
+        )
+        sys.stdout.buffer.write(done.stdout)
+        sys.stdout.flush()
+        if answers["gpu"] == "required" or not done.stdout:
+            sys.stderr.buffer.write(done.stderr)
+            sys.stderr.flush()
+        return done.returncode
     except (OSError, subprocess.TimeoutExpired) as error:
         print(
             f"sm-local: the doctor gave no report ({error}); 'make doctor' tries again",

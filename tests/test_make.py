@@ -637,3 +637,12 @@ def test_ctrl_c_while_modules_are_read_shows_no_traceback(project, tmp_path):
         check=False,
     )
     assert done.returncode == -signal.SIGINT and done.stdout + done.stderr == ""
+
+
+def test_a_typo_is_told_where_no_engine_answers(project):
+    job = project / "job.yaml"
+    job.write_text(job.read_text().replace("InstanceType", "InstanceTyp"))
+    for verb in ("train", "shell", "debug"):
+        env = clean_environment(DOCKER_HOST="unix:///nonexistent")
+        said = make(project, verb, "ENGINE=docker", env=env).stdout
+        assert "InstanceTyp" in said and "does not answer" not in said, said

@@ -188,7 +188,7 @@ take_idle_holder() {
   read -r id project < <(exec "$engine" container inspect --format "$format" "$name" 2> /dev/null)
   idle=$project/output/.parked
   read -r found 2> /dev/null < "$idle/ready/record/parked"
-  if [[ $found != "$id" ]] || ! mv -fT "$idle/ready" "$idle/idle-$job" 2> /dev/null; then
+  if [[ ! $id || $found != "$id" ]] || ! mv -fT "$idle/ready" "$idle/idle-$job" 2> /dev/null; then
     return 1
   fi
   read -r found < "$idle/idle-$job/record/parked"      # it may be another one by now

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What only Podman does.
-# Reads $dir, $at, $rc. Adds to $mounts and $limits.
+# Reads $at, $rc. Adds to $mounts and $limits.
 # shellcheck disable=SC2154  # folder.sh and job.sh set them
 
 # cow SOURCE TARGET NAME: Podman's own overlay; what the job writes there goes with the container.
@@ -34,8 +34,7 @@ started() {
 limit_processes() {
   local processes most
   if [[ ! -r /proc/sys/kernel/pid_max ]]; then return 0; fi
-  ulimit -Hu > "$dir/record/processes"
-  read -r processes < "$dir/record/processes"
+  processes=$(ulimit -Hu)
   read -r most < /proc/sys/kernel/pid_max
   if [[ $processes == unlimited ]] || (( most < processes )); then
     processes=$most

@@ -5,6 +5,7 @@
 set -euo pipefail
 source sm_local/lib/environment.sh
 source sm_local/lib/say.sh
+source sm_local/lib/podman.sh
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/sm-local/kernel
 # 3.12-x86_64-manylinux, and the tags of the wheels that run there
@@ -16,8 +17,8 @@ tags='manylinux_2_17 manylinux2014 manylinux_2_28 musllinux_1_1 musllinux_1_2'
 new=''                 # the folder in the making
 
 main() {
-  local engine=$1 image=$2 python folder limits
-  limit
+  local engine=$1 image=$2 python folder limits=(--ulimit nofile=1024:1024)
+  limit_processes                     # Podman's own wishes may be more than this machine grants
   python=$(in_image -c "$facts" < /dev/null) ||
     die "image '$image' has no python3, and so no kernel (above)"
   folder=$cache/$python
@@ -39,17 +40,6 @@ main() {
 in_image() {
   "$engine" run --rm --pull never --network none --entrypoint python3 "${limits[@]}" \
     ${options[@]+"${options[@]}"} "$image" "$@"
-}
-
-# limit: set $limits to what this machine grants: Podman's own wishes may be more (lib/podman.sh).
-limit() {
-  local processes most
-  limits=(--ulimit nofile=1024:1024)
-  if [[ ! -r /proc/sys/kernel/pid_max ]]; then return 0; fi
-  processes=$(ulimit -Hu)
-  read -r most < /proc/sys/kernel/pid_max
-  if [[ $processes == unlimited ]] || (( most < processes )); then processes=$most; fi
-  limits+=(--ulimit "nproc=$processes:$processes")
 }
 
 # fetch: wheels for main's $python, into $new, by what installed the tool's own environment.

@@ -19,6 +19,5 @@ def write(given: dict[str, str]) -> str:
     if verb not in KINDS:
         raise SmLocalError(f"VERB={verb}: 'make debug' debugs VERB=train or VERB=process")
     values = planning.read_settings(given)
-    engine = planning.find_engine(values)
-    plan = planning.make_plan(KINDS[verb], values, given, engine)
+    plan, engine = planning.plan_and_engine(KINDS[verb], values, given)
     return run("debug", debugger.debugged(plan, values, engine.facts), engine).text()

@@ -45,8 +45,7 @@ def jupyter(given: dict[str, str]) -> int:
 def written(given: dict[str, str], kernel: bool) -> tuple[str, list[str]]:
     """Write the files; return what to say, and what an editor runs here first."""
     values = planning.read_settings(given)
-    engine = planning.find_engine(values)
-    plan = planning.make_plan("training", values, given, engine, alone=True)
+    plan, engine = planning.plan_and_engine("training", values, given, alone=True)
     body = described(plan, engine, kernel)
     text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
     refuse_yours()

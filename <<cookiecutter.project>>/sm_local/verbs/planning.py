@@ -35,6 +35,21 @@ def finish(plan: Plan, values: dict[str, str], engine: Engine) -> Plan:
     return engine.accept(features.apply(plan, values, engine.facts))
 
 
+def plan_and_engine(
+    kind: str, values: dict[str, str], given: Given, alone: bool = False
+) -> tuple[Plan, Engine]:
+    """Return the plan of the project in the current folder, and the engine. Raises SmLocalError.
+
+    Where no engine answers, a typo in what a person wrote is told instead.
+    """
+    try:
+        engine = find_engine(values)
+    except SmLocalError:
+        KINDS[kind].plan(Path(), values, given, alone)
+        raise
+    return make_plan(kind, values, given, engine, alone), engine
+
+
 def make_plan(
     kind: str, values: dict[str, str], given: Given, engine: Engine, alone: bool = False
 ) -> Plan:

@@ -38,8 +38,7 @@ def process(given: dict[str, str]) -> str:
 
 def _planned(verb: str, kind: str, given: dict[str, str]) -> str:
     values = planning.read_settings(given)
-    engine = planning.find_engine(values)
-    return run(verb, planning.make_plan(kind, values, given, engine), engine).text()
+    return run(verb, *planning.plan_and_engine(kind, values, given)).text()
 
 
 def run(verb: str, plan: Plan, engine: Engine) -> Recipe:

@@ -18,8 +18,7 @@ WITH_SIDECARS = {"pipe", "credentials", "handback", "sandbox"}  # these start pr
 def write(given: dict[str, str]) -> str:
     """Return the recipe of `make shell`: as algo-1, without the other hosts."""
     values = planning.read_settings(given)
-    engine = planning.find_engine(values)
-    plan = planning.make_plan("training", values, given, engine, alone=True)
+    plan, engine = planning.plan_and_engine("training", values, given, alone=True)
     return shell(plan, engine).text()
 
 
