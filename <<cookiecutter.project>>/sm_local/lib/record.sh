@@ -20,7 +20,8 @@
 #
 #   parked      the container that was made before the job, when it ends by itself, and how many
 #               bytes it has printed by then; parked-for: what it is made for; parker: the process
-#               that made it and has its client; told, detached: it was told of the job, and how its client ended
+#               that made it and has its client; told, detached: it was told of the job, and how
+#               that client ended
 #
 #   reserve, reserve-algo-N   room for an exit status, should the disk be full by then
 #   cut_log     what was stop_grace: a log could not be written to its end
